@@ -1,0 +1,32 @@
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test check schemas clean
+
+# The main job: the machine's own text, three mixes, two seeds, one verdict.
+demo: $(READY)
+	$(BIN)/winnow run manifests/quickstart.yaml
+
+test: $(READY)
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Generated files; a test fails when they are out of date.
+schemas: $(READY)
+	$(BIN)/winnow schema > manifests/schema.json
+	$(BIN)/winnow schema --reference > docs/reference.md
+	$(BIN)/winnow schema --results > docs/run_results.schema.json
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache
