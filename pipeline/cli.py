@@ -1,0 +1,204 @@
+"""The command line. Exit codes: 0 done; 1 failed shards or gates; 2 nothing ran; 130 stopped."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console as RichConsole
+from rich.table import Table
+
+from pipeline.errors import Refusal, WinnowError
+from pipeline.report.format import visible
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Filter, deduplicate, score and mix text, and prove which mix trains better.",
+)
+
+ManifestPath = Annotated[
+    Path, typer.Argument(metavar="MANIFEST", help="The manifest, a YAML file.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one value; may be repeated."),
+]
+OutputFolder = Annotated[
+    Path | None, typer.Option("--output", metavar="DIR", help="Write there instead.")
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of a run.")]
+
+
+@app.command()
+def validate(manifest: ManifestPath, overrides: Overrides = None) -> None:
+    """Check a manifest; show every problem with its place."""
+    from pipeline.manifest import load_manifest
+
+    loaded = load_manifest(manifest, overrides or ())
+    steps = ", ".join(named.label for named in loaded.steps) or "no steps"
+    print(f"{manifest}: valid; {len(loaded.sources)} sources; {steps}")
+
+
+@app.command()
+def plan(manifest: ManifestPath, overrides: Overrides = None, output: OutputFolder = None) -> None:
+    """Show what a run would do, stage by stage, and why. Writes nothing."""
+    from pipeline.manifest import load_manifest
+    from pipeline.plan import make_plan
+
+    made = make_plan(load_manifest(manifest, overrides or (), output))
+    table = Table("stage", "plan", "tasks", "MB in", "about", "why", box=None, pad_edge=False)
+    for planned in made.stages:
+        size = sum(task.bytes for task in planned.pending) / 1e6
+        table.add_row(
+            planned.stage.name,
+            planned.status,
+            f"{len(planned.pending)}/{len(planned.stage.tasks)}",
+            f"{size:.1f}" if size else "",
+            f"{planned.seconds:.0f} s" if planned.seconds else "",
+            visible(planned.why),
+        )
+    _print_table(table)
+
+
+@app.command()
+def run(manifest: ManifestPath, overrides: Overrides = None, output: OutputFolder = None) -> None:
+    """Run a manifest; what is done already is reused."""
+    from pipeline.manifest import load_manifest
+    from pipeline.results import REPORT, RESULTS
+    from pipeline.run import run as run_manifest
+
+    loaded = load_manifest(manifest, overrides or (), output)
+    results = run_manifest(loaded)
+    for failure in results.failures:
+        print(visible(f"{failure.task}: {failure.code} {failure.message}"), file=sys.stderr)
+        if failure.hint:
+            print(f"  hint: {visible(failure.hint)}", file=sys.stderr)
+    reused = sum(stage.status == "reused" for stage in results.stages)
+    counts = results.documents
+    dropped = sum(tally.documents for found in counts.dropped.values() for tally in found.values())
+    quarantined = sum(counts.quarantined.values())
+    print(
+        f"{results.status} in {results.seconds:.1f} s; "
+        f"{reused} of {len(results.stages)} stages reused\n"
+        f"{counts.rows:,} rows in = {counts.kept.documents:,} kept + {dropped:,} dropped "
+        f"+ {quarantined:,} quarantined"
+    )
+    for section in results.sections.values():
+        if isinstance(headline := section.get("headline"), str):
+            print(visible(headline))
+    print(f"report:  {loaded.output / REPORT}\nresults: {loaded.output / RESULTS}")
+    raise typer.Exit(results.exit_code)
+
+
+@app.command()
+def status(output: RunFolder) -> None:
+    """Show how far a run is, from its output folder."""
+    from pipeline.status import read_status
+
+    found = read_status(output)
+    table = Table("stage", "tasks done", box=None, pad_edge=False)
+    for stage in found.stages:
+        table.add_row(stage.name, f"{stage.done}/{stage.tasks}")
+    _print_table(table)
+    print("complete" if found.is_complete else "not complete")
+    print(f"held by {found.holder}" if found.holder else "nothing is running")
+
+
+@app.command()
+def verify(output: RunFolder) -> None:
+    """Read every committed file of a run again and compare it with its receipt."""
+    from pipeline.status import verify as verify_outputs
+
+    faults = verify_outputs(output)
+    for fault in faults:
+        print(fault)
+    if faults:
+        print("run the manifest again: what is wrong is made anew")
+        raise typer.Exit(1)
+    print("every output is as its receipt says")
+
+
+@app.command()
+def report(
+    manifest: ManifestPath, overrides: Overrides = None, output: OutputFolder = None
+) -> None:
+    """Write the report of the last run again."""
+    from pipeline.graph import build_graph
+    from pipeline.manifest import load_manifest
+    from pipeline.plan import make_plan
+    from pipeline.report.write import write_report
+    from pipeline.results import REPORT
+    from pipeline.run import load_results
+
+    loaded = load_manifest(manifest, overrides or (), output)
+    results = load_results(loaded.output)
+    graph = build_graph(loaded, make_plan(loaded).shards)
+    if [(s.name, s.fingerprint) for s in graph.stages] != [
+        (s.name, s.fingerprint) for s in results.stages
+    ]:
+        message = "the manifest, its input or the code changed since the last run"
+        raise Refusal("report-outdated", message, "run it again: winnow run")
+    write_report(loaded, graph, results)
+    print(loaded.output / REPORT)
+
+
+@app.command()
+def schema(
+    results: Annotated[
+        bool, typer.Option("--results", help="The schema of run_results.json instead.")
+    ] = False,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="The same as a page of Markdown.")
+    ] = False,
+) -> None:
+    """Print the JSON schema of manifests, for editors."""
+    from pipeline.manifest.reference import reference_page
+    from pipeline.manifest.schema import manifest_schema
+    from pipeline.results import results_schema
+
+    if reference:
+        print(reference_page(manifest_schema()), end="")
+        return
+    made: dict[str, Any] = results_schema() if results else manifest_schema()
+    print(json.dumps(made, indent=2))
+
+
+def _print_table(table: Table) -> None:
+    width = None if sys.stdout.isatty() else 200
+    RichConsole(width=width, highlight=False, markup=False).print(table)
+
+
+class _Stopped(BaseException):
+    """Ctrl-C or a termination signal; not a KeyboardInterrupt, which the framework swallows."""
+
+
+def _stop(number: int, frame: object) -> None:
+    raise _Stopped
+
+
+def main() -> None:
+    """Run the command line; errors become messages and exit codes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without → or −
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        app()
+    except WinnowError as error:
+        print(visible(str(error)), file=sys.stderr)
+        sys.exit(error.exit_code)
+    except _Stopped:
+        print("stopped; run again to go on from what is committed", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Documents in memory: one Arrow record batch, and what steps derived from its text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+MAX_BATCH_ROWS = 4_096
+MAX_BATCH_BYTES = 64 * 2**20
+
+# ``_source`` and ``_offset`` say where a document came from: the input file (relative to the
+# manifest) and its position there (line or row number, from 0). Together they are unique, which
+# ``id`` need not be. ``metadata`` is one JSON object per row, null when there is nothing to keep.
+DOCUMENT_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.large_string(), nullable=False),
+        pa.field("text", pa.large_string(), nullable=False),
+        pa.field("source", pa.large_string(), nullable=False),
+        pa.field("url", pa.large_string()),
+        pa.field("language", pa.large_string()),
+        pa.field("metadata", pa.large_string()),
+        pa.field("_source", pa.large_string(), nullable=False),
+        pa.field("_offset", pa.int64(), nullable=False),
+    ]
+)
+
+# A row that could not become a document. ``raw`` holds at most QUARANTINE_RAW_BYTES of it.
+QUARANTINE_RAW_BYTES = 64 * 2**10
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.large_string(), nullable=False),
+        pa.field("_source", pa.large_string(), nullable=False),
+        pa.field("_offset", pa.int64(), nullable=False),
+        pa.field("code", pa.large_string(), nullable=False),
+        pa.field("message", pa.large_string(), nullable=False),
+        pa.field("raw", pa.large_binary(), nullable=False),
+        pa.field("raw_bytes", pa.int64(), nullable=False),
+    ]
+)
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+class Selectable(Protocol):
+    """Something derived per document that can follow its documents through a filter."""
+
+    def select(self, rows: npt.NDArray[np.int64]) -> Selectable:
+        """The same for the documents at ``rows`` alone, in that order."""
+
+
+T = TypeVar("T", bound=Selectable)
+
+
+class Docs:
+    """A batch of documents (≤ 4,096 rows, ≤ 64 MB of text), as steps see it."""
+
+    def __init__(
+        self, batch: pa.RecordBatch, derived: Mapping[str, Selectable] | None = None
+    ) -> None:
+        self.batch = batch
+        self._derived: dict[str, Selectable] = dict(derived or {})
+
+    def __len__(self) -> int:
+        return int(self.batch.num_rows)
+
+    @property
+    def text(self) -> pa.LargeStringArray:
+        return self.batch.column("text")
+
+    def column(self, name: str) -> pa.Array:
+        """A column by name; ``KeyError`` when no step and no reader made it."""
+        return self.batch.column(name)
+
+    def derive(self, key: str, build: Callable[[pa.LargeStringArray], T]) -> T:
+        """``build(self.text)``, computed once and shared by the steps fused in one task."""
+        if key not in self._derived:
+            self._derived[key] = build(self.text)
+        return cast(T, self._derived[key])
+
+    def filter(self, keep: BoolArray) -> Docs:
+        """The documents where ``keep`` [rows] is true; what was derived goes along."""
+        if keep.all():
+            return self
+        rows = np.flatnonzero(keep)
+        derived = {key: value.select(rows) for key, value in self._derived.items()}
+        return Docs(self.batch.filter(pa.array(keep)), derived)
+
+    def with_text(self, text: pa.LargeStringArray) -> Docs:
+        """The same documents with another text; what was derived from the old one is gone."""
+        index = self.batch.schema.get_field_index("text")
+        return Docs(self.batch.set_column(index, self.batch.schema.field(index), text))
+
+    def with_columns(self, columns: Mapping[str, Any]) -> Docs:
+        """The same documents with columns appended, or replaced where the name exists."""
+        batch = self.batch
+        for name, values in columns.items():
+            array = values if isinstance(values, pa.Array) else pa.array(values)
+            index = batch.schema.get_field_index(name)
+            field = pa.field(name, array.type)
+            batch = (
+                batch.append_column(field, array)
+                if index < 0
+                else batch.set_column(index, field, array)
+            )
+        return Docs(batch, self._derived)

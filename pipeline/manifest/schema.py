@@ -1,0 +1,155 @@
+"""The JSON Schema of manifests, generated from what is installed, for editors and for CI.
+
+Draft 2020-12. An editor that speaks to yaml-language-server shows parameters, their descriptions
+and mistakes as one types. What needs the rest of the manifest or the machine (names of sources,
+files, the environment) only ``winnow validate`` knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+from pipeline.manifest.loading import Head, section_fields
+from pipeline.manifest.parts import SOURCE_NAME
+from pipeline.manifest.registry import PluginError, Registry
+
+M = TypeVar("M", bound=BaseModel)
+JsonSchema = dict[str, Any]
+
+_CUSTOM_STEP = r"^[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*$"
+_CUSTOM_WORDS = "A class in a Python file beside the manifest, FILE.py:CLASS"
+
+
+class _NoTitles(GenerateJsonSchema):
+    """Titles of fields only repeat their names."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def manifest_schema(registry: Registry | None = None) -> JsonSchema:
+    """The schema for what ``registry`` offers, by default for everything installed.
+
+    A step or format that cannot be imported may be named, but its parameters are not described.
+    """
+    registry = registry or Registry.installed()
+    steps = _load(registry.step_names, registry.step)
+    formats = _load(registry.format_names, registry.format)
+    sections = [s for s in _load(registry.section_names, registry.section).values() if s]
+    models: list[type[BaseModel]] = [Head, *sections]
+    models += [model for model in (*steps.values(), *formats.values()) if model]
+    made = _Definitions(models)
+    properties: JsonSchema = dict(made.schema(Head)["properties"])
+    properties["sources"] = _sources(formats, made)
+    properties["steps"] = _steps(steps, made)
+    for section in sections:
+        fields = made.schema(section).get("properties", {})
+        properties.update({key: fields[key] for key in section_fields(section)})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "winnow manifest",
+        "type": "object",
+        "properties": properties,
+        "required": ["sources"],
+        "additionalProperties": False,
+        "$defs": made.reachable(properties),
+    }
+
+
+class _Definitions:
+    """The schemas of models, each under the name by which the others refer to it."""
+
+    def __init__(self, models: Sequence[type[BaseModel]]) -> None:
+        unique = list(dict.fromkeys(models))
+        references, shared = models_json_schema(
+            [(model, "validation") for model in unique], schema_generator=_NoTitles
+        )
+        self._all: JsonSchema = shared.get("$defs", {})
+        self._references = {model: references[model, "validation"]["$ref"] for model in unique}
+
+    def reference(self, model: type[BaseModel]) -> JsonSchema:
+        return {"$ref": self._references[model]}
+
+    def schema(self, model: type[BaseModel]) -> JsonSchema:
+        found: JsonSchema = self._all[self._references[model].rpartition("/")[2]]
+        return found
+
+    def reachable(self, start: object) -> JsonSchema:
+        """Definitions that ``start`` refers to, directly or through others, by name."""
+        found: set[str] = set()
+        waiting = [start]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, dict):
+                waiting += node.values()
+                name = str(node.get("$ref", "")).removeprefix("#/$defs/")
+                if name in self._all and name not in found:
+                    found.add(name)
+                    waiting.append(self._all[name])
+            elif isinstance(node, list):
+                waiting += node
+        return {name: self._all[name] for name in sorted(found)}
+
+
+def _load(names: Sequence[str], load: Callable[[str], type[M]]) -> dict[str, type[M] | None]:
+    found: dict[str, type[M] | None] = {}
+    for name in names:
+        try:
+            found[name] = load(name)
+        except PluginError:
+            # Its own error comes when a manifest uses it; here it only lacks a description.
+            found[name] = None
+    return found
+
+
+def _sources(formats: Mapping[str, type[BaseModel] | None], made: _Definitions) -> JsonSchema:
+    choices: list[JsonSchema] = []
+    for name, model in formats.items():
+        body: JsonSchema = made.schema(model) if model else {"type": "object"}
+        properties = {"format": {"const": name}, **body.get("properties", {})}
+        required = ["format", *body.get("required", [])]
+        choices.append({**body, "properties": properties, "required": required})
+    return {
+        "description": "Where documents come from, each under a name of its own.",
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": f"^{SOURCE_NAME}$"},
+        "additionalProperties": {"anyOf": choices} if choices else False,
+    }
+
+
+def _steps(steps: Mapping[str, type[BaseModel] | None], made: _Definitions) -> JsonSchema:
+    bare: list[JsonSchema] = []
+    parameters: JsonSchema = {}
+    for name, model in steps.items():
+        body: JsonSchema = made.schema(model) if model else {}
+        words = {"description": body["description"]} if "description" in body else {}
+        reference = made.reference(model) if model else {"type": "object"}
+        if body.get("required"):
+            parameters[name] = {**reference, **words}
+        else:
+            bare.append({"const": name, **words})
+            parameters[name] = {"anyOf": [reference, {"type": "null"}], **words}
+    custom = {"description": _CUSTOM_WORDS}
+    return {
+        "description": "What happens to documents, in order.",
+        "type": ["array", "null"],
+        "items": {
+            "anyOf": [
+                *bare,
+                {"type": "string", "pattern": _CUSTOM_STEP, **custom},
+                {
+                    "type": "object",
+                    "properties": parameters,
+                    "patternProperties": {_CUSTOM_STEP: {"type": ["object", "null"], **custom}},
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                    "additionalProperties": False,
+                },
+            ]
+        },
+    }

@@ -1,0 +1,149 @@
+"""A few documents to look at, chosen by the hash of their id, so that nobody's taste chooses."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import pyarrow.parquet as pq
+import xxhash
+
+from pipeline.panel import Chapter, Sample, Samples
+from pipeline.parquet import read_documents
+from pipeline.report.format import said, size
+from pipeline.report.ledger import Ledger
+from pipeline.stage import DROPPED
+
+EXCERPT_CHARACTERS: Final = 600
+EXCERPT_LINES: Final = 12
+# Documents of one group that may stand for it, from each file: bounds the work on large runs.
+CANDIDATES_PER_FILE: Final = 1_000
+
+REASONS_SHOWN: Final = 4
+SAMPLES_PER_REASON: Final = 2
+KEPT_SAMPLES: Final = 8
+
+Group = tuple[str, ...]
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where a chosen document is: ``digest`` orders, ``file`` and ``row`` count from 0."""
+
+    digest: int
+    file: int
+    row: int
+
+
+def samples_chapter(ledger: Ledger) -> Chapter | None:
+    """Up to two documents of each main reason of each step, and one kept document per source."""
+    panels = [*_dropped(ledger), *_kept(ledger)]
+    if not panels:
+        return None
+    lead = (
+        f"Per step the {REASONS_SHOWN} most frequent reasons. Documents are chosen by the hash of "
+        "their id, not by hand, and cut to their beginning; what was measured stands below."
+    )
+    return Chapter("samples", "Dropped and kept samples", panels, lead)
+
+
+def _dropped(ledger: Ledger) -> Iterator[Samples]:
+    files = ledger.files(DROPPED)
+    main = {
+        (line.label, reason): tally
+        for line in ledger.steps
+        for reason, tally in line.ranked()[:REASONS_SHOWN]
+    }
+    chosen = choose(files, ("step", "reason"), dict.fromkeys(main, SAMPLES_PER_REASON))
+    samples = _samples(files, chosen)
+    for (step, reason), places in chosen.items():
+        if places:
+            documents = main[step, reason].documents
+            yield Samples(
+                f"Dropped by {step}: {reason} ({documents:,})",
+                [samples[place] for place in places],
+            )
+
+
+def _kept(ledger: Ledger) -> Iterator[Samples]:
+    files = ledger.kept_files
+    wanted: dict[Group, int] = {
+        (source,): 1 for source in list(ledger.kept_by_source)[:KEPT_SAMPLES]
+    }
+    chosen = choose(files, ("source",), wanted)
+    samples = _samples(files, chosen)
+    if samples:
+        title = f"Kept ({ledger.kept.documents:,})"
+        yield Samples(title, [samples[place] for places in chosen.values() for place in places])
+
+
+def _samples(files: Sequence[Path], chosen: Mapping[Group, list[Place]]) -> dict[Place, Sample]:
+    places = [place for places in chosen.values() for place in places]
+    return {place: _sample(row) for place, row in fetch(files, places)}
+
+
+def _sample(row: dict[str, Any]) -> Sample:
+    notes = {
+        "source": row["source"],
+        "at": f"{row['_source']}:{row['_offset']}",
+        "text": size(len(row["text"].encode())),
+    }
+    signals = orjson.loads(row["signals"]) if "signals" in row else {}
+    scores = {name: value for name, value in row.items() if isinstance(value, float)}
+    notes.update((name, said(value)) for name, value in {**signals, **scores}.items())
+    return Sample(row["id"], excerpt(row["text"]), notes)
+
+
+def choose(
+    files: Sequence[Path], by: Sequence[str], wanted: Mapping[Group, int]
+) -> dict[Group, list[Place]]:
+    """For each group (values of the columns ``by``), the documents with the smallest hashes of
+    ``id``: as many as ``wanted`` says, among the first 1,000 of the group in each file."""
+    chosen: dict[Group, list[Place]] = {group: [] for group in wanted}
+    for number, path in enumerate(files):
+        seen: Counter[Group] = Counter()
+        row = 0
+        for batch in read_documents(path, ["id", *by]):
+            groups = zip(*(batch.column(name).to_pylist() for name in by), strict=True)
+            for place, (id_, group) in enumerate(
+                zip(batch.column("id").to_pylist(), groups, strict=True), start=row
+            ):
+                if group in chosen and seen[group] < CANDIDATES_PER_FILE:
+                    seen[group] += 1
+                    digest = xxhash.xxh3_64_intdigest(id_.encode())
+                    _offer(chosen[group], Place(digest, number, place), wanted[group])
+            row += batch.num_rows
+    return chosen
+
+
+def _offer(places: list[Place], place: Place, wanted: int) -> None:
+    places[:] = heapq.nsmallest(wanted, [*places, place])
+
+
+def fetch(
+    files: Sequence[Path], places: Collection[Place]
+) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Each place with its row, all columns. Holds one row group (about 32 MB) at a time."""
+    for number in sorted({place.file for place in places}):
+        waiting = [place for place in places if place.file == number]
+        with pq.ParquetFile(files[number], page_checksum_verification=True) as file:
+            start = 0
+            for group in range(file.metadata.num_row_groups):
+                end = start + file.metadata.row_group(group).num_rows
+                here = [place for place in waiting if start <= place.row < end]
+                if here:
+                    table = file.read_row_group(group)
+                    for place in here:
+                        yield place, table.slice(place.row - start, 1).to_pylist()[0]
+                start = end
+
+
+def excerpt(text: str) -> str:
+    """The beginning of ``text``: at most 600 characters and 12 lines, with "…" where cut."""
+    cut = "\n".join(text[:EXCERPT_CHARACTERS].split("\n")[:EXCERPT_LINES])
+    return cut if len(cut) == len(text) else cut.rstrip() + " …"

@@ -1,0 +1,174 @@
+"""How scores of the kept documents are spread, per source, in one bounded pass per column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import altair as alt
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.panel import Chapter, Chart, Panel, Table
+from pipeline.parquet import read_documents
+from pipeline.report.ledger import Ledger
+
+# Quantiles are read from the fine bins, so they are off by at most a thousandth of the range.
+FINE_BINS: Final = 1_000
+DRAWN_BINS: Final = 40
+
+TINT: Final = "#8aa8cf"  # of the accent, so that the median shows on the bars
+
+Counts = npt.NDArray[np.int64]
+
+
+def scores_chapter(ledger: Ledger) -> Chapter | None:
+    """A drawing and a table of quantiles for each score column of the kept documents."""
+    panels: list[Panel] = []
+    sources = list(ledger.kept_by_source)
+    for name in score_columns(ledger.kept_files):
+        found = spread(ledger.kept_files, name, sources)
+        if found is None:
+            continue
+        rows: list[list[str | int | float | None]] = [
+            [
+                *(source, int(found.counts[source].sum()), found.missing[source]),
+                *(found.quantile(source, share) for share in (0.1, 0.25, 0.5, 0.75, 0.9)),
+            ]
+            for source in sources
+        ]
+        columns = ["Source", "Scored", "Without", "10 %", "25 %", "Median", "75 %", "90 %"]
+        note = "Quantiles are exact to a thousandth of the range."
+        panels += [chart(found), Table(f"Quantiles of {name}", columns, rows, note)]
+    return Chapter("scores", "Scores", panels) if panels else None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Scores of one column: ``counts`` holds source → documents [FINE_BINS] in equal bins from
+    ``low`` to ``high``, ``missing`` source → documents without a score (null or NaN)."""
+
+    column: str
+    low: float
+    high: float
+    counts: Mapping[str, Counts]
+    missing: Mapping[str, int] = field(default_factory=dict)
+
+    def quantile(self, source: str, share: float) -> float | None:
+        """The score below which ``share`` of the source's documents are; None without any."""
+        cumulated = np.cumsum(self.counts[source])
+        if not cumulated[-1]:
+            return None
+        place = int(np.searchsorted(cumulated, share * cumulated[-1]))
+        before = cumulated[place - 1] if place else 0
+        inside = (share * cumulated[-1] - before) / (cumulated[place] - before)
+        return float(self.low + (place + inside) * (self.high - self.low) / FINE_BINS)
+
+
+def score_columns(files: Sequence[Path]) -> list[str]:
+    """Floating-point columns of ``files``, in the order in which steps appended them."""
+    names: dict[str, None] = {}
+    for path in files:
+        schema = pq.read_schema(path)
+        names.update(dict.fromkeys(f.name for f in schema if pa.types.is_floating(f.type)))
+    return list(names)
+
+
+def spread(files: Sequence[Path], column: str, sources: Sequence[str]) -> Spread | None:
+    """None when no document has a finite score."""
+    low, high = _range(files, column)
+    if low > high:
+        return None
+    if low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    elif low == high:
+        low, high = low - 0.5, high + 0.5
+    counts = {source: np.zeros(FINE_BINS, np.int64) for source in sources}
+    missing = dict.fromkeys(sources, 0)
+    for names, values in _batches(files, column):
+        for source in names.unique().to_pylist():
+            mine = values[pc.equal(names, source).to_numpy(zero_copy_only=False)]
+            finite = mine[np.isfinite(mine)]
+            counts[source] += np.histogram(finite, FINE_BINS, (low, high))[0]
+            missing[source] += len(mine) - len(finite)
+    return Spread(column, low, high, counts, missing)
+
+
+def _batches(
+    files: Sequence[Path], column: str
+) -> Iterator[tuple[pa.Array, npt.NDArray[np.float64]]]:
+    for path in files:
+        if column not in pq.read_schema(path).names:
+            continue
+        for batch in read_documents(path, ["source", column]):
+            scores = batch.column(column).cast(pa.float64())
+            yield batch.column("source"), scores.fill_null(np.nan).to_numpy(zero_copy_only=False)
+
+
+def _range(files: Sequence[Path], column: str) -> tuple[float, float]:
+    low, high = np.inf, -np.inf
+    for _, values in _batches(files, column):
+        finite = values[np.isfinite(values)]
+        if len(finite):
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    return low, high
+
+
+def chart(spread: Spread) -> Chart:
+    """One small histogram per source, on shared axes; a line marks the median."""
+    sources = [source for source, counts in spread.counts.items() if counts.any()]
+    bars = [bar for source in sources for bar in _bars(spread, source)]
+    medians = [{"source": s, "median": spread.quantile(s, 0.5)} for s in sources]
+    scale = alt.Scale(domain=[spread.low, spread.high], nice=False)
+    base = alt.Chart(alt.Data(values=[*bars, *medians]))
+    drawn = base.transform_filter("isValid(datum.share)").mark_bar(binSpacing=0.5, color=TINT)
+    layers = drawn.encode(
+        x=alt.X(
+            "from:Q",
+            bin="binned",
+            title=None,
+            scale=scale,
+            axis=alt.Axis(tickCount=5, grid=False),
+        ),
+        x2="to:Q",
+        y=alt.Y("share:Q", title=None, axis=alt.Axis(format="%", tickCount=3)),
+    ) + base.transform_filter("isValid(datum.median)").mark_rule(
+        strokeDash=[4, 3], strokeWidth=1.5
+    ).encode(x="median:Q")
+    columns = min(3, len(sources))
+    faceted = layers.properties(width=(880 - 30 * columns) // columns, height=110).facet(
+        alt.Facet("source:N", title=None, sort=sources, header=alt.Header(labelAnchor="start")),
+        columns=columns,
+    )
+    said = ", ".join(f"{s} {spread.quantile(s, 0.5):.3g}" for s in sources)
+    return Chart(
+        title=f"{spread.column} of kept documents, by source",
+        spec=_spec(faceted),
+        alt=f"Histograms of {spread.column} per source. Medians: {said}.",
+        note="Share of the source’s documents per bin; the dashed line is the median.",
+    )
+
+
+def _bars(spread: Spread, source: str) -> list[dict[str, Any]]:
+    counts = spread.counts[source].reshape(DRAWN_BINS, -1).sum(axis=1)
+    edges = np.linspace(spread.low, spread.high, DRAWN_BINS + 1)
+    return [
+        {
+            "source": source,
+            "from": float(edges[i]),
+            "to": float(edges[i + 1]),
+            "share": float(count / counts.sum()),
+        }
+        for i, count in enumerate(counts)
+        if count
+    ]
+
+
+def _spec(chart: alt.FacetChart) -> dict[str, Any]:
+    spec: dict[str, Any] = chart.to_dict()
+    return spec

@@ -1,0 +1,194 @@
+"""Chapters rendered into one self-contained HTML page, for the screen and for paper.
+
+The page holds no script and refers to nothing outside itself; a content security policy says so to
+the browser. Every string that comes in is escaped, and characters that hide or reorder text are
+written out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
+
+from pipeline.panel import Chapter, Chart, Panel, Prose, Samples, Table
+from pipeline.report import charts
+from pipeline.report.format import NOTHING, column, is_numeric, number, split_invisible, visible
+
+Tone = Literal["", "better", "worse", "undecided"]
+
+# Tones stay apart without colour: a sign and the word itself.
+SIGNS: Final[Mapping[str, str]] = {"better": "▲", "worse": "▼", "undecided": "◆"}
+# A longer word may break anywhere, so that it cannot push its table off the page.
+_LONG_WORD: Final = re.compile(r"\S{28}")
+
+
+@dataclass(frozen=True)
+class Page:
+    """All of a report. ``headline`` is the verdict in one sentence, ``tone`` its colour; ``facts``
+    are (label, value) pairs shown beside it."""
+
+    title: str
+    subtitle: str
+    facts: Sequence[tuple[str, str | int | float]]
+    headline: str
+    chapters: Sequence[Chapter]
+    tone: Tone = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    kind: str  # CSS classes: "number", "long", a tone, or none of them
+    heads: bool = False  # names its row
+    sign: str = ""
+    flag: Tone = ""  # said after the text, where no cell of the row says it
+
+
+def render(page: Page) -> str:
+    """The report as HTML. Equal pages give equal text.
+
+    Raises WinnowError when a chart cannot be drawn.
+    """
+    facts = [
+        (label, value if isinstance(value, str) else number(value)) for label, value in page.facts
+    ]
+    return _template().render(
+        page=page,
+        facts=facts,
+        sign=SIGNS[page.tone] if page.tone else "",
+        chapters=[
+            {"anchor": anchor, "title": chapter.title, "lead": chapter.lead, "panels": panels}
+            for anchor, chapter, panels in zip(
+                _anchors(page.chapters), page.chapters, _panels(page.chapters), strict=True
+            )
+        ],
+        signs=SIGNS,
+        css=Markup((Path(__file__).parent / "report.css").read_text(encoding="utf-8")),
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["safe_text"] = safe_text
+    environment.filters["named"] = named
+    environment.filters["paragraphs"] = _paragraphs
+    environment.filters["long"] = lambda text: _LONG_WORD.search(text) is not None
+    environment.filters["visible"] = visible
+    return environment.get_template("report.html.j2")
+
+
+def named(text: object) -> Markup:
+    """``text`` made safe, with what stands between backticks set as a name."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:  # a backtick without a partner is only a backtick
+        return safe_text(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(safe_text(part)) if number % 2 else safe_text(part)
+        for number, part in enumerate(parts)
+    )
+
+
+def safe_text(text: object) -> Markup:
+    """``text`` escaped, what is invisible in it marked and written out."""
+    return Markup("").join(
+        Markup('<span class="invisible">{}</span>').format(piece) if hidden else escape(piece)
+        for piece, hidden in split_invisible(str(text))
+    )
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
+
+
+def _anchors(chapters: Iterable[Chapter]) -> list[str]:
+    """An id per chapter: letters, digits and hyphens, each once."""
+    taken: dict[str, int] = {}
+    anchors = []
+    for chapter in chapters:
+        anchor = re.sub(r"[^a-z0-9]+", "-", chapter.anchor.lower()).strip("-") or "chapter"
+        taken[anchor] = taken.get(anchor, 0) + 1
+        anchors.append(anchor if taken[anchor] == 1 else f"{anchor}-{taken[anchor]}")
+    return anchors
+
+
+def _panels(chapters: Sequence[Chapter]) -> list[list[dict[str, Any]]]:
+    """Panels of each chapter as the template reads them; figures and tables are counted through
+    the page."""
+    counters = {"figure": 0, "table": 0}
+    return [[_panel(panel, counters) for panel in chapter.panels] for chapter in chapters]
+
+
+def _panel(panel: Panel, counters: dict[str, int]) -> dict[str, Any]:
+    match panel:
+        case Prose():
+            return {"kind": "prose", "panel": panel}
+        case Samples():
+            return {"kind": "samples", "panel": panel}
+        case Chart():
+            counters["figure"] += 1
+            count = counters["figure"]
+            drawing = Markup(charts.svg(panel.spec, panel.alt, f"figure-{count}-"))
+            return {"kind": "chart", "panel": panel, "number": count, "svg": drawing}
+        case Table():
+            counters["table"] += 1
+            numeric, rows = _cells(panel)
+            return {
+                "kind": "table",
+                "panel": panel,
+                "number": counters["table"],
+                "heads": list(zip(panel.columns, numeric, strict=True)),
+                "rows": rows,
+                "dense": len(panel.columns) > 9,
+            }
+
+
+def _cells(table: Table) -> tuple[list[bool], list[tuple[Tone, list[Cell]]]]:
+    """Which columns hold numbers, and the rows as (tone, cells)."""
+    columns = [list(values) for values in zip(*table.rows, strict=True)] or [
+        [] for _ in table.columns
+    ]
+    texts = [column(values) for values in columns]
+    numeric = [_is_numeric(values, text) for values, text in zip(columns, texts, strict=True)]
+    tones: list[Tone] = [*table.tones]
+    tones += [""] * (len(table.rows) - len(tones))
+    if unknown := {tone for tone in tones if tone} - SIGNS.keys():
+        raise ValueError(f"{table.title}: tones are {', '.join(SIGNS)}, not {sorted(unknown)}")
+    rows: list[tuple[Tone, list[Cell]]] = []
+    for tone, row in zip(tones, zip(*texts, strict=True), strict=True):
+        said = tone in (cell.strip().lower() for cell in row)
+        cells = []
+        for index, text in enumerate(row):
+            tells = bool(tone) and text.strip().lower() == tone
+            kind = "number" if numeric[index] else "long" if _LONG_WORD.search(text) else ""
+            heads = index == 0 and not numeric[0]
+            cells.append(
+                Cell(
+                    text=text,
+                    kind=f"{kind} tone-{tone}".strip() if tells else kind,
+                    heads=heads,
+                    sign=SIGNS[tone] if tells else "",
+                    flag=tone if index == 0 and not said else "",
+                )
+            )
+        rows.append((tone, cells))
+    return numeric, rows
+
+
+def _is_numeric(values: Sequence[str | int | float | None], texts: Sequence[str]) -> bool:
+    said = [text for value, text in zip(values, texts, strict=True) if text not in ("", NOTHING)]
+    return bool(said) and all(map(is_numeric, said))

@@ -1,0 +1,142 @@
+"""What a step is. Filters, dedup and classifiers build on this and on nothing deeper.
+
+A step is data: its fields are its parameters, and the manifest's schema and the reference pages
+are generated from them. A row step judges documents one batch at a time. A barrier step needs to
+have seen all documents before it can judge any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.documents import BoolArray, Docs
+from pipeline.errors import Problem
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a step says of a batch.
+
+    ``keep`` [rows] is true for documents that stay. ``reason`` is why the others go: one string
+    for all of them, or one per row (read only where ``keep`` is false). ``signals`` are measured
+    values [rows], written beside dropped documents and drawn in the report. ``columns`` [rows] are
+    appended to the documents. ``text`` [rows] replaces the text when the step edits it.
+    """
+
+    keep: BoolArray
+    reason: str | Sequence[str] = ""
+    signals: Mapping[str, pa.Array | npt.NDArray[Any]] = field(default_factory=dict)
+    columns: Mapping[str, pa.Array | npt.NDArray[Any]] = field(default_factory=dict)
+    text: pa.LargeStringArray | None = None
+
+    @classmethod
+    def of_codes(
+        cls,
+        codes: npt.NDArray[np.integer[Any]],
+        reasons: Sequence[str],
+        signals: Mapping[str, npt.NDArray[Any]] | None = None,
+    ) -> Verdict:
+        """From ``codes`` [rows], where 0 keeps and ``i`` drops for ``reasons[i - 1]``."""
+        keep = codes == 0
+        named = np.array(["", *reasons], dtype=object)[codes]
+        return cls(keep=keep, reason=named.tolist(), signals=signals or {})
+
+
+@dataclass(frozen=True)
+class ManifestView:
+    """What a step or section may know of the rest of the manifest while it is checked.
+
+    ``columns`` are the names of the columns that earlier steps have added.
+    """
+
+    folder: Path
+    seed: int
+    sources: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+
+
+class Step(BaseModel):
+    """A named unit of work with typed parameters. Subclass RowStep or BarrierStep."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    def check(self, view: ManifestView) -> Iterator[Problem]:
+        """Problems that only show beside the rest of the manifest (unknown sources, say).
+
+        ``Problem.path`` is relative to this step.
+        """
+        return iter(())
+
+    def adds(self) -> tuple[str, ...]:
+        """Names of the columns that this step appends."""
+        return ()
+
+    def prepare(self) -> None:
+        """Load what every worker needs (tables, compiled kernels), once, before they fork.
+
+        Must not start threads.
+        """
+
+
+class RowStep(Step):
+    """Judges each document by itself."""
+
+    def judge(self, docs: Docs) -> Verdict:
+        raise NotImplementedError(f"{type(self).__name__}.judge")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a barrier step concludes from.
+
+    ``observations[i]`` is the Parquet file that holds what ``observe`` returned for shard i, and
+    ``documents[i]`` that shard's documents, both in input order: sources as the manifest lists
+    them, then files by name. ``seed`` is the manifest's.
+    """
+
+    observations: tuple[Path, ...]
+    documents: tuple[Path, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a batch begins: shard number and row within it, both as ``Evidence`` counts them."""
+
+    shard: int
+    row: int
+
+
+class BarrierStep(Step):
+    """Sees every document before it judges any, in three phases.
+
+    ``observe`` runs on every shard in parallel; ``conclude`` runs once, reads all observations and
+    writes its findings as files; ``judge`` runs on every shard in parallel with those findings.
+    """
+
+    # Parameters that change what ``observe`` returns; None means all. Editing any other one
+    # reuses the observations.
+    observed_parameters: ClassVar[frozenset[str] | None] = None
+
+    def observe(self, docs: Docs) -> pa.RecordBatch:
+        """One row per document, in their order (or fewer, where the step samples)."""
+        raise NotImplementedError(f"{type(self).__name__}.observe")
+
+    def conclude(self, evidence: Evidence, folder: Path) -> Mapping[str, Any]:
+        """Write findings into ``folder`` (byte-identical for equal evidence).
+
+        The mapping returned (JSON values) is kept in the receipt and shown in the report.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.conclude")
+
+    def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
+        """Judge the batch that begins ``at``, by what ``conclude`` wrote into ``findings``."""
+        raise NotImplementedError(f"{type(self).__name__}.judge")

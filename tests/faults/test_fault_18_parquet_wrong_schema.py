@@ -1,0 +1,36 @@
+"""Fault 18: Parquet without the columns that were named is refused from its footer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from reading import freeze
+
+from pipeline.errors import Refusal
+from pipeline.read.parquet_files import ParquetFiles
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"content": ["a"]}, "'text' is missing"),
+        ({"text": [1]}, "'text' is int64"),
+        ({"text": [b"a"]}, "'text' is binary"),
+        ({"text": [["a"]]}, "'text' is list"),
+        ({"text": ["a"], "id": [1.0]}, "'id' is double"),
+    ],
+)
+def test_the_column_and_the_files_are_named(
+    tmp_path: Path, columns: dict[str, list], said: str
+) -> None:
+    for name in ("one", "two"):
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    with pytest.raises(Refusal) as caught:
+        freeze(ParquetFiles(paths="*.parquet"), tmp_path)
+    assert caught.value.code == "parquet-schema"
+    for part in (said, "one.parquet", "two.parquet"):
+        assert part in caught.value.message
+    assert "text:" in caught.value.hint

@@ -1,0 +1,28 @@
+"""Fault 29: a file that changes after the plan froze it fails its shard and leaves nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from small_runs import load, small_project, write_lines
+
+from pipeline.plan import make_plan
+from pipeline.rows import RowWork
+from pipeline.worker import Job, read_failures, run_task
+
+
+def test_changed_file_leaves_no_receipt(tmp_path: Path) -> None:
+    plan = make_plan(load(small_project(tmp_path)))
+    stage = plan.stages[0].stage
+    task = next(task for task in stage.tasks if task.label == "a2.jsonl")
+    assert isinstance(task.work, RowWork)
+    write_lines(tmp_path / "a2.jsonl", ["other text than was planned"])
+    scratch = tmp_path / "scratch"
+    from pipeline.lock import Fence
+
+    job = Job(stage.name, stage.folder, (task,), scratch, Fence())
+    run_task(job, task)
+    (failure,) = read_failures(scratch)
+    assert failure.code == "input-changed"
+    assert not list(stage.folder.rglob("*.json"))
+    assert not list(stage.folder.rglob("*.parquet"))

@@ -1,0 +1,25 @@
+"""Fault 36: when a worker dies around its commit, the receipt says whether the task is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from works import Write, job
+
+from pipeline.stage import Committed
+from pipeline.watchdog import Watchdog
+
+
+@pytest.mark.parametrize("point", ["receipt-written", "receipt-renamed"])
+def test_death_around_the_commit_is_settled_by_the_receipt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    monkeypatch.setenv("WINNOW_KILL_AT", f"{point}:1")
+    made = job(tmp_path, {"a": Write("a")})
+    with Watchdog(2, tmp_path / "logs") as dog:
+        failures = dog.run(made)
+    is_done = bool(Committed(made.folder, ("a",)).receipts())
+    # Before the rename nothing is done, and the second try dies there too; after it all is.
+    assert is_done == (point == "receipt-renamed")
+    assert [f.code for f in failures] == ([] if is_done else ["worker-died"])

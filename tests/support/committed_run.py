@@ -1,0 +1,124 @@
+"""Small runs whose documents went through real row tasks and a real commit, without an executor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.commit import commit
+from pipeline.documents import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, Docs
+from pipeline.lock import Fence
+from pipeline.rows import DocumentsWork, RowWork
+from pipeline.source import Read, Shard, SourceFormat
+from pipeline.stage import Desk, Outcome, Stage, Task, Work
+from pipeline.step import RowStep, Verdict
+
+BATCH_ROWS = 3
+
+
+class Listed(SourceFormat):
+    """Documents (id, text) and bad rows (code, message) given in the test itself."""
+
+    documents: tuple[tuple[str, str], ...]
+    bad: tuple[tuple[str, str], ...] = ()
+    max_bad: float = 1
+
+    def read(self, shard: Shard) -> Iterator[Read]:
+        place = shard.names[0]
+        rows = [
+            {"id": id_, "text": text, "source": shard.source, "_source": place, "_offset": offset}
+            for offset, (id_, text) in enumerate(self.documents)
+        ]
+        for start in range(0, len(rows), BATCH_ROWS):
+            batch = rows[start : start + BATCH_ROWS]
+            yield Read(documents=pa.RecordBatch.from_pylist(batch, schema=DOCUMENT_SCHEMA))
+        bad = [
+            {"source": shard.source, "_source": place, "_offset": 1000 + number}
+            | {"code": code, "message": message, "raw": b"{", "raw_bytes": 1}
+            for number, (code, message) in enumerate(self.bad)
+        ]
+        if bad:
+            yield Read(quarantined=pa.RecordBatch.from_pylist(bad, schema=QUARANTINE_SCHEMA))
+
+
+class Length(RowStep):
+    """Drop texts of fewer (``short``) or more (``long``) characters."""
+
+    low: int = 0
+    high: int = 10**9
+
+    def judge(self, docs: Docs) -> Verdict:
+        lengths = np.array([len(text) for text in docs.text.to_pylist()])
+        codes = np.where(lengths < self.low, 1, np.where(lengths > self.high, 2, 0))
+        return Verdict.of_codes(codes, ["short", "long"], {"characters": lengths})
+
+
+class Vowels(RowStep):
+    """Score by the share of vowels; texts without a letter get none."""
+
+    def judge(self, docs: Docs) -> Verdict:
+        scores = [
+            sum(c in "aeiou" for c in text) / letters if (letters := sum(map(str.isalpha, text)))
+            else None
+            for text in docs.text.to_pylist()
+        ]  # fmt: skip
+        keep = np.ones(len(docs), bool)
+        return Verdict(keep=keep, columns={"vowels": pa.array(scores, pa.float64())})
+
+
+class Shorten(RowStep):
+    """Cut every text to its first two characters."""
+
+    def judge(self, docs: Docs) -> Verdict:
+        text = pa.array([text[:2] for text in docs.text.to_pylist()], pa.large_string())
+        return Verdict(keep=np.ones(len(docs), bool), text=text)
+
+
+def read_stage(
+    folder: Path, sources: Mapping[str, Listed], steps: Mapping[str, RowStep], *, skip: str = ""
+) -> Stage:
+    """Reads one shard per source through ``steps``; the task ``skip`` never commits."""
+    works = {
+        name: RowWork(name, Shard(name, 0, (), (f"{name}.jsonl",), 0), source, tuple(steps.items()))
+        for name, source in sources.items()
+    }
+    return _stage(folder, "01-read", works, tuple(steps), skip)
+
+
+def next_stage(folder: Path, before: Stage, steps: Mapping[str, RowStep]) -> Stage:
+    """The documents that ``before`` kept, through ``steps``."""
+    works = {
+        task.key: DocumentsWork(task.key, before.committed, tuple(steps.items()))
+        for task in before.tasks
+    }
+    return _stage(folder, "03-next", works, tuple(steps), "")
+
+
+def facts_stage(folder: Path, name: str, facts: Mapping[str, object]) -> Stage:
+    """A stage of one task that counts no documents and reports ``facts``."""
+    stage = Stage(name, name, folder / name, (Task("all", _Nothing()),), {})
+    out = folder / "tmp" / name
+    out.mkdir(parents=True)
+    commit(stage.folder, name, "all", name, out, Outcome(facts=dict(facts)), Fence())  # type: ignore[arg-type]
+    return stage
+
+
+class _Nothing:
+    def run(self, desk: Desk) -> Outcome:
+        return Outcome()
+
+
+def _stage(
+    folder: Path, name: str, works: Mapping[str, Work], steps: tuple[str, ...], skip: str
+) -> Stage:
+    tasks = tuple(Task(key, work) for key, work in works.items())
+    stage = Stage(name, name, folder / name, tasks, {}, steps=steps)
+    for key, work in works.items():
+        if key != skip:
+            out = folder / "tmp" / name / key
+            outcome = work.run(Desk(out))
+            commit(stage.folder, name, key, name, out, outcome, Fence())
+    return stage

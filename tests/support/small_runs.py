@@ -1,0 +1,87 @@
+"""Small real runs for tests: a folder with a manifest, a filter of its own and JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pipeline.manifest import Manifest, load_manifest
+
+FILTER = '''
+import numpy as np
+from winnow import RowStep, Verdict
+
+
+class Short(RowStep):
+    """Drop short texts."""
+
+    least: int = 5
+
+    def judge(self, docs):
+        length = np.array([len(text) for text in docs.text.to_pylist()], dtype=np.int64)
+        return Verdict(keep=length >= self.least, reason="short", signals={"length": length})
+'''
+
+MANIFEST = """
+name: small
+seed: 7
+output: out
+executor: {kind: local, workers: 2}
+sources:
+  a: {format: jsonl, paths: "a*.jsonl"}
+  b: {format: jsonl, paths: "b*.jsonl", allow_empty: true}
+steps:
+  - short.py:Short: {least: 5}
+  - exact_dedup
+"""
+
+
+def write_lines(path: Path, texts: Sequence[str]) -> None:
+    """JSON lines with ids from the file's name."""
+    rows = [json.dumps({"id": f"{path.stem}{n}", "text": text}) for n, text in enumerate(texts)]
+    path.write_text("".join(row + "\n" for row in rows))
+
+
+def small_project(folder: Path, manifest: str = MANIFEST) -> Path:
+    """Write the files of a small run; the path of its manifest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "short.py").write_text(FILTER)
+    write_lines(folder / "a1.jsonl", ["the first text", "hm", "a second text", "the first text"])
+    write_lines(folder / "a2.jsonl", ["one more text", "no"])
+    write_lines(folder / "b1.jsonl", ["a second text", "quite another", "x"])
+    path = folder / "m.yaml"
+    path.write_text(manifest)
+    return path
+
+
+def load(path: Path, *overrides: str, output: str = "out") -> Manifest:
+    """The manifest with its output beside it."""
+    return load_manifest(path, overrides, path.parent / output)
+
+
+def winnow(
+    *arguments: str | Path, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        timeout=240,
+    )
+
+
+def contents(output: Path) -> dict[str, bytes]:
+    """Every committed file and receipt of a run, by its path."""
+    folder = output / "stages"
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "/tmp/" not in path.as_posix().replace(output.as_posix(), "")
+    }
