@@ -1,0 +1,148 @@
+"""Drop documents that nearly repeat an earlier one: MinHash candidates, verified."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from dedup.clusters import largest_cluster, shared_groups, stars
+from dedup.findings import Corpus, judge_by_findings, write_findings
+from kernels.minhash import (
+    bands,
+    coefficients,
+    jaccard_index,
+    shingle_hashes,
+    signatures,
+    unique_shingles,
+)
+from kernels.normalise import normalise
+from kernels.words import english_words
+from pipeline.documents import Docs
+from pipeline.parquet import read_documents
+from pipeline.step import BarrierStep, Evidence, Position, Verdict
+
+# A document is compared with at most this many survivors of each of its buckets. Real
+# near-duplicates share a bucket with few survivors (most often one); documents that share only a
+# bucket, such as forms and licences, are many.
+MAX_COMPARED = 256
+
+
+class MinhashDedup(BarrierStep):
+    """Drop documents whose word n-grams are mostly those of an earlier document.
+
+    Candidates are documents with an equal bucket (``rows`` MinHash values), as in datatrove and
+    FineWeb: of two documents with Jaccard index s, it is found with probability
+    ``1 - (1 - s^rows)^buckets``, 0.924 at s = 0.8 by default. Every candidate is then verified by
+    the Jaccard index of the two sets of n-grams themselves (64-bit hashes of them), over lower
+    case words without punctuation, accents and digits.
+
+    The first in input order stays. A document goes only if it is itself like one that stays;
+    likeness is not passed on from document to document. One with fewer than ``ngram`` words has
+    nothing to compare and stays. Per bucket, at most 256 survivors are compared; what that leaves
+    out is counted as ``skipped``.
+
+    Memory while concluding: about 200 bytes per document, most of it for documents that share a
+    bucket; the n-grams of those (8 bytes each) lie in an unnamed temporary file.
+    """
+
+    observed_parameters: ClassVar[frozenset[str] | None] = frozenset(
+        {"ngram", "buckets", "rows", "seed", "language"}
+    )
+
+    ngram: int = Field(5, ge=1, le=64, description="words per shingle")
+    buckets: int = Field(14, ge=1, le=256, description="buckets; one in common makes candidates")
+    rows: int = Field(8, ge=1, le=64, description="MinHash values per bucket")
+    jaccard: float = Field(
+        0.8, gt=0, le=1, description="least Jaccard index of the shingle sets of two duplicates"
+    )
+    seed: int = Field(1, ge=0, lt=2**32, description="of the MinHash permutations")
+    language: Literal["en"] = Field("en", description="whose tokenizer finds the words")
+
+    def prepare(self) -> None:
+        self._observe(pa.array(["one two three four five six é"], pa.large_string()))
+
+    def observe(self, docs: Docs) -> pa.RecordBatch:
+        """Columns ``bucket_000``... (uint64, null without n-grams) and ``shingles``, sorted."""
+        return self._observe(docs.text)
+
+    def conclude(self, evidence: Evidence, folder: Path) -> Mapping[str, Any]:
+        """Returns counts: ``candidates`` are documents that share a bucket with another one,
+        ``compared`` pairs of them whose Jaccard index was computed, ``skipped`` pairs that the cap
+        left out, ``dropped`` documents (one verified pair each)."""
+        corpus = Corpus.of(evidence)
+        groups = np.empty((self.buckets, len(corpus)), np.int32)
+        for bucket in range(self.buckets):
+            keys = corpus.observed(_bucket(bucket))
+            signed = keys.is_valid().to_numpy()
+            groups[bucket] = shared_groups(pc.fill_null(keys, 0).to_numpy(), signed)
+        candidates = np.asarray((groups >= 0).any(axis=0))
+        with tempfile.TemporaryFile(dir=folder) as file:
+            values, starts = _shingles(corpus, candidates, file)
+
+            def similar(one: int, other: int) -> float:
+                left = values[starts[one] : starts[one + 1]]
+                right = values[starts[other] : starts[other + 1]]
+                return float(jaccard_index(left, right))
+
+            found = stars(groups, similar, self.jaccard, MAX_COMPARED)
+        write_findings(folder, corpus, found.dropped, found.survivors, found.similarity)
+        return {
+            "documents": len(corpus),
+            "without_shingles": len(corpus) - int(signed.sum()),
+            "candidates": int(candidates.sum()),
+            "compared": found.compared,
+            "skipped": found.skipped,
+            "dropped": len(found.dropped),
+            "largest_cluster": largest_cluster(found.survivors),
+        }
+
+    def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
+        return judge_by_findings(docs, findings, at, "near_duplicate", ["duplicate_of", "jaccard"])
+
+    def _observe(self, text: pa.LargeStringArray) -> pa.RecordBatch:
+        words = english_words(normalise(text))
+        values, starts = unique_shingles(*shingle_hashes(words, self.ngram))
+        a, b = coefficients(self.seed, self.buckets * self.rows)
+        keys = bands(signatures(values, starts, a, b), self.buckets)
+        unsigned = np.diff(starts) == 0
+        columns: dict[str, pa.Array] = {
+            _bucket(bucket): pa.array(keys[:, bucket], mask=unsigned)
+            for bucket in range(self.buckets)
+        }
+        columns["shingles"] = pa.LargeListArray.from_arrays(pa.array(starts), pa.array(values))
+        return pa.record_batch(columns)
+
+
+def _bucket(number: int) -> str:
+    return f"bucket_{number:03d}"
+
+
+def _shingles(
+    corpus: Corpus, wanted: npt.NDArray[np.bool_], file: BinaryIO
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """The shingle sets of the ``wanted`` documents, mapped from ``file``; empty for the others.
+
+    Document i has ``values[starts[i]:starts[i + 1]]``.
+    """
+    counts = np.zeros(len(corpus), np.int64)
+    at = 0
+    for path in corpus.evidence.observations:
+        for batch in read_documents(path, ["shingles"]):
+            rows = wanted[at : at + len(batch)]
+            sets = batch.column(0).filter(pa.array(rows))
+            counts[at : at + len(batch)][rows] = pc.list_value_length(sets).to_numpy()
+            file.write(sets.flatten().to_numpy())
+            at += len(batch)
+    file.flush()
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    if starts[-1] == 0:
+        return np.empty(0, np.uint64), starts
+    return np.asarray(np.memmap(file, np.uint64, "r")), starts
