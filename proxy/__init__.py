@@ -1,0 +1,4 @@
+"""Small models that measure a mix: tokens, training, evaluation, verdicts. torch lives here.
+
+May import pipeline's contracts and kernels, nothing else of ours.
+"""

@@ -1,0 +1,389 @@
+"""Drawing a mix: which pieces of the training side, how often, and in which order.
+
+A piece is a document or, where that is long, 1,024 tokens of it: else a few long documents would
+be all that a small budget sees of a source, and seeds would differ by which ones those are.
+Every source has one order of its pieces per seed and epoch, the same in all mixes, so that two
+mixes differ in nothing but their shares. Sources are interleaved so that the shares hold from the
+first documents to the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import JsonValue
+
+from kernels.hashing import Hashes
+from pipeline.errors import ShardError
+from pipeline.stage import Committed, Desk, Outcome
+from proxy.mixes import Pile
+from proxy.tokenise import TOKEN_DTYPE, score_columns
+
+Longs = npt.NDArray[np.int64]
+Reals = npt.NDArray[np.float64]
+
+PIECE_TOKENS = 1_024
+
+# One row per piece drawn, in order. ``row`` is its document's row in index/{task}.parquet of the
+# tokenised corpus, ``offset`` where it begins there in tokens; ``tokens`` as drawn, with the
+# end-of-text token (the last piece of a pile may be cut).
+DRAWN_SCHEMA = pa.schema(
+    [
+        pa.field("pile", pa.large_string(), nullable=False),
+        pa.field("task", pa.large_string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("epoch", pa.int32(), nullable=False),
+        pa.field("tokens", pa.int64(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The training side in columns [pieces], in corpus order.
+
+    ``shard`` and ``start`` (in tokens) say where a piece lies in the token files, ``end`` where its
+    document ends there, ``offset`` where it begins in its document, and ``row`` which document of
+    its shard's index that is.
+    """
+
+    source: npt.NDArray[np.object_]
+    key: Hashes
+    tokens: Longs
+    shard: Longs
+    row: Longs
+    offset: Longs
+    start: Longs
+    end: Longs
+    scores: Mapping[str, Reals]
+
+    @classmethod
+    def read(cls, tokenised: Committed, columns: Sequence[str]) -> Pool:
+        """From what TokeniseWork has left; score ``columns`` that a shard lacks are NaN there."""
+        tables = []
+        for key in tokenised.keys:
+            (path,) = tokenised.outputs("index/", key)
+            have = set(score_columns(pq.read_schema(path))) & set(columns)
+            names = ["source", "key", "tokens", *sorted(have)]
+            tables.append(pq.read_table(path, columns=names, page_checksum_verification=True))
+        lengths = [len(table) for table in tables]
+        shard = np.repeat(np.arange(len(tables)), lengths)
+        first = np.repeat(np.cumsum([0, *lengths[:-1]]), lengths)
+        whole = pa.concat_tables(tables, promote_options="default")
+        tokens = whole["tokens"].to_numpy()
+        ends = np.cumsum(tokens)
+        starts = ends - tokens
+        origin = starts[first] if len(whole) else starts
+        document, offset = cut(tokens)
+        return cls(
+            source=whole["source"].to_numpy(zero_copy_only=False)[document],
+            # The first piece keeps its document's key, so short documents are ordered by that.
+            key=whole["key"].to_numpy()[document] ^ _mix64(offset.astype(np.uint64)),
+            tokens=np.minimum(tokens[document] - offset, PIECE_TOKENS),
+            shard=shard[document],
+            row=(np.arange(len(whole)) - first)[document],
+            offset=offset,
+            start=(starts - origin)[document] + offset,
+            end=(ends - origin)[document],
+            scores={
+                name: whole[name].to_numpy(zero_copy_only=False).astype(np.float64)[document]
+                for name in columns
+                if name in whole.column_names
+            },
+        )
+
+
+def cut(tokens: Longs) -> tuple[Longs, Longs]:
+    """Documents of ``tokens`` [documents] in pieces: index of the document and offset [pieces]."""
+    counts = -(-tokens // PIECE_TOKENS)
+    document = np.repeat(np.arange(len(tokens)), counts)
+    first = np.repeat(np.cumsum(counts) - counts, counts)
+    return document, (np.arange(len(document)) - first) * PIECE_TOKENS
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one pile gives to a mix, in documents and tokens (end-of-text tokens included).
+
+    ``wanted`` is its share of the budget by weight; ``tokens`` what was drawn, which differs where
+    a source ran out. ``low`` and ``high`` are the scores between which the bucket lies: low ≤ score
+    < high, None where open. ``unscored`` documents have no score and are in no bucket.
+    """
+
+    pile: str
+    source: str
+    weight: float
+    available_documents: int
+    available_tokens: int
+    wanted: int = 0
+    documents: int = 0
+    tokens: int = 0
+    epochs: float = 0.0
+    max_epochs: float = 0.0
+    low: float | None = None
+    high: float | None = None
+    unscored: int = 0
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The pieces of a mix in order [drawn]: index into the pool, index of the pile, epoch (from
+    0) and tokens to take; and what each pile gave."""
+
+    piece: Longs
+    pile: Longs
+    epoch: Longs
+    tokens: Longs
+    shares: tuple[Share, ...]
+
+
+def draw(pool: Pool, piles: Sequence[Pile], budget: int | None, seed: int) -> Draw:
+    """Draw ``budget`` tokens (None: as many as the piles have) from ``piles``.
+
+    Raises ShardError when a pile that the mix names has no documents.
+    """
+    members, shares = [], []
+    for pile in piles:
+        rows, share = _members(pool, pile)
+        members.append(rows)
+        shares.append(share)
+    available = np.array([share.available_tokens for share in shares], np.float64)
+    weights = _weights(piles, available)
+    budget = budget if budget is not None else int(available.sum())
+    caps = np.floor(available * [pile.max_epochs for pile in piles]).astype(np.int64)
+    quotas = fill(weights, caps, budget)
+    parts = [
+        _take(pool, rows, int(quota), seed, number)
+        for number, (rows, quota) in enumerate(zip(members, quotas, strict=True))
+    ]
+    due = np.concatenate([part.due for part in parts])
+    order = np.argsort(due, kind="stable")
+    drawn = [
+        replace(
+            share,
+            weight=float(weight),
+            wanted=round(float(weight) * budget),
+            documents=_documents(pool, part.piece),
+            tokens=int(part.tokens.sum()),
+            epochs=round(float(part.tokens.sum()) / max(1, share.available_tokens), 4),
+        )
+        for share, weight, part in zip(shares, weights, parts, strict=True)
+    ]
+    return Draw(
+        piece=np.concatenate([part.piece for part in parts])[order],
+        pile=np.concatenate([part.pile for part in parts])[order],
+        epoch=np.concatenate([part.epoch for part in parts])[order],
+        tokens=np.concatenate([part.tokens for part in parts])[order],
+        shares=tuple(drawn),
+    )
+
+
+def fill(weights: Reals, caps: Longs, budget: int) -> Longs:
+    """Tokens per pile: ``budget`` by ``weights`` [piles], none above its cap. What a pile cannot
+    give goes to the others in proportion to their weights, until none can give more."""
+    quotas = np.zeros(len(weights))
+    open_ = (caps > 0) & (weights > 0)
+    while open_.any():
+        scale = (budget - quotas[~open_].sum()) / weights[open_].sum()
+        full = open_ & (weights * scale >= caps)
+        if not full.any():
+            quotas[open_] = weights[open_] * scale
+            break
+        quotas[full] = caps[full]
+        open_ &= ~full
+    whole = np.floor(quotas + 1e-6).astype(np.int64)
+    missing = min(budget, int(caps[weights > 0].sum())) - int(whole.sum())
+    # Rounding leaves fewer tokens than there are piles; the first that can take one do.
+    for pile in np.flatnonzero((weights > 0) & (whole < caps))[: max(0, missing)]:
+        whole[pile] += 1
+    return whole
+
+
+def quantile(scores: Reals, tokens: Longs, share: float) -> float:
+    """The least score below or at which ``share`` of the tokens lie (no NaN among the scores)."""
+    order = np.argsort(scores, kind="stable")
+    mass = np.cumsum(tokens[order])
+    place = int(np.searchsorted(mass, share * mass[-1] * (1 + 1e-12), side="right"))
+    return float(scores[order[min(place, len(order) - 1)]])
+
+
+def _members(pool: Pool, pile: Pile) -> tuple[Longs, Share]:
+    """Rows of the pool that belong to a pile, and the pile's share with nothing drawn yet."""
+    rows = np.flatnonzero(pool.source == pile.source)
+    low = high = None
+    unscored = 0
+    if pile.bucket:
+        if pile.column not in pool.scores:
+            raise ShardError("no-scores", f"no document has a numeric column {pile.column!r}")
+        scores = pool.scores[pile.column][rows]
+        unscored = int(np.isnan(scores).sum())
+        rows, scores = rows[~np.isnan(scores)], scores[~np.isnan(scores)]
+        below, above = pile.quantiles
+        if len(rows) and below > 0:
+            low = quantile(scores, pool.tokens[rows], below)
+        if len(rows) and above < 1:
+            high = quantile(scores, pool.tokens[rows], above)
+        inside = (scores >= (-np.inf if low is None else low)) & (
+            scores < (np.inf if high is None else high)
+        )
+        rows = rows[inside]
+    if not len(rows) and (pile.weight is not None or pile.bucket):
+        raise ShardError(
+            "empty-pile",
+            f"no training document is left in {pile.name!r}",
+            "take it out of the mix"
+            + (", or choose a wider bucket (many scores may be equal)" if pile.bucket else ""),
+        )
+    return rows, Share(
+        pile=pile.name,
+        source=pile.source,
+        weight=0.0,
+        available_documents=_documents(pool, rows),
+        available_tokens=int(pool.tokens[rows].sum()),
+        max_epochs=pile.max_epochs,
+        low=low,
+        high=high,
+        unscored=unscored,
+    )
+
+
+def _documents(pool: Pool, pieces: Longs) -> int:
+    """How many documents these pieces belong to."""
+    return len(np.unique(np.stack([pool.shard[pieces], pool.row[pieces]]), axis=1)[0])
+
+
+def _weights(piles: Sequence[Pile], available: Reals) -> Reals:
+    """Weights [piles] that add up to 1; those not given share the rest by available tokens."""
+    given = np.array([pile.weight or 0.0 for pile in piles])
+    is_open = np.array([pile.weight is None for pile in piles])
+    rest = max(0.0, 1.0 - given.sum())
+    if is_open.any() and available[is_open].sum() > 0:
+        given[is_open] = rest * available[is_open] / available[is_open].sum()
+    if given.sum() <= 0:
+        raise ShardError("no-training-side", "no document is left to draw from")
+    return np.asarray(given / given.sum())
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is drawn from one pile, in its own order; ``due`` is when, from 0 to 1."""
+
+    piece: Longs
+    pile: Longs
+    epoch: Longs
+    tokens: Longs
+    due: Reals
+
+
+def _take(pool: Pool, rows: Longs, quota: int, seed: int, pile: int) -> _Part:
+    available = int(pool.tokens[rows].sum())
+    epochs = -(-quota // available) if available else 0
+    piece = np.concatenate(
+        [np.empty(0, np.int64)] + [rows[_order(pool.key[rows], seed, e)] for e in range(epochs)]
+    )
+    tokens = pool.tokens[piece]
+    before = np.cumsum(tokens) - tokens
+    count = int(np.searchsorted(before, quota, side="left"))
+    piece, tokens, before = piece[:count], tokens[:count].copy(), before[:count]
+    if count:
+        tokens[-1] = quota - before[-1]
+    return _Part(
+        piece=piece,
+        pile=np.full(count, pile),
+        epoch=np.arange(count) // max(1, len(rows)),
+        tokens=tokens,
+        # The middle of a piece: half a piece early is as good as half a piece late.
+        due=(before + tokens / 2) / max(1, quota),
+    )
+
+
+def _order(keys: Hashes, seed: int, epoch: int) -> Longs:
+    """The order of a source's pieces in one epoch; a subset keeps the order of the whole."""
+    with np.errstate(over="ignore"):
+        state = _mix64(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(epoch + 1))
+        return np.argsort(_mix64(keys ^ state), kind="stable")
+
+
+def _mix64(value: Hashes | np.uint64) -> Hashes:
+    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014): bijective, all bits depend on all."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(value ^ (value >> np.uint64(31)))
+
+
+@dataclass(frozen=True)
+class MixWork:
+    """Materialise one mix for one seed.
+
+    Writes {key}.bin (little-endian uint16, every piece ends with the end-of-text token) and
+    drawn/{key}.parquet (DRAWN_SCHEMA). Facts: tokens wanted and drawn, and the share of each pile.
+    """
+
+    key: str
+    mix: str
+    piles: tuple[Pile, ...]
+    budget: int | None
+    seed: int
+    tokenised: Committed
+
+    def run(self, desk: Desk) -> Outcome:
+        columns = sorted({pile.column for pile in self.piles if pile.column})
+        pool = Pool.read(self.tokenised, columns)
+        drawn = draw(pool, self.piles, self.budget, self.seed)
+        (desk.out / "drawn").mkdir(parents=True, exist_ok=True)
+        self._write_tokens(pool, drawn, desk)
+        names = np.array([pile.name for pile in self.piles], object)
+        tasks = np.array(self.tokenised.keys, object)
+        columns_out = [
+            names[drawn.pile],
+            tasks[pool.shard[drawn.piece]],
+            pool.row[drawn.piece],
+            pool.offset[drawn.piece],
+            drawn.epoch,
+            drawn.tokens,
+        ]
+        arrays = [pa.array(c, f.type) for c, f in zip(columns_out, DRAWN_SCHEMA, strict=True)]
+        pq.write_table(
+            pa.table(arrays, schema=DRAWN_SCHEMA),
+            desk.out / f"drawn/{self.key}.parquet",
+            compression="zstd",
+            write_page_checksum=True,
+        )
+        total = int(drawn.tokens.sum())
+        wanted = self.budget if self.budget is not None else total
+        shares: list[JsonValue] = [dict(vars(share)) for share in drawn.shares]
+        return Outcome(
+            facts={
+                "mix": self.mix,
+                "seed": self.seed,
+                "wanted": wanted,
+                "tokens": total,
+                "documents": sum(share.documents for share in drawn.shares),
+                "short": total < wanted,
+                "piles": shares,
+            }
+        )
+
+    def _write_tokens(self, pool: Pool, drawn: Draw, desk: Desk) -> None:
+        files = []
+        for key in self.tokenised.keys:
+            (path,) = self.tokenised.outputs("tokens/", key)
+            # An empty file cannot be mapped, and has nothing to draw.
+            size = path.stat().st_size
+            files.append(np.memmap(path, TOKEN_DTYPE, "r") if size else np.empty(0, TOKEN_DTYPE))
+        shards, starts = pool.shard[drawn.piece].tolist(), pool.start[drawn.piece].tolist()
+        ends = pool.end[drawn.piece].tolist()
+        with (desk.out / f"{self.key}.bin").open("wb") as out:
+            places = zip(shards, starts, ends, drawn.tokens.tolist(), strict=True)
+            for done, (shard, start, end, take) in enumerate(places, 1):
+                # Whatever is cut still ends with the end-of-text token, its document's last.
+                out.write(files[shard][start : start + take - 1].tobytes())
+                out.write(files[shard][end - 1 : end].tobytes())
+                if done % 1_024 == 0:
+                    desk.progress(done, len(ends))

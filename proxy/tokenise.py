@@ -1,0 +1,189 @@
+"""Text to tokens: the training side shard by shard, and the evaluation side in one file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import JsonValue
+from tokenizers import Tokenizer
+
+from kernels.segments import segments
+from kernels.utf8 import Offsets
+from pipeline.documents import DOCUMENT_SCHEMA
+from pipeline.parquet import read_documents
+from pipeline.stage import KEPT, Committed, Desk, Outcome
+from proxy.held_out import HELD_OUT, evaluated
+from proxy.roles import TRAINING, read_roles
+from proxy.tokenizer import Encoder, committed_encoder
+
+EVALUATION = "evaluation.parquet"
+TOKEN_DTYPE = np.dtype("<u2")
+# Texts handed to the library at once, which bounds what it holds.
+GROUP = 1_024
+
+Ids = npt.NDArray[np.uint16]
+
+# One row per training document, in the order of the token file. ``tokens`` counts the end-of-text
+# token that follows each document. Numeric columns that steps have added follow.
+INDEX_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.large_string(), nullable=False),
+        pa.field("id", pa.large_string(), nullable=False),
+        pa.field("key", pa.uint64(), nullable=False),
+        pa.field("tokens", pa.int64(), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+    ]
+)
+# ``tokens`` begin with the end-of-text token, the context of the first that is predicted.
+EVALUATION_SCHEMA = pa.schema(
+    [
+        pa.field("target", pa.large_string(), nullable=False),
+        pa.field("id", pa.large_string(), nullable=False),
+        pa.field("tokens", pa.large_list(pa.uint16()), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class TokeniseWork:
+    """Encode one shard's training documents.
+
+    Writes tokens/{key}.bin (little-endian uint16, end of text after every document) and
+    index/{key}.parquet (INDEX_SCHEMA and score columns as float64).
+    """
+
+    corpus: Committed
+    key: str
+    roles: Committed
+    tokenizer: Committed
+    end_of_text: str
+
+    def run(self, desk: Desk) -> Outcome:
+        encoder = committed_encoder(self.tokenizer, self.end_of_text)
+        roles = read_roles(self.roles, self.key)
+        training, keys = roles["role"].to_numpy() == TRAINING, roles["key"].to_numpy()
+        for folder in ("tokens", "index"):
+            (desk.out / folder).mkdir(parents=True, exist_ok=True)
+        files = self.corpus.outputs(KEPT, self.key)
+        scores = sorted({name for file in files for name in score_columns(pq.read_schema(file))})
+        schema = pa.unify_schemas(
+            [INDEX_SCHEMA, pa.schema([pa.field(name, pa.float64()) for name in scores])]
+        )
+        sources: dict[str, list[int]] = {}
+        row = 0
+        with (
+            (desk.out / f"tokens/{self.key}.bin").open("wb") as tokens,
+            pq.ParquetWriter(
+                desk.out / f"index/{self.key}.parquet",
+                schema,
+                compression="zstd",
+                write_page_checksum=True,
+            ) as index,
+        ):
+            for file in files:
+                for batch in read_documents(file, ["id", "text", "source", *scores]):
+                    here = slice(row, row + batch.num_rows)
+                    row += batch.num_rows
+                    batch = batch.append_column("key", pa.array(keys[here]))
+                    batch = batch.filter(pa.array(training[here]))
+                    ids, starts = encode(encoder, batch.column("text"))
+                    tokens.write(
+                        np.insert(ids, starts[1:], encoder.end).astype(TOKEN_DTYPE).tobytes()
+                    )
+                    entries = _index(batch, np.diff(starts) + 1, schema)
+                    index.write_batch(entries)
+                    _tally(sources, entries)
+                    desk.progress(row, len(roles))
+        facts: dict[str, JsonValue] = {source: list(tally) for source, tally in sources.items()}
+        return Outcome(facts={"sources": facts})
+
+
+@dataclass(frozen=True)
+class EvaluationWork:
+    """Encode what counts of the held-out documents. Writes evaluation.parquet
+    (EVALUATION_SCHEMA)."""
+
+    held_out: Committed
+    tokenizer: Committed
+    end_of_text: str
+
+    def run(self, desk: Desk) -> Outcome:
+        encoder = committed_encoder(self.tokenizer, self.end_of_text)
+        (path,) = (path for path in self.held_out.outputs() if path.name == HELD_OUT)
+        table = pq.read_table(path, page_checksum_verification=True)
+        texts = [evaluated(text) for text in table["text"].to_pylist()]
+        ids, starts = encode(encoder, pa.array(texts, pa.large_string()))
+        bounds = starts + np.arange(len(starts))
+        tokens = pa.LargeListArray.from_arrays(bounds, np.insert(ids, starts[:-1], encoder.end))
+        sizes = [len(text.encode()) for text in texts]
+        columns = [table["target"], table["id"], tokens, pa.array(sizes, pa.int64())]
+        evaluation = pa.table(columns, schema=EVALUATION_SCHEMA)
+        desk.out.mkdir(parents=True, exist_ok=True)
+        pq.write_table(
+            evaluation, desk.out / EVALUATION, compression="zstd", write_page_checksum=True
+        )
+        targets: dict[str, list[int]] = {}
+        lengths = np.diff(starts).tolist()
+        for target, length, size in zip(table["target"].to_pylist(), lengths, sizes, strict=True):
+            tally = targets.setdefault(target, [0, 0, 0])
+            tally[:] = [tally[0] + 1, tally[1] + length, tally[2] + size]
+        facts: dict[str, JsonValue] = {target: list(tally) for target, tally in targets.items()}
+        return Outcome(facts={"targets": facts})
+
+
+def encode(encoder: Encoder, text: pa.LargeStringArray) -> tuple[Ids, Offsets]:
+    """Token ids of all rows, without special tokens, and where each row's begin [rows + 1]."""
+    # The engine runs one task per core; threads of the library would compete with them.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    if not encoder.by_segment:
+        return _encode_texts(encoder.tokenizer, text.to_pylist())
+    found = segments(text)
+    return found.replace(*_encode_texts(encoder.tokenizer, found.texts))
+
+
+def _encode_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[Ids, Offsets]:
+    found: list[int] = []
+    bounds = [0]
+    for begin in range(0, len(texts), GROUP):
+        group = texts[begin : begin + GROUP]
+        for encoding in tokenizer.encode_batch_fast(group, add_special_tokens=False):
+            found += encoding.ids
+            bounds.append(len(found))
+    return np.array(found, TOKEN_DTYPE), np.array(bounds, np.int64)
+
+
+def score_columns(schema: pa.Schema) -> list[str]:
+    """Names of the numeric columns that are no part of every document."""
+    return [
+        field.name
+        for field in schema
+        if field.name not in DOCUMENT_SCHEMA.names
+        and (pa.types.is_floating(field.type) or pa.types.is_integer(field.type))
+    ]
+
+
+def _index(batch: pa.RecordBatch, tokens: Offsets, schema: pa.Schema) -> pa.RecordBatch:
+    made = {"tokens": pa.array(tokens, pa.int64()), "bytes": pc.binary_length(batch["text"])}
+    arrays = [
+        made[field.name] if field.name in made else batch[field.name].cast(field.type)
+        for field in schema
+    ]
+    return pa.record_batch(arrays, schema=schema)
+
+
+def _tally(sources: dict[str, list[int]], entries: pa.RecordBatch) -> None:
+    """Add to source → [documents, tokens, bytes]."""
+    table = pa.table(entries).group_by("source", use_threads=False)
+    sums = table.aggregate([("tokens", "count"), ("tokens", "sum"), ("bytes", "sum")])
+    for row in sums.to_pylist():
+        tally = sources.setdefault(row["source"], [0, 0, 0])
+        added = (row["tokens_count"], row["tokens_sum"], row["bytes_sum"])
+        tally[:] = [old + new for old, new in zip(tally, added, strict=True)]
