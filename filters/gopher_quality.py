@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,14 @@ from kernels.lines import Marks, marks
 from kernels.ngrams import WordCounts, count_words
 from kernels.words import english_words
 from pipeline.documents import Docs
-from pipeline.step import RowStep, Verdict
+from pipeline.step import Rule, RuleStep, Signals
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 
 Values = npt.NDArray[Any]
 
 
-class GopherQuality(RowStep):
+class GopherQuality(RuleStep):
     """Drop documents that do not look like prose, by Gopher's quality rules.
 
     Decisions and reasons are those of datatrove 0.10.1's ``GopherQualityFilter``: the reason is
@@ -57,47 +56,54 @@ class GopherQuality(RowStep):
     def prepare(self) -> None:
         self.judge(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
 
-    def judge(self, docs: Docs) -> Verdict:
+    def measure(self, docs: Docs) -> Signals:
         counts = count_words(docs.derive("words:en", english_words), self.stop_words)
-        signals = _signals(counts, marks(docs.text))
-        codes = np.zeros(len(docs), dtype=np.int8)
-        reasons = []
-        for reason, broken in self._rules(signals):
-            reasons.append(reason)
-            codes[(codes == 0) & broken] = len(reasons)
-        return Verdict.of_codes(codes, reasons, signals)
+        return _signals(counts, marks(docs.text))
 
-    def _rules(self, signals: dict[str, Values]) -> Iterator[tuple[str, Values]]:
-        """Reasons and which documents [rows] break the rule, in the order of judgement."""
-        words = signals["non_symbol_words"]
-        if self.min_doc_words:
-            yield "gopher_short_doc", words < self.min_doc_words
-        if self.max_doc_words:
-            yield "gopher_long_doc", words > self.max_doc_words
-        if self.min_avg_word_length:
-            length = signals["mean_word_length"]
-            yield "gopher_below_avg_threshold", length < self.min_avg_word_length
-        if self.max_avg_word_length:
-            length = signals["mean_word_length"]
-            yield "gopher_above_avg_threshold", length > self.max_avg_word_length
-        if self.max_symbol_word_ratio or self.max_non_alpha_words_ratio:
-            yield "empty", np.isnan(signals["alpha_words_ratio"])
-        if self.max_bullet_lines_ratio or self.max_ellipsis_lines_ratio:
-            yield "empty", np.isnan(signals["bullet_lines_ratio"])
-        if limit := self.max_symbol_word_ratio:
-            yield "gopher_too_many_hashes", signals["hash_ratio"] > limit
-            yield "gopher_too_many_ellipsis", signals["ellipsis_ratio"] > limit
-        if limit := self.max_bullet_lines_ratio:
-            yield "gopher_too_many_bullets", signals["bullet_lines_ratio"] > limit
-        if limit := self.max_ellipsis_lines_ratio:
-            yield "gopher_too_many_end_ellipsis", signals["ellipsis_lines_ratio"] > limit
-        if limit := self.max_non_alpha_words_ratio:
-            yield "gopher_below_alpha_threshold", signals["alpha_words_ratio"] < limit
-        if self.min_stop_words:
-            yield "gopher_enough_stop_words", signals["stop_words"] < self.min_stop_words
+    def rules(self) -> list[Rule]:
+        ratios = bool(self.max_symbol_word_ratio or self.max_non_alpha_words_ratio)
+        lines = bool(self.max_bullet_lines_ratio or self.max_ellipsis_lines_ratio)
+        rules = [
+            self._rule("gopher_short_doc", "non_symbol_words", least="min_doc_words"),
+            self._rule("gopher_long_doc", "non_symbol_words", most="max_doc_words"),
+            self._rule(
+                "gopher_below_avg_threshold", "mean_word_length", least="min_avg_word_length"
+            ),
+            self._rule(
+                "gopher_above_avg_threshold", "mean_word_length", most="max_avg_word_length"
+            ),
+            Rule("empty", "alpha_words_ratio", defined=True) if ratios else None,
+            Rule("empty", "bullet_lines_ratio", defined=True) if lines else None,
+            self._rule("gopher_too_many_hashes", "hash_ratio", most="max_symbol_word_ratio"),
+            self._rule("gopher_too_many_ellipsis", "ellipsis_ratio", most="max_symbol_word_ratio"),
+            self._rule(
+                "gopher_too_many_bullets", "bullet_lines_ratio", most="max_bullet_lines_ratio"
+            ),
+            self._rule(
+                "gopher_too_many_end_ellipsis",
+                "ellipsis_lines_ratio",
+                most="max_ellipsis_lines_ratio",
+            ),
+            self._rule(
+                "gopher_below_alpha_threshold",
+                "alpha_words_ratio",
+                least="max_non_alpha_words_ratio",
+            ),
+            self._rule("gopher_enough_stop_words", "stop_words", least="min_stop_words"),
+        ]
+        return [rule for rule in rules if rule]
+
+    def _rule(self, reason: str, signal: str, *, least: str = "", most: str = "") -> Rule | None:
+        """The rule whose limit is the named parameter; None when that is null or 0."""
+        limit = getattr(self, least or most)
+        if not limit:
+            return None
+        if least:
+            return Rule(reason, signal, least, least=limit)
+        return Rule(reason, signal, most, most=limit)
 
 
-def _signals(counts: WordCounts, found: Marks) -> dict[str, Values]:
+def _signals(counts: WordCounts, found: Marks) -> Signals:
     """What the rules measure [rows]; shares of nothing are NaN."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return {

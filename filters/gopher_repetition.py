@@ -13,13 +13,13 @@ from kernels.lines import repeated_lines, repeated_paragraphs, text_lengths
 from kernels.ngrams import Ngrams
 from kernels.words import english_words
 from pipeline.documents import Docs
-from pipeline.step import RowStep, Verdict
+from pipeline.step import Rule, RuleStep, Signals, Verdict
 
 Values = npt.NDArray[Any]
 NgramLimit = tuple[Annotated[int, Field(ge=1)], Annotated[float, Field(ge=0)]]
 
 
-class GopherRepetition(RowStep):
+class GopherRepetition(RuleStep):
     """Drop documents that repeat themselves, by Gopher's repetition rules.
 
     Decisions and reasons are those of datatrove 0.10.1's ``GopherRepetitionFilter``: the reason
@@ -52,47 +52,61 @@ class GopherRepetition(RowStep):
     def prepare(self) -> None:
         self.judge(Docs(pa.record_batch({"text": pa.array(["some text"], pa.large_string())})))
 
+    def measure(self, docs: Docs) -> Signals:
+        return self._measure(docs, every=True)
+
     def judge(self, docs: Docs) -> Verdict:
-        ruling = _Ruling(len(docs))
+        return self.decide(self._measure(docs, every=False))
+
+    def rules(self) -> list[Rule]:
+        limits = [
+            ("dup_para_frac", "dup_para_frac", self.dup_para_frac or None),
+            ("dup_para_char_frac", "dup_para_char_frac", self.dup_para_char_frac or None),
+            ("dup_line_frac", "dup_line_frac", self.dup_line_frac or None),
+            ("dup_line_char_frac", "dup_line_char_frac", self.dup_line_char_frac or None),
+            *(
+                (f"top_{n}_gram", f"top_n_grams.{i}.1", most)
+                for i, (n, most) in enumerate(self.top_n_grams)
+            ),
+            *(
+                (f"duplicated_{n}_n_grams", f"dup_n_grams.{i}.1", most)
+                for i, (n, most) in enumerate(self.dup_n_grams)
+            ),
+        ]
+        return [
+            Rule("empty", "characters", least=1),
+            *(Rule(name, name, path, most=most) for name, path, most in limits if most is not None),
+        ]
+
+    def _measure(self, docs: Docs, *, every: bool) -> dict[str, Values]:
+        """The signals; those of n-grams only where no rule before is broken, unless ``every``."""
         lengths = text_lengths(docs.text)
-        ruling.drop("empty", lengths == 0)
         paragraphs, lines = repeated_paragraphs(docs.text), repeated_lines(docs.text)
         with np.errstate(invalid="ignore"):  # 0 / 0 in empty texts
-            para_chars, line_chars = paragraphs.characters / lengths, lines.characters / lengths
-        ruling.limit("dup_para_frac", paragraphs.repeats / paragraphs.pieces, self.dup_para_frac)
-        ruling.limit("dup_para_char_frac", para_chars, self.dup_para_char_frac)
-        ruling.limit("dup_line_frac", lines.repeats / lines.pieces, self.dup_line_frac)
-        ruling.limit("dup_line_char_frac", line_chars, self.dup_line_char_frac)
-
+            signals = {
+                "characters": lengths,
+                "dup_para_frac": paragraphs.repeats / paragraphs.pieces,
+                "dup_para_char_frac": paragraphs.characters / lengths,
+                "dup_line_frac": lines.repeats / lines.pieces,
+                "dup_line_char_frac": lines.characters / lengths,
+            }
+        rules = self.rules()
+        broken = np.zeros(len(docs), dtype=np.bool_)
+        for rule in rules:
+            if not every and rule.signal in signals:
+                broken |= rule.broken(signals)
         ngrams = Ngrams(docs.derive("words:en", english_words))
         for reason, limits, count in (
             ("top_{}_gram", self.top_n_grams, ngrams.top_characters),
             ("duplicated_{}_n_grams", self.dup_n_grams, ngrams.repeated_characters),
         ):
-            for n, most in limits:
-                rows = np.flatnonzero(ruling.codes == 0)
-                shares = np.full(len(docs), np.nan)
-                shares[rows] = count(n, rows) / lengths[rows]
-                ruling.limit(reason.format(n), shares, most, always=True)
-        return Verdict.of_codes(ruling.codes, ruling.reasons, ruling.signals)
-
-
-class _Ruling:
-    """Which rule each document [rows] breaks first: 0 for none, i for ``reasons[i - 1]``."""
-
-    def __init__(self, rows: int) -> None:
-        self.codes: npt.NDArray[np.int16] = np.zeros(rows, dtype=np.int16)
-        self.reasons: list[str] = []
-        self.signals: dict[str, Values] = {}
-
-    def drop(self, reason: str, broken: Values) -> None:
-        self.reasons.append(reason)
-        self.codes[(self.codes == 0) & broken] = len(self.reasons)
-
-    def limit(
-        self, reason: str, values: Values, most: float | None, *, always: bool = False
-    ) -> None:
-        """The signal ``reason`` may be ``most``; null and 0 mean any, unless ``always``."""
-        self.signals[reason] = values
-        if most or (always and most is not None):
-            self.drop(reason, values > most)
+            for n in dict.fromkeys(n for n, _ in limits):
+                rows = np.flatnonzero(~broken)
+                name = reason.format(n)
+                signals[name] = np.full(len(docs), np.nan)
+                with np.errstate(invalid="ignore"):
+                    signals[name][rows] = count(n, rows) / lengths[rows]
+                for rule in rules:
+                    if not every and rule.signal == name:
+                        broken |= rule.broken(signals)
+        return signals

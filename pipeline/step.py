@@ -20,6 +20,8 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.documents import BoolArray, Docs
 from pipeline.errors import Problem
 
+Signals = Mapping[str, npt.NDArray[Any]]
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -42,7 +44,7 @@ class Verdict:
         cls,
         codes: npt.NDArray[np.integer[Any]],
         reasons: Sequence[str],
-        signals: Mapping[str, npt.NDArray[Any]] | None = None,
+        signals: Signals | None = None,
     ) -> Verdict:
         """From ``codes`` [rows], where 0 keeps and ``i`` drops for ``reasons[i - 1]``."""
         keep = codes == 0
@@ -91,6 +93,60 @@ class RowStep(Step):
 
     def judge(self, docs: Docs) -> Verdict:
         raise NotImplementedError(f"{type(self).__name__}.judge")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Drops a document for ``reason`` when its ``signal`` is below ``least`` or above ``most``.
+
+    With ``defined``, a signal of NaN breaks the rule too (a share of nothing); without, it never
+    does. ``parameter`` is the path of the parameter that sets the limit (``min_doc_words``,
+    ``top_n_grams.0.1``), empty where none does.
+    """
+
+    reason: str
+    signal: str
+    parameter: str = ""
+    least: float | None = None
+    most: float | None = None
+    defined: bool = False
+
+    def broken(self, signals: Signals) -> BoolArray:
+        """Which documents [rows] break the rule."""
+        values = np.asarray(signals[self.signal])
+        found = np.isnan(values) if self.defined else np.zeros(len(values), dtype=np.bool_)
+        if self.least is not None:
+            found = found | (values < self.least)
+        if self.most is not None:
+            found = found | (values > self.most)
+        return found
+
+
+class RuleStep(RowStep):
+    """A row step whose verdict follows from numbers: it measures, then compares with limits.
+
+    So thresholds can be tried on stored signals without reading a text again.
+    """
+
+    def measure(self, docs: Docs) -> Signals:
+        """Every signal that ``rules`` may ask for, of every document, whatever breaks a rule."""
+        raise NotImplementedError(f"{type(self).__name__}.measure")
+
+    def rules(self) -> Sequence[Rule]:
+        """The rules that are on, in the order of judgement: the first one broken is the reason."""
+        raise NotImplementedError(f"{type(self).__name__}.rules")
+
+    def decide(self, signals: Signals) -> Verdict:
+        """The verdict on documents with these ``signals``."""
+        rules = self.rules()
+        rows = len(next(iter(signals.values())))
+        codes = np.zeros(rows, dtype=np.int16)
+        for code, rule in enumerate(rules, start=1):
+            codes[(codes == 0) & rule.broken(signals)] = code
+        return Verdict.of_codes(codes, [rule.reason for rule in rules], signals)
+
+    def judge(self, docs: Docs) -> Verdict:
+        return self.decide(self.measure(docs))
 
 
 @dataclass(frozen=True)

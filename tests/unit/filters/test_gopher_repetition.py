@@ -137,7 +137,7 @@ def test_ngram_signals_are_missing_for_documents_dropped_before() -> None:
     assert np.isnan(signals["top_3_gram"]).tolist() == [False, True, True]
     assert signals["top_2_gram"][2] == pytest.approx(15 / 21)
     assert signals["duplicated_10_n_grams"][0] == 0
-    assert len(signals) == 4 + 3 + 6
+    assert len(signals) == 5 + 3 + 6
     assert all(len(values) == 3 for values in signals.values())
 
 
