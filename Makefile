@@ -4,7 +4,7 @@ READY := .venv/ready
 
 .PHONY: demo test check schemas clean
 
-# The main job: the machine's own text, three mixes, two seeds, one verdict.
+# The main job: the machine's own text, three mixes, four seeds, one verdict.
 demo: $(READY)
 	$(BIN)/winnow run manifests/quickstart.yaml
 
