@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernels.english_rules import read_rules
+
 # spaCy's vocabulary cannot hold this word (its symbol number, 1, is a reserved key) once the
 # memory zone it was first met in is gone. datatrove answers by deleting it from the whole text.
 REFUSED = "IS_ALPHA"
@@ -61,6 +63,7 @@ class EnglishTokenizer:
         phrases = {
             rule: _texts(plain(rule)) for rule in self._whole.rules if _may_be_split(plain, rule)
         }
+        self.rules = read_rules(self._whole, phrases)
         self._exceptions = {
             _texts(self._whole(rule))[0]
             for rule, phrase in phrases.items()
@@ -74,6 +77,12 @@ class EnglishTokenizer:
         )
         for last, first in pairs:
             self.clashes[self._lasts[last], self._firsts[first]] = True
+
+    @property
+    def clashing(self) -> Iterator[tuple[str, int, int]]:
+        """Tokens that may clash, each with its number as a first and as a last one."""
+        for token in sorted(self._firsts.keys() | self._lasts.keys()):
+            yield token, self._firsts.get(token, 0), self._lasts.get(token, 0)
 
     def pieces(self, spans: Sequence[str]) -> Iterator[Piece]:
         """The tokens of every span, which must hold no white space but single spaces."""

@@ -42,8 +42,18 @@ def _loader(width: int) -> Any:
     return load
 
 
+@intrinsic
+def trailing_zeros(typing_context: Any, value: Any) -> Any:
+    """How many of the lowest bits of a number are 0; 64 when all are."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], cgutils.false_bit)
+
+    return types.uint64(types.uint64), generate
+
+
 # One unaligned load each; eight byte loads and shifts would take eight times as long.
-_load64 = _loader(64)
+load64 = _loader(64)
 _load32 = _loader(32)
 
 
@@ -70,10 +80,10 @@ def xxh64(data: Bytes, start: int, stop: int, seed: np.uint64) -> np.uint64:
         one, two = seed + _P1 + _P2, seed + _P2
         three, four = seed, seed - _P1
         while at + 32 <= stop:
-            one = _round(one, _load64(data, at))
-            two = _round(two, _load64(data, at + 8))
-            three = _round(three, _load64(data, at + 16))
-            four = _round(four, _load64(data, at + 24))
+            one = _round(one, load64(data, at))
+            two = _round(two, load64(data, at + 8))
+            three = _round(three, load64(data, at + 16))
+            four = _round(four, load64(data, at + 24))
             at += 32
         state = _rotate(one, 1) + _rotate(two, 7) + _rotate(three, 12) + _rotate(four, 18)
         state = _merge(_merge(_merge(_merge(state, one), two), three), four)
@@ -81,7 +91,7 @@ def xxh64(data: Bytes, start: int, stop: int, seed: np.uint64) -> np.uint64:
         state = seed + _P5
     state += np.uint64(stop - start)
     while at + 8 <= stop:
-        state = _rotate(state ^ _round(np.uint64(0), _load64(data, at)), 27) * _P1 + _P4
+        state = _rotate(state ^ _round(np.uint64(0), load64(data, at)), 27) * _P1 + _P4
         at += 8
     if at + 4 <= stop:
         state = _rotate(state ^ (_load32(data, at) * _P1), 23) * _P2 + _P3

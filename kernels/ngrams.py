@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from kernels.tokens import ALPHABETIC, SYMBOL
+from kernels.kinds import LETTER, SYMBOL
 from kernels.utf8 import Bytes, Offsets
 from kernels.words import Words
 
@@ -67,7 +67,7 @@ def _count_words(
             if not flags[token] & SYMBOL:
                 plain += 1
                 characters += lengths[token]
-            if flags[token] & ALPHABETIC:
+            if flags[token] & LETTER:
                 alphabetic += 1
             place = places[token]
             if place and seen_in[place] != row:

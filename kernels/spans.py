@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -11,20 +10,33 @@ import numpy.typing as npt
 from numba import njit
 
 from kernels.growing import with_capacity
+from kernels.hashing import load64, trailing_zeros
+from kernels.keys import (
+    EMPTY,
+    INLINE,
+    NUMBER_BITS,
+    NUMBER_MASK,
+    Slots,
+    empty_slots,
+    enter,
+    find,
+    key_hash,
+    key_of,
+    refill,
+)
 from kernels.utf8 import (
-    HASH_START,
     SPACE,
     Bytes,
     Offsets,
-    hash_bytes,
-    hash_step,
-    mix,
-    same_bytes,
     space_width,
 )
 
 CHANGED = 1  # traits of a span, see kernels.english.Piece
 REFUSES = 2
+
+_SPACES = np.uint64(0x2121212121212121)
+_HIGH_BITS = np.uint64(0x8080808080808080)
+
 
 Ints = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.uint8]
@@ -34,16 +46,18 @@ Bools = npt.NDArray[np.bool_]
 class SpanArrays(NamedTuple):
     """The table as kernels see it.
 
-    ``used`` holds the number of entries. Entry e is ``data[ends[e]:ends[e + 1]]`` with
-    ``hashes[e]``; ``slots`` (a power of two, at most half full) hold entries or -1. ``first``,
-    ``last`` and ``traits`` are those of kernels.english.Piece.
+    ``used`` holds the number of entries and that of token numbers. Entry e is
+    ``data[ends[e]:ends[e + 1]]``, found by ``slots`` (kernels.keys). It has ``places[e, 1]``
+    tokens, in ``ids`` from ``places[e, 0]`` on. ``first``, ``last`` and ``traits`` are those of
+    kernels.english.Piece.
     """
 
     used: npt.NDArray[np.int64]
-    slots: Ints
-    hashes: npt.NDArray[np.uint64]
+    slots: Slots
     ends: npt.NDArray[np.int64]
     data: Bytes
+    places: npt.NDArray[np.int64]
+    ids: Ints
     first: Flags
     last: Flags
     traits: Flags
@@ -52,25 +66,23 @@ class SpanArrays(NamedTuple):
 class SpanTable:
     """Spans met so far and the tokens of those described.
 
-    Kernels enter spans; ``unknown`` lists those without tokens, and ``describe`` gives each its
-    tokens, in that order. Entry e has ``token_ids[token_starts[e]:token_starts[e + 1]]``.
+    Kernels enter spans; those from ``described`` on have no tokens yet.
     """
 
-    def __init__(self, clashes: Bools, capacity: int = 2**15) -> None:
+    def __init__(self, clashes: Bools, capacity: int = 2**17) -> None:
         self.clashes = clashes
+        self.described = 0
         self.arrays = SpanArrays(
-            used=np.zeros(1, dtype=np.int64),
-            slots=np.full(2 * capacity, -1, dtype=np.int32),
-            hashes=np.empty(capacity, dtype=np.uint64),
+            used=np.zeros(2, dtype=np.int64),
+            slots=empty_slots(capacity),
             ends=np.zeros(capacity + 1, dtype=np.int64),
             data=np.empty(16 * capacity, dtype=np.uint8),
-            first=np.empty(capacity, dtype=np.uint8),
-            last=np.empty(capacity, dtype=np.uint8),
-            traits=np.empty(capacity, dtype=np.uint8),
+            places=np.empty((capacity, 2), dtype=np.int64),
+            ids=np.empty(2 * capacity, dtype=np.int32),
+            first=np.zeros(capacity, dtype=np.uint8),
+            last=np.zeros(capacity, dtype=np.uint8),
+            traits=np.zeros(capacity, dtype=np.uint8),
         )
-        self._described = 0
-        self._token_starts = np.zeros(capacity + 1, dtype=np.int64)
-        self._token_ids = np.empty(capacity, dtype=np.int32)
 
     @property
     def count(self) -> int:
@@ -80,106 +92,72 @@ class SpanTable:
     def bytes(self) -> int:
         return int(self.arrays.ends[self.count])
 
-    @property
-    def token_starts(self) -> npt.NDArray[np.int64]:
-        return self._token_starts[: self._described + 1]
-
-    @property
-    def token_ids(self) -> Ints:
-        return self._token_ids[: self._token_starts[self._described]]
-
     def grow(self) -> None:
-        """Twice the room, for entries and for their bytes."""
+        """More room, for what fills more than half of its own: entries or their bytes."""
         old, count = self.arrays, self.count
-        room = 2 * len(old.hashes)
-        slots = np.full(2 * room, -1, dtype=np.int32)
-        _fill_slots(slots, old.hashes[:count])
+        slots, places, room = old.slots, old.places, len(old.places)
+        if 2 * count > room:
+            room *= 2
+            slots = empty_slots(room)
+            refill(slots, old.slots)
+            places = np.empty((room, 2), dtype=np.int64)
+            places[:count] = old.places[:count]
         self.arrays = SpanArrays(
             used=old.used,
             slots=slots,
-            hashes=with_capacity(old.hashes, count, room),
             ends=with_capacity(old.ends, count + 1, room + 1),
-            data=with_capacity(old.data, self.bytes, 2 * len(old.data)),
+            data=with_capacity(old.data, self.bytes, self.bytes + len(old.data) // 2),
+            places=places,
+            ids=old.ids,
             first=with_capacity(old.first, count, room),
             last=with_capacity(old.last, count, room),
             traits=with_capacity(old.traits, count, room),
         )
 
-    def unknown(self) -> list[str]:
-        """The spans without tokens."""
-        ends = self.arrays.ends[self._described : self.count + 1].tolist()
-        data = self.arrays.data[ends[0] : ends[-1]].tobytes()
-        return [data[start - ends[0] : end - ends[0]].decode() for start, end in pairwise(ends)]
+    def make_room(self, tokens: int) -> None:
+        """Room for that many tokens more."""
+        arrays, used = self.arrays, int(self.arrays.used[1])
+        self.arrays = arrays._replace(ids=with_capacity(arrays.ids, used, used + tokens))
 
-    def describe(self, tokens: Sequence[int], *, first: int, last: int, traits: int) -> None:
-        """What the tokenizer makes of the next unknown span."""
-        entry = self._described
-        start = int(self._token_starts[entry])
-        end = start + len(tokens)
-        self._token_ids = with_capacity(self._token_ids, start, end)
-        self._token_starts = with_capacity(self._token_starts, entry + 1, entry + 2)
-        self._token_ids[start:end] = tokens
-        self._token_starts[entry + 1] = end
-        self.arrays.first[entry] = first
-        self.arrays.last[entry] = last
-        self.arrays.traits[entry] = traits
-        self._described += 1
+    def add(self, span: str) -> int:
+        """The entry of ``span``, entered if it is new."""
+        data = np.frombuffer(span.encode(), dtype=np.uint8)
+        while (entry := int(_find_or_enter(self.arrays, data, 0, len(data)))) < 0:
+            self.grow()
+        return entry
 
+    def text(self, entry: int) -> str:
+        start, end = self.arrays.ends[entry : entry + 2].tolist()
+        return self.arrays.data[start:end].tobytes().decode()
 
-@njit(cache=True)
-def _fill_slots(slots: Ints, hashes: npt.NDArray[np.uint64]) -> None:
-    mask = np.uint64(len(slots) - 1)
-    for entry in range(len(hashes)):
-        slot = hashes[entry] & mask
-        while slots[slot] >= 0:
-            slot = (slot + np.uint64(1)) & mask
-        slots[slot] = entry
+    def describe(
+        self, entry: int, tokens: Sequence[int], *, first: int, last: int, traits: int
+    ) -> None:
+        """What the tokenizer makes of the span of ``entry``."""
+        self.make_room(len(tokens))
+        arrays, start = self.arrays, int(self.arrays.used[1])
+        arrays.ids[start : start + len(tokens)] = tokens
+        arrays.used[1] = start + len(tokens)
+        arrays.places[entry] = start, len(tokens)
+        arrays.first[entry], arrays.last[entry], arrays.traits[entry] = first, last, traits
 
 
 @njit(cache=True)
-def _enter(table: SpanArrays, data: Bytes, start: int, end: int, value: np.uint64) -> int:
-    """The new entry for ``data[start:end]``, whose hash is ``value``; -1 if there is no room."""
+def _find_or_enter(table: SpanArrays, data: Bytes, start: int, end: int) -> int:
+    """The entry of ``data[start:end]``, new if need be; -1 if there is no room for it."""
+    found = find(table.slots, table.ends, table.data, data, start, end)
+    if found >= 0:
+        return int(found)
     entry = table.used[0]
     at = table.ends[entry]
-    if entry == len(table.hashes) or at + end - start > len(table.data):
+    if entry == len(table.places) or at + end - start > len(table.data):
         return -1
     for i in range(start, end):
         table.data[at + i - start] = data[i]
-    table.hashes[entry] = value
     table.ends[entry + 1] = at + end - start
-    mask = np.uint64(len(table.slots) - 1)
-    slot = value & mask
-    while table.slots[slot] >= 0:
-        slot = (slot + np.uint64(1)) & mask
-    table.slots[slot] = entry
     table.used[0] = entry + 1
+    enter(table.slots, -1 - found, entry, data, start, end)
     return int(entry)
-
-
-@njit(cache=True, forceinline=True)
-def _find(
-    slots: Ints,
-    hashes: npt.NDArray[np.uint64],
-    ends: npt.NDArray[np.int64],
-    known: Bytes,
-    data: Bytes,
-    start: int,
-    end: int,
-    value: np.uint64,
-) -> int:
-    """The entry of ``data[start:end]``, or -1."""
-    mask = np.uint64(len(slots) - 1)
-    slot = value & mask
-    while slots[slot] >= 0:
-        entry = slots[slot]
-        if (
-            hashes[entry] == value
-            and ends[entry + 1] - ends[entry] == end - start
-            and same_bytes(known, ends[entry], data, start, end - start)
-        ):
-            return int(entry)
-        slot = (slot + np.uint64(1)) & mask
-    return -1
 
 
 def most_spans(offsets: Offsets) -> int:
@@ -187,26 +165,38 @@ def most_spans(offsets: Offsets) -> int:
     return int(offsets[-1] - offsets[0] + len(offsets) - 1) // 2
 
 
-@njit(cache=True)
-def find_spans(
-    data: Bytes,
-    offsets: Offsets,
-    row: int,
-    table: SpanArrays,
-    starts: npt.NDArray[np.int64],
-    entries: Ints,
-    joined: Bools,
-) -> int:
-    """Looks up, and enters, the spans of all documents from ``row`` on.
+@njit(cache=True, forceinline=True)
+def _span_end(data: Bytes, at: int, end: int) -> int:
+    """Where the next white space begins, or ``end``; eight bytes are looked at together."""
+    while at + 8 <= end:
+        word = load64(data, at)
+        # The high bits of bytes that may be white space: those below 0x21 and beyond ASCII. Of
+        # the former the first is exact; those after it do not matter.
+        found = (((word - _SPACES) & ~word) | word) & _HIGH_BITS
+        if found == 0:
+            at += 8
+            continue
+        at += int(trailing_zeros(found) >> np.uint64(3))
+        if space_width(data, at):
+            return at
+        at += 1
+    while at < end and not space_width(data, at):
+        at += 1
+    return at
 
-    Sets ``starts`` [rows + 1], ``entries`` [spans], and ``joined`` [spans] where nothing but one
-    space lies between a span and the one before. Returns the number of rows, or the row at
-    which the table was full.
+
+@njit(cache=True)
+def cut_spans(
+    data: Bytes, offsets: Offsets, starts: Offsets, begins: Offsets, ends: Offsets, joined: Bools
+) -> None:
+    """Finds the spans of all documents.
+
+    Sets ``starts`` [rows + 1] to where each document's spans begin among all, ``begins`` and
+    ``ends`` [spans] to where they lie, and ``joined`` [spans] where nothing but one space lies
+    between a span and the one before.
     """
-    # As locals, or every access would count references.
-    slots, hashes, ends, known = table.slots, table.hashes, table.ends, table.data
-    while row < len(offsets) - 1:
-        out = starts[row]
+    out = 0
+    for row in range(len(offsets) - 1):
         at, end = offsets[row], offsets[row + 1]
         before = np.int64(-1)  # where the previous span ended
         while at < end:
@@ -214,24 +204,43 @@ def find_spans(
             if width:
                 at += width
                 continue
-            start = at
-            value = HASH_START
-            while at < end and not space_width(data, at):
-                value = hash_step(value, data[at])
-                at += 1
-            value = mix(value)
-            entry = _find(slots, hashes, ends, known, data, start, at, value)
-            if entry < 0:
-                entry = _enter(table, data, start, at, value)
-            if entry < 0:
-                return row
-            entries[out] = entry
-            joined[out] = before >= 0 and before + 1 == start and data[before] == SPACE
-            before = at
+            begins[out] = at
+            joined[out] = before >= 0 and before + 1 == at and data[before] == SPACE
+            at = before = _span_end(data, at, end)
+            ends[out] = at
             out += 1
-        row += 1
-        starts[row] = out
-    return row
+        starts[row + 1] = out
+
+
+@njit(cache=True)
+def enter_spans(
+    data: Bytes, begins: Offsets, ends: Offsets, begin: int, table: SpanArrays, entries: Ints
+) -> int:
+    """Sets ``entries`` [spans] from number ``begin`` on, new ones where need be.
+
+    Returns the number of spans, or that at which the table was full.
+    """
+    # A local, and no function that takes it: both would count references for every span.
+    slots = table.slots
+    mask = np.uint64(len(slots) - 1)
+    for i in range(begin, len(entries)):
+        start, end = begins[i], ends[i]
+        length = np.uint64(end - start)
+        low, high = key_of(data, start, end)
+        slot = key_hash(low, high, length) & mask
+        word = slots[slot, 2]
+        while word != EMPTY and not (
+            slots[slot, 0] == low and slots[slot, 1] == high and word >> NUMBER_BITS == length
+        ):
+            slot = (slot + np.uint64(1)) & mask
+            word = slots[slot, 2]
+        entry = np.int64(word & NUMBER_MASK)
+        if length > INLINE or word == EMPTY:
+            entry = _find_or_enter(table, data, start, end)
+            if entry < 0:
+                return i
+        entries[i] = entry
+    return len(entries)
 
 
 @njit(cache=True)
@@ -245,11 +254,13 @@ def join_spans(
     units: Ints,
     unit_starts: npt.NDArray[np.int64],
     refused: Bools,
+    gaps: Bools,
 ) -> int:
     """Replaces spans that depend on each other by one entry, from document ``row`` on.
 
-    Sets ``units`` [at most spans] and ``unit_starts`` [rows + 1], and ``refused`` [rows] where a
-    span refuses its text. Returns the number of rows, or the row at which the table was full.
+    Sets ``units`` and ``gaps`` [at most spans], which is whether more than one space lies before
+    the unit, ``unit_starts`` [rows + 1], and ``refused`` [rows] where a span refuses its text.
+    Returns the number of rows, or the row at which the table was full.
     """
     while row < len(starts) - 1:
         out = unit_starts[row]
@@ -270,10 +281,12 @@ def join_spans(
                 if entry < 0:
                     return row
                 units[out] = entry
+                gaps[out] = not joined[at]
                 out += 1
             else:
                 for i in range(at, upto):
                     units[out] = entries[i]
+                    gaps[out] = not joined[i]
                     out += 1
             at = upto
         row += 1
@@ -296,6 +309,4 @@ def _enter_joined(table: SpanArrays, entries: Ints, start: int, end: int) -> int
         for byte in table.data[table.ends[entries[i]] : table.ends[entries[i] + 1]]:
             text[at] = byte
             at += 1
-    value = hash_bytes(text, 0, length)
-    entry = _find(table.slots, table.hashes, table.ends, table.data, text, 0, length, value)
-    return int(entry) if entry >= 0 else int(_enter(table, text, 0, length, value))
+    return int(_find_or_enter(table, text, 0, length))

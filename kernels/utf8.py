@@ -6,6 +6,8 @@ the bytes are valid UTF-8, as Arrow string arrays are.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -146,15 +148,6 @@ def hash_step(value: np.uint64, byte: np.uint8) -> np.uint64:
     return np.uint64((value ^ np.uint64(byte)) * np.uint64(0x100000001B3))
 
 
-@njit(cache=True)
-def hash_bytes(data: Bytes, start: int, end: int) -> np.uint64:
-    """64 bits, for hash tables that compare the bytes of what they find."""
-    value = HASH_START
-    for at in range(start, end):
-        value = hash_step(value, data[at])
-    return np.uint64(mix(value))
-
-
 @njit(cache=True, forceinline=True)
 def same_bytes(left: Bytes, at: int, right: Bytes, start: int, length: int) -> bool:
     """Whether ``left[at:at + length]`` equals ``right[start:start + length]``."""
@@ -162,3 +155,17 @@ def same_bytes(left: Bytes, at: int, right: Bytes, start: int, length: int) -> b
         if left[at + i] != right[start + i]:
             return False
     return True
+
+
+@njit(cache=True, forceinline=True)
+def decode(data: Bytes, at: int) -> tuple[Any, int]:
+    """The code point at ``at`` and where the next one begins."""
+    lead = np.int64(data[at])
+    if lead < 0x80:
+        return lead, at + 1
+    if lead < 0xE0:
+        return (lead & 0x1F) << 6 | data[at + 1] & 0x3F, at + 2
+    tail = np.int64(data[at + 1] & 0x3F) << 6 | data[at + 2] & 0x3F
+    if lead < 0xF0:
+        return (lead & 0x0F) << 12 | tail, at + 3
+    return (lead & 0x07) << 18 | tail << 6 | data[at + 3] & 0x3F, at + 4

@@ -16,7 +16,6 @@ from kernels.utf8 import (
     code_points,
     drop_space,
     find_line_break,
-    hash_bytes,
     line_break_width,
     same_bytes,
     skip_space,
@@ -113,4 +112,3 @@ def test_hashes_and_comparison_tell_texts_apart(left: str, right: str) -> None:
     a, b = buffer(left), buffer(right)
     equal = len(a) == len(b) and same_bytes(a, 0, b, 0, len(a))
     assert equal == (left == right)
-    assert (hash_bytes(a, 0, len(a)) == hash_bytes(b, 0, len(b))) == (left == right)

@@ -14,7 +14,7 @@ from datatrove.utils.text import split_into_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels import words as module
+from kernels import lexicon
 from kernels.english import english_tokenizer
 from kernels.words import Words, english_words
 
@@ -134,7 +134,7 @@ def test_a_full_table_is_replaced_and_words_at_hand_keep_theirs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = english_words(arrow(["some words that are there"]))
-    monkeypatch.setattr(module, "MAX_SPANS", 1)
+    monkeypatch.setattr(lexicon, "MAX_SPANS", 1)
     after = english_words(arrow(["some new ones"]))
     assert after.table is not before.table
     assert strings(before) == [["some", "words", "that", "are", "there"]]
