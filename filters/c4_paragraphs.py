@@ -1,0 +1,35 @@
+"""mC4's rule on paragraphs (Xue et al. 2021, arXiv:2010.11934, section 3.1)."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from pydantic import Field
+
+from kernels.c4 import long_lines
+from pipeline.documents import Docs
+from pipeline.step import Rule, RuleStep, Signals
+
+
+class C4Paragraphs(RuleStep):
+    """Drop documents that do not have enough long lines.
+
+    Decisions and the reason ("< 3 paragraphs") are those of datatrove 0.10.1's
+    ``C4ParagraphFilter``, whose limits are fixed: whatever the least number, it looks at the three
+    longest lines. Here as many lines must be long as ``min_paragraphs`` says. Lines are what lies
+    between newlines.
+    """
+
+    min_paragraphs: int = Field(3, ge=0, description="least number of long lines")
+    min_paragraph_len: int = Field(
+        200, ge=0, description="least length of a line that counts, in characters"
+    )
+
+    def prepare(self) -> None:
+        self.judge(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
+
+    def measure(self, docs: Docs) -> Signals:
+        return {"paragraphs": long_lines(docs.text, self.min_paragraph_len)}
+
+    def rules(self) -> list[Rule]:
+        least = self.min_paragraphs
+        return [Rule(f"< {least} paragraphs", "paragraphs", "min_paragraphs", least=least)]
