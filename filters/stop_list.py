@@ -1,0 +1,105 @@
+"""Documents that contain listed words or phrases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from filters.named_files import Location, NamesFiles
+from kernels.aho_corasick import Automaton, automaton, automaton_bytes, find_all
+from kernels.edits import lower
+from pipeline.documents import Docs
+from pipeline.errors import Problem
+from pipeline.step import ManifestView, Rule, RuleStep, Signals
+
+MAX_AUTOMATON_BYTES = 2**30
+
+
+class StopList(NamesFiles, RuleStep):
+    """Drop documents that contain a listed word or phrase.
+
+    Entries are given in ``words``, one on each line of ``file``, or both; white space around an
+    entry and blank lines mean nothing, and white space inside one is as it stands. The signals are
+    the number of hits and the entry that is hit first (the longest of several there). With
+    ``word_boundaries`` an edge of an entry that is a letter, digit or "_" must not have another
+    one beside it in the text: "ass" is not in "class", "c++" is in "c++11".
+    """
+
+    words: tuple[str, ...] = Field((), description="words or phrases to look for")
+    file: Path | None = Field(
+        None, description="UTF-8 file with one on a line, from the manifest's folder"
+    )
+    ignore_case: bool = Field(True, description="compare the lower case of both")
+    word_boundaries: bool = Field(True, description="find no entry inside a longer word")
+    max_hits: int = Field(0, ge=0, description="most hits that a kept document may have")
+
+    @model_validator(mode="after")
+    def _lists_something(self) -> StopList:
+        if self.file is None and not any(word.strip() for word in self.words):
+            raise ValueError("list `words`, or name a `file` of them")
+        return self
+
+    def files(self) -> Mapping[Location, Path]:
+        return {("file",): self.located(self.file)} if self.file is not None else {}
+
+    def check(self, view: ManifestView) -> Iterator[Problem]:
+        problems = list(super().check(view))
+        yield from problems
+        if problems or self.file is None:
+            return
+        path = self.located(self.file)
+        try:
+            listed = read_entries(path)
+        except UnicodeDecodeError as error:
+            message = f"'{self.file}' is not UTF-8: {error.reason}"
+            yield Problem(("file",), "bad-list", message, "write the list as UTF-8")
+            return
+        if not listed:
+            yield Problem(("file",), "empty-list", f"'{self.file}' lists nothing")
+        elif (size := automaton_bytes(listed)) > MAX_AUTOMATON_BYTES:
+            message = f"'{self.file}' would take {size / 2**30:.1f} GB of memory in every worker"
+            yield Problem(("file",), "large-list", message, "list less, at most 1 GB")
+
+    def prepare(self) -> None:
+        self.measure(Docs(pa.record_batch({"text": pa.array(["some text"], pa.large_string())})))
+
+    def measure(self, docs: Docs) -> Signals:
+        entries, compiled = self._compiled()
+        text = lower(docs.text) if self.ignore_case else docs.text
+        hits = find_all(text, compiled, whole_words=self.word_boundaries)
+        first = pa.array(hits.first, mask=hits.first < 0)
+        return {
+            "stop_list_hits": hits.counts,
+            "stop_list_entry": pa.array(entries, pa.large_string()).take(first),
+        }
+
+    def rules(self) -> list[Rule]:
+        return [Rule("stop_list", "stop_list_hits", "max_hits", most=self.max_hits)]
+
+    def _compiled(self) -> tuple[Sequence[str], Automaton]:
+        if self.file is None:
+            return _compile(self.words, self.ignore_case, None, 0, 0)
+        path = self.located(self.file)
+        stat = path.stat()
+        return _compile(self.words, self.ignore_case, path, stat.st_size, stat.st_mtime_ns)
+
+
+def read_entries(path: Path) -> list[str]:
+    """The lines of a list that are not blank. Raises UnicodeDecodeError."""
+    lines = path.read_text("utf-8-sig").split("\n")
+    return [entry for line in lines if (entry := line.strip())]
+
+
+@lru_cache(maxsize=8)
+def _compile(
+    words: tuple[str, ...], ignore_case: bool, path: Path | None, size: int, modified: int
+) -> tuple[Sequence[str], Automaton]:
+    """Entries as they are compared, without repeats; size and time tell that a file is edited."""
+    listed = [word.strip() for word in words] + (read_entries(path) if path else [])
+    seen = dict.fromkeys(word.lower() if ignore_case else word for word in listed if word)
+    entries = sorted(seen)
+    return entries, automaton(entries)
