@@ -6,8 +6,9 @@ import io
 import json
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console as RichConsole
@@ -15,6 +16,9 @@ from rich.table import Table
 
 from pipeline.errors import Refusal, WinnowError
 from pipeline.report.format import visible
+
+if TYPE_CHECKING:
+    from pipeline.results import FailureResult
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -76,10 +80,7 @@ def run(manifest: ManifestPath, overrides: Overrides = None, output: OutputFolde
 
     loaded = load_manifest(manifest, overrides or (), output)
     results = run_manifest(loaded)
-    for failure in results.failures:
-        print(visible(f"{failure.task}: {failure.code} {failure.message}"), file=sys.stderr)
-        if failure.hint:
-            print(f"  hint: {visible(failure.hint)}", file=sys.stderr)
+    _print_failures(results.failures)
     reused = sum(stage.status == "reused" for stage in results.stages)
     counts = results.documents
     dropped = sum(tally.documents for found in counts.dropped.values() for tally in found.values())
@@ -150,6 +151,68 @@ def report(
 
 
 @app.command()
+def measure(
+    manifest: ManifestPath, overrides: Overrides = None, output: OutputFolder = None
+) -> None:
+    """Measure every signal of every document; drop nothing."""
+    from pipeline.manifest import load_manifest
+    from pipeline.measure.measuring import FOLDER
+    from pipeline.measure.measuring import measure as measure_manifest
+    from pipeline.results import REPORT
+
+    loaded = load_manifest(manifest, overrides or (), output)
+    measured = measure_manifest(loaded)
+    results = measured.results
+    _print_failures(results.failures)
+    counts = results.documents
+    done = ["reused" for stage in results.stages[:1] if stage.status == "reused"]
+    print(
+        f"{done[0] if done else results.status} in {results.seconds:.1f} s; "
+        f"{counts.rows:,} rows in = {counts.kept.documents:,} measured "
+        f"+ {sum(counts.quarantined.values()):,} quarantined"
+    )
+    if measured.skipped:
+        print(f"not measured, need all documents at once: {', '.join(measured.skipped)}")
+    if measured.left_out:
+        print(f"not measured, need what those add: {', '.join(measured.left_out)}")
+    print(f"signals by source: {loaded.output / FOLDER / REPORT}")
+    raise typer.Exit(results.exit_code)
+
+
+@app.command()
+def tune(
+    manifest: ManifestPath,
+    overrides: Overrides = None,
+    output: OutputFolder = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the --set values into the manifest.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Where the page goes.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON; no page without --html.")
+    ] = False,
+) -> None:
+    """Show what thresholds remove, from what was measured."""
+    from pipeline.measure.telling import tell, tell_json, write_into
+    from pipeline.measure.tuning import tune as tune_manifest
+
+    if write and not overrides:
+        message = "--write writes --set values, and none is given"
+        raise Refusal("nothing-to-write", message, "winnow tune MANIFEST --set KEY=VALUE --write")
+    tuned = tune_manifest(manifest, overrides or (), output)
+    if as_json:
+        print(json.dumps(tell_json(tuned, html)))
+    else:
+        for part in tell(tuned, html):
+            print(part) if isinstance(part, str) else _print_table(part)
+    if write:
+        for line in write_into(manifest, overrides or ()):
+            print(line, file=sys.stderr if as_json else sys.stdout)
+
+
+@app.command()
 def schema(
     results: Annotated[
         bool, typer.Option("--results", help="The schema of run_results.json instead.")
@@ -168,6 +231,13 @@ def schema(
         return
     made: dict[str, Any] = results_schema() if results else manifest_schema()
     print(json.dumps(made, indent=2))
+
+
+def _print_failures(failures: Sequence[FailureResult]) -> None:
+    for failure in failures:
+        print(visible(f"{failure.task}: {failure.code} {failure.message}"), file=sys.stderr)
+        if failure.hint:
+            print(f"  hint: {visible(failure.hint)}", file=sys.stderr)
 
 
 def _print_table(table: Table) -> None:
