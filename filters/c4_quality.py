@@ -22,7 +22,7 @@ from kernels.c4 import (
     LineRules,
     c4_lines,
 )
-from kernels.english import REFUSED
+from kernels.span_tokenizer import REFUSED
 from kernels.sentences import count_sentences
 from pipeline.documents import BoolArray, Docs
 from pipeline.step import Rule, RuleStep, Signals, Verdict

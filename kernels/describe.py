@@ -12,20 +12,20 @@ from kernels.english_rules import ENDS_DOTTED, SUFFIX, Rules, shape
 from kernels.english_specials import join_specials
 from kernels.english_split import DOT, split_span
 from kernels.keys import EMPTY, INLINE, NUMBER_BITS, NUMBER_MASK, key_hash, key_of
-from kernels.spans import CHANGED, REFUSES, Bools, Flags, Ints, SpanArrays
+from kernels.spans import CHANGED, REFUSES, Bools, Ints, Parts, SpanArrays
 from kernels.tokens import TokenArrays, intern
 from kernels.utf8 import Bytes, Offsets
 
 
 class Clashes(NamedTuple):
-    """Which tokens may be parts of one special case, see kernels.english.
+    """Which tokens may be parts of one special case, see kernels.span_tokenizer.
 
     ``firsts`` and ``lasts`` [tokens] number them (those beyond clash with none); ``pairs``
     [last, first] is a truth table. Token ``refused[0]`` refuses its text.
     """
 
-    firsts: Flags
-    lasts: Flags
+    firsts: Parts
+    lasts: Parts
     pairs: Bools
     refused: Ints
 
@@ -121,15 +121,15 @@ def place_tokens(
     for entry in range(begin, begin + len(counts)):
         count = counts[entry - begin]
         places[entry, 0], places[entry, 1] = at, count
-        before, clash, trait = np.uint8(0), False, 0
+        before, clash, trait = np.uint16(0), False, 0
         for i in range(at, at + count):
             token = ids[i]
             known = token < len(firsts)
-            number = firsts[token] if known else np.uint8(0)
+            number = firsts[token] if known else np.uint16(0)
             if i == at:
                 first[entry] = number
             clash |= pairs[before, number]
-            before = lasts[token] if known else np.uint8(0)
+            before = lasts[token] if known else np.uint16(0)
             trait |= REFUSES if token == refused else 0
         last[entry], traits[entry] = before, trait
         if clash:

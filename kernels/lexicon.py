@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.describe import Clashes, cut_entries, join_entries, number_tokens, place_tokens
-from kernels.english import REFUSED, EnglishTokenizer
+from kernels.english_rules import Rules
 from kernels.kinds import character_kinds
+from kernels.span_tokenizer import REFUSED, SpanTokenizer
 from kernels.spans import (
     CHANGED,
     REFUSES,
@@ -25,6 +26,7 @@ from kernels.spans import (
 )
 from kernels.tokens import TokenTable
 from kernels.utf8 import Bytes, Offsets
+from kernels.word_store import WordStore
 
 # When a process has met this many distinct spans, or this many bytes of them, it starts an empty
 # table. At about 100 bytes a span (its entry, and its share of the tokens) that is 200 MB; one
@@ -50,15 +52,16 @@ class Units(NamedTuple):
 class Lexicon:
     """Spans, their tokens, and what is needed to tell which spans depend on their neighbours."""
 
-    def __init__(self, tokenizer: EnglishTokenizer) -> None:
+    def __init__(self, tokenizer: SpanTokenizer, store: WordStore) -> None:
+        self._store = store
         self.tokens = TokenTable()
         self.spans = SpanTable(tokenizer.clashes)
         self._tokenizer = tokenizer
         clashing = list(tokenizer.clashing)
         self.tokens.add([token for token, _, _ in clashing])
         self._clashes = Clashes(
-            firsts=np.array([first for _, first, _ in clashing], dtype=np.uint8),
-            lasts=np.array([last for _, _, last in clashing], dtype=np.uint8),
+            firsts=np.array([first for _, first, _ in clashing], dtype=np.uint16),
+            lasts=np.array([last for _, _, last in clashing], dtype=np.uint16),
             pairs=tokenizer.clashes,
             refused=np.array(self.tokens.add([REFUSED]), dtype=np.int32),
         )
@@ -99,8 +102,15 @@ class Lexicon:
 
     def _learn(self) -> None:
         """Give tokens to the spans that were met but have none yet."""
-        spans, tokens, rules = self.spans, self.tokens, self._tokenizer.rules
-        begin, spans.described = spans.described, spans.count
+        begin, self.spans.described = self.spans.described, self.spans.count
+        if self._tokenizer.rules is None:
+            self._ask(range(begin, self.spans.count))
+        else:
+            self._cut(self._tokenizer.rules, begin)
+
+    def _cut(self, rules: Rules, begin: int) -> None:
+        """Cut the spans from entry ``begin`` on by the compiled rules."""
+        spans, tokens = self.spans, self.tokens
         counts = np.empty(spans.count - begin, dtype=np.int32)
         room = int(spans.bytes - spans.arrays.ends[begin])  # no token is empty
         begins, stops = np.empty((2, room), dtype=np.int64)
@@ -113,15 +123,15 @@ class Lexicon:
             tokens.grow(int(stops[done] - begins[done]))
         clashing = np.empty_like(counts)
         found = place_tokens(spans.arrays, begin, counts, self._clashes, clashing)
-        self._join(clashing[:found])
+        self._join(rules, clashing[:found])
         self._ask((begin + np.flatnonzero(counts == 0)).tolist())
 
-    def _join(self, entries: npt.NDArray[np.int32]) -> None:
+    def _join(self, rules: Rules, entries: npt.NDArray[np.int32]) -> None:
         """Put special cases together in the spans of ``entries``."""
         spans, tokens, done = self.spans, self.tokens, 0
         while (
             done := join_entries(
-                *(spans.arrays, self._tokenizer.rules, tokens.arrays, character_kinds()),
+                *(spans.arrays, rules, tokens.arrays, character_kinds()),
                 *(self._clashes.refused[0], entries, done),
             )
         ) < len(entries):
@@ -131,9 +141,13 @@ class Lexicon:
             tokens.grow(size)
 
     def _ask(self, entries: Sequence[int]) -> None:
-        """Have the tokenizer itself cut the spans of ``entries``."""
-        pieces = self._tokenizer.pieces([self.spans.text(entry) for entry in entries])
-        for entry, piece in zip(entries, pieces, strict=True):
+        """Have the tokenizer itself cut the spans of ``entries`` that it has not cut before."""
+        texts = [self.spans.text(entry) for entry in entries]
+        new = [text for text in texts if self._store.get(text) is None]
+        fresh = dict(zip(new, self._tokenizer.pieces(new), strict=True))
+        for entry, text in zip(entries, texts, strict=True):
+            piece = fresh.get(text) or self._store.get(text)
+            assert piece is not None
             self.spans.describe(
                 entry,
                 self.tokens.add(piece.tokens),
@@ -141,3 +155,6 @@ class Lexicon:
                 last=piece.last,
                 traits=CHANGED * piece.changed | REFUSES * piece.refused,
             )
+        for text, piece in fresh.items():
+            self._store.put(text, piece)
+        self._store.save_if_grown()

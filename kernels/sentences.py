@@ -9,17 +9,24 @@ import pyarrow as pa
 from numba import njit
 
 from kernels.kinds import PUNCT, STOP
+from kernels.languages import sentence_code
+from kernels.span_tokenizer import independent
 from kernels.utf8 import SPACE, Bytes, Offsets, drop_space, text_buffers
-from kernels.words import english_units
+from kernels.whole_texts import whole_texts
+from kernels.words import split_units
 
 
-def count_sentences(text: pa.LargeStringArray) -> npt.NDArray[np.int64]:
-    """How many sentences datatrove splits every English text into; at least 1.
+def count_sentences(text: pa.LargeStringArray, language: str = "en") -> npt.NDArray[np.int64]:
+    """How many sentences datatrove splits every text into; at least 1.
 
     White space can be one: behind a full stop, more than a single space begins a sentence, also
-    when nothing else follows.
+    when nothing else follows. Raises LanguageUnavailable.
     """
-    lexicon, units, cleaned = english_units(text)
+    code = sentence_code(language)
+    if not independent(code):
+        reader = whole_texts(code)
+        return np.array([reader.sentences(row) for row in text.to_pylist()], dtype=np.int64)
+    lexicon, units, cleaned = split_units(text, code)
     spans = lexicon.spans.arrays
     counts = np.ones(len(text), dtype=np.int64)
     _count(

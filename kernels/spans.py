@@ -31,7 +31,7 @@ from kernels.utf8 import (
     space_width,
 )
 
-CHANGED = 1  # traits of a span, see kernels.english.Piece
+CHANGED = 1  # traits of a span, see kernels.span_tokenizer.Piece
 REFUSES = 2
 
 _SPACES = np.uint64(0x2121212121212121)
@@ -39,7 +39,7 @@ _HIGH_BITS = np.uint64(0x8080808080808080)
 
 
 Ints = npt.NDArray[np.int32]
-Flags = npt.NDArray[np.uint8]
+Parts = npt.NDArray[np.uint16]
 Bools = npt.NDArray[np.bool_]
 
 
@@ -49,7 +49,7 @@ class SpanArrays(NamedTuple):
     ``used`` holds the number of entries and that of token numbers. Entry e is
     ``data[ends[e]:ends[e + 1]]``, found by ``slots`` (kernels.keys). It has ``places[e, 1]``
     tokens, in ``ids`` from ``places[e, 0]`` on. ``first``, ``last`` and ``traits`` are those of
-    kernels.english.Piece.
+    kernels.span_tokenizer.Piece.
     """
 
     used: npt.NDArray[np.int64]
@@ -58,9 +58,9 @@ class SpanArrays(NamedTuple):
     data: Bytes
     places: npt.NDArray[np.int64]
     ids: Ints
-    first: Flags
-    last: Flags
-    traits: Flags
+    first: Parts
+    last: Parts
+    traits: npt.NDArray[np.uint8]
 
 
 class SpanTable:
@@ -79,8 +79,8 @@ class SpanTable:
             data=np.empty(16 * capacity, dtype=np.uint8),
             places=np.empty((capacity, 2), dtype=np.int64),
             ids=np.empty(2 * capacity, dtype=np.int32),
-            first=np.zeros(capacity, dtype=np.uint8),
-            last=np.zeros(capacity, dtype=np.uint8),
+            first=np.zeros(capacity, dtype=np.uint16),
+            last=np.zeros(capacity, dtype=np.uint16),
             traits=np.zeros(capacity, dtype=np.uint8),
         )
 

@@ -1,4 +1,4 @@
-"""English words of documents: token numbers from a table that every distinct word enters once.
+"""Words of documents: token numbers from a table that every distinct word enters once.
 
 Text is cut at white space by a compiled loop, and each span looked up in a hash table that leads
 to the numbers of its tokens (kernels/lexicon.py). Where the tokenizer lets neighbouring spans
@@ -7,6 +7,8 @@ depend on each other, they are looked up as one.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
-from kernels.english import REFUSED, english_tokenizer
-from kernels.lexicon import Lexicon, Units
+from kernels.languages import spacy_code
+from kernels.lexicon import MAX_SPANS, Lexicon, Units
+from kernels.span_tokenizer import REFUSED, independent, span_tokenizer
 from kernels.tokens import TokenTable
 from kernels.utf8 import Offsets, text_buffers
+from kernels.whole_texts import whole_texts
+from kernels.word_store import WordStore, store_path
 
-__all__ = ["TokenTable", "Words", "english_words"]
+__all__ = ["TokenTable", "Words", "english_words", "split_words", "words_of"]
 
 
 @dataclass(frozen=True)
@@ -59,17 +64,21 @@ def _gather(
         gathered[to[i] : to[i + 1]] = ids[starts[rows[i]] : starts[rows[i] + 1]]
 
 
-_lexicon: Lexicon | None = None
+_lexicons: dict[str, Lexicon] = {}
+_tables: dict[str, TokenTable] = {}
 
 
-def english_words(text: pa.LargeStringArray) -> Words:
+def split_words(text: pa.LargeStringArray, language: str = "en") -> Words:
     """Words of every text as datatrove finds them: spaCy's tokens but for white space.
 
     The token tables are shared by all calls in a process and grow up to a limit. Where the
     tokenizer refuses a text, REFUSED is deleted from it until it does not, as datatrove does
-    (once; then it raises).
+    (once; then it raises). Raises LanguageUnavailable.
     """
-    lexicon, units, _ = english_units(text)
+    code = spacy_code(language)
+    if not independent(code):
+        return _whole_words(text, code)
+    lexicon, units, _ = split_units(text, code)
     table = lexicon.spans.arrays
     starts = np.zeros(len(units.starts), dtype=np.int64)
     _count_tokens(units.entries, units.starts, table.places, starts)
@@ -78,16 +87,41 @@ def english_words(text: pa.LargeStringArray) -> Words:
     return Words(ids, starts, lexicon.tokens)
 
 
-def english_units(text: pa.LargeStringArray) -> tuple[Lexicon, Units, pa.LargeStringArray]:
-    """The units of every text, and the texts without what the tokenizer refuses."""
-    global _lexicon
-    if _lexicon is None or _lexicon.full:
-        _lexicon = Lexicon(english_tokenizer())
-    units = _lexicon.look_up(*text_buffers(text))
+@functools.cache
+def words_of(language: str) -> Callable[[pa.LargeStringArray], Words]:
+    """``split_words`` for one language."""
+    return functools.partial(split_words, language=language)
+
+
+english_words = words_of("en")
+
+
+def split_units(text: pa.LargeStringArray, code: str) -> tuple[Lexicon, Units, pa.LargeStringArray]:
+    """The units of every text, and the texts without what the tokenizer refuses; ``code`` is
+    spaCy's for a language whose spans are independent."""
+    lexicon = _lexicons.get(code)
+    if lexicon is None or lexicon.full:
+        _lexicons[code] = lexicon = Lexicon(span_tokenizer(code), _store(code))
+    units = lexicon.look_up(*text_buffers(text))
     if not units.refused.any():
-        return _lexicon, units, text
+        return lexicon, units, text
     cleaned = pc.replace_substring(text, REFUSED, "")
-    return english_units(pc.if_else(pa.array(units.refused), cleaned, text))
+    return split_units(pc.if_else(pa.array(units.refused), cleaned, text), code)
+
+
+@functools.cache
+def _store(code: str) -> WordStore:
+    return WordStore(store_path(code))
+
+
+def _whole_words(text: pa.LargeStringArray, code: str) -> Words:
+    table = _tables.get(code)
+    if table is None or len(table) > MAX_SPANS:
+        _tables[code] = table = TokenTable()
+    reader = whole_texts(code)
+    rows = [table.add(reader.words(row)) for row in text.to_pylist()]
+    starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    return Words(np.array([word for row in rows for word in row], dtype=np.int32), starts, table)
 
 
 @njit(cache=True)

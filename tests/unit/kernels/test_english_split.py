@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kernels.english import english_tokenizer
 from kernels.english_rules import LIMIT
 from kernels.english_specials import join_specials
 from kernels.english_split import NOT_HERE, split_span
+from kernels.span_tokenizer import span_tokenizer
 
 MARKS = "()[]{}:;-_.,'\"‘’*^/\\<>=|83oODPpXx0aAbB#…—–!?$%&@~°²µkmsSUTé"
 PIECES = [
@@ -24,7 +24,7 @@ PIECES = [
 
 
 def exceptions() -> list[str]:
-    rules = english_tokenizer().rules.specials
+    rules = span_tokenizer("en").rules.specials
     data, ends = rules.data.tobytes(), rules.ends.tolist()
     found = [data[start:end].decode() for start, end in pairwise(ends)]
     return [text for text in found if not any(map(str.isspace, text))]
@@ -48,7 +48,7 @@ def cut(span: str) -> tuple[list[str], list[str]] | None:
     """Its tokens after the first and after the second phase."""
     data = np.frombuffer(span.encode(), dtype=np.uint8)
     starts = np.empty(len(data) + 1, dtype=np.int64)
-    rules = english_tokenizer().rules
+    rules = span_tokenizer("en").rules
     count = split_span(rules, data, 0, len(data), starts, np.empty_like(starts))
     if count == NOT_HERE:
         return None
@@ -67,7 +67,7 @@ def cut(span: str) -> tuple[list[str], list[str]] | None:
 @example("_10.0.0.1")
 @given(spans)
 def test_both_phases_are_those_of_spacy(span: str) -> None:
-    tokenizer = english_tokenizer()
+    tokenizer = span_tokenizer("en")
     found = cut(span)
     if found is not None:
         (first,) = tokenizer._split(tokenizer._first_phase, [span])

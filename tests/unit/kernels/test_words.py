@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels import lexicon
-from kernels.english import english_tokenizer
+from kernels.span_tokenizer import span_tokenizer
 from kernels.words import Words, english_words
 
 WEIRD = "\t\n\r\v\f\x00\x1c\x1d\x1e\x1f\x85\u00a0\u1680\u2003\u2028\u2029\u202f\u205f\u3000\u200b"
@@ -147,7 +147,7 @@ def test_the_table_grows_within_one_document() -> None:
 
 
 def test_clashes_are_found_between_the_halves_of_exceptions() -> None:
-    tokenizer = english_tokenizer()
+    tokenizer = span_tokenizer("en")
     (left,) = tokenizer.pieces(["f(x):"])
     (minus,) = tokenizer.pieces(["-"])
     (plain,) = tokenizer.pieces(["plain"])

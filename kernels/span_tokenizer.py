@@ -1,5 +1,5 @@
-"""English words of one white-space-delimited span: spaCy's blank ``en`` tokenizer, and where
-its spans depend on each other.
+"""Words of one white-space-delimited span: spaCy's blank tokenizer of a language, and where its
+spans depend on each other.
 
 The tokenizer works in two phases. The first splits every span between white space by itself
 (affixes, infixes, exceptions such as "don't"). The second looks through the whole document for
@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.english_rules import read_rules
+from kernels.languages import blank
 
 # spaCy's vocabulary cannot hold this word (its symbol number, 1, is a reserved key) once the
 # memory zone it was first met in is gone. datatrove answers by deleting it from the whole text.
@@ -37,7 +38,7 @@ class Piece:
     """The tokens of one span.
 
     ``first`` and ``last`` number the first and last token before the second phase (0 for tokens
-    that clash with none); they index ``EnglishTokenizer.clashes``. ``changed`` is whether the
+    that clash with none); they index ``SpanTokenizer.clashes``. ``changed`` is whether the
     second phase did anything, ``refused`` whether datatrove would delete REFUSED from the text.
     """
 
@@ -48,13 +49,15 @@ class Piece:
     refused: bool
 
 
-class EnglishTokenizer:
-    """spaCy's ``spacy.blank("en")``, for spans. ``clashes`` [last, first] is a truth table."""
+class SpanTokenizer:
+    """spaCy's ``spacy.blank(code)``, for spans. ``clashes`` [last, first] is a truth table.
 
-    def __init__(self) -> None:
-        import spacy
+    Only for languages whose spans are ``independent``. ``rules`` are those of the compiled
+    tokenizer, which knows English alone.
+    """
 
-        self._nlp = spacy.blank("en")
+    def __init__(self, code: str) -> None:
+        self._nlp = blank(code)
         self._whole = self._nlp.tokenizer
         self._nlp.vocab.lex_attr_getters = {}  # nothing here reads shapes, suffixes and the like
         self._nlp.vocab[REFUSED]  # met outside any memory zone, it stays usable
@@ -63,7 +66,7 @@ class EnglishTokenizer:
         phrases = {
             rule: _texts(plain(rule)) for rule in self._whole.rules if _may_be_split(plain, rule)
         }
-        self.rules = read_rules(self._whole, phrases)
+        self.rules = read_rules(self._whole, phrases) if code == "en" else None
         self._exceptions = {
             _texts(self._whole(rule))[0]
             for rule, phrase in phrases.items()
@@ -176,6 +179,16 @@ def _first_phase_alone(vocab: Any, model: Any) -> Any:
 
 
 @functools.cache
-def english_tokenizer() -> EnglishTokenizer:
-    """The one of this process; loading takes about a second."""
-    return EnglishTokenizer()
+def independent(code: str) -> bool:
+    """Whether spaCy cuts every span of a language by itself, but for what SpanTokenizer handles:
+    its tokenizer is the usual one, and no special case spans white space."""
+    from spacy.tokenizer import Tokenizer
+
+    tokenizer = blank(code).tokenizer
+    return type(tokenizer) is Tokenizer and not any(" " in rule.strip() for rule in tokenizer.rules)
+
+
+@functools.cache
+def span_tokenizer(code: str) -> SpanTokenizer:
+    """The one of this process for a language; loading takes about a second."""
+    return SpanTokenizer(code)

@@ -1,0 +1,94 @@
+"""Which tokenizer finds the words of a language: the one that datatrove assigns to it.
+
+The assignment is read from datatrove's own table (``tokenizer_assignment.csv``), as a file.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+# What spaCy needs beside itself for languages that are not cut at white space.
+_LIBRARIES = {"zh": "jieba", "vi": "pyvi"}
+# Needs a tokenizer that datatrove changes at run time.
+_UNSUPPORTED = frozenset({"ja"})
+
+
+class LanguageUnavailable(ValueError):
+    """No tokenizer for a language here. ``hint`` says what would help."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@functools.cache
+def _assignments() -> dict[str, tuple[str, str]]:
+    """Language code (with or without its script) → tokenizer class and its code."""
+    spec = find_spec("datatrove")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    found: dict[str, tuple[str, str]] = {}
+    path = Path(spec.submodule_search_locations[0], "assets", "tokenizer_assignment.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if not row["type"]:
+                continue
+            names = [row["code_3"]]
+            # datatrove reads these flags as texts, so "FALSE" counts as yes.
+            if row["code_1"] and row["default_code_1"]:
+                names.append(row["code_1"])
+            for name in names:
+                with_script = f"{name}_{row['script']}"
+                if with_script not in found:
+                    found[with_script] = row["type"], row["tok_code"]
+                    if row["default_script"]:
+                        found[name] = row["type"], row["tok_code"]
+    return found
+
+
+@functools.cache
+def spacy_code(language: str) -> str:
+    """spaCy's code for the tokenizer of ``language`` ("en", "deu", "srp_Cyrl").
+
+    Raises LanguageUnavailable when datatrove assigns none, or one that is not spaCy's, or one that
+    needs a library which is not installed.
+    """
+    assigned = _assignments().get(language)
+    if assigned is None:
+        hint = "an ISO 639-3 or 639-1 code, with or without a script: en, deu, srp_Cyrl"
+        raise LanguageUnavailable(f"no language {language!r} is known", hint)
+    kind, code = assigned
+    if kind == "WhitespaceTokenizer":
+        return "xx"
+    if kind != "SpaCyTokenizer" or code in _UNSUPPORTED:
+        hint = (
+            "filters that need no words (c4_paragraphs, character_set, regex …) take any language"
+        )
+        raise LanguageUnavailable(f"words of {language!r} need {kind}, which is not here", hint)
+    library = _LIBRARIES.get(code)
+    if library and find_spec(library) is None:
+        message = f"words of {language!r} need the library {library}"
+        raise LanguageUnavailable(message, f"pip install {library}")
+    return code
+
+
+def sentence_code(language: str) -> str:
+    """spaCy's code for the sentences of ``language``; raises as ``spacy_code`` does."""
+    code = spacy_code(language)
+    if _assignments()[language][0] != "SpaCyTokenizer":
+        hint = "filters that count no sentences take this language"
+        raise LanguageUnavailable(f"sentences of {language!r} are not found here", hint)
+    return code
+
+
+def blank(code: str) -> Any:
+    """spaCy's blank pipeline for ``code``, as datatrove configures it."""
+    import spacy
+
+    if code == "zh":
+        return spacy.blank(code, config={"nlp": {"tokenizer": {"segmenter": "jieba"}}})
+    return spacy.blank(code)
