@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
-from itertools import pairwise
-from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
+from filters.word_rules import WordRules
 from kernels.c4 import (
     COUNTS,
     CURLY_BRACKET,
@@ -22,13 +20,14 @@ from kernels.c4 import (
     LineRules,
     c4_lines,
 )
-from kernels.span_tokenizer import REFUSED
+from kernels.languages import sentence_code
 from kernels.sentences import count_sentences
+from kernels.whole_texts import whole_texts
 from pipeline.documents import BoolArray, Docs
-from pipeline.step import Rule, RuleStep, Signals, Verdict
+from pipeline.step import Rule, Signals, Verdict
 
 
-class C4Quality(RuleStep):
+class C4Quality(WordRules):
     """Keep the lines that look like prose, and the documents that have enough of them.
 
     Decisions, reasons and edited text are those of datatrove 0.10.1's ``C4QualityFilter``. A line
@@ -64,12 +63,12 @@ class C4Quality(RuleStep):
     filter_policy: bool = Field(
         True, description="drop lines on terms of use, privacy policies and cookies"
     )
-    language: Literal["en"] = Field(
-        "en", description="language whose rules say where sentences end"
-    )
 
     def prepare(self) -> None:
         self.judge(Docs(pa.record_batch({"text": pa.array(["[1] A line."], pa.large_string())})))
+
+    def _require_language(self) -> None:
+        sentence_code(self.language)
 
     def measure(self, docs: Docs) -> Signals:
         return self._signals(self._lines(docs), np.ones(len(docs), dtype=np.bool_))
@@ -105,7 +104,9 @@ class C4Quality(RuleStep):
             max_word_length=self.max_word_length,
             watched=watched,
         )
-        return c4_lines(docs.text, rules, None if self.split_paragraph else sentences(docs.text))
+        return c4_lines(
+            docs.text, rules, None if self.split_paragraph else sentences(docs.text, self.language)
+        )
 
     def _signals(self, lines: C4Lines, wanted: BoolArray) -> dict[str, npt.NDArray[np.float64]]:
         """All counts, and the sentences of the texts that are ``wanted`` [rows]."""
@@ -115,36 +116,15 @@ class C4Quality(RuleStep):
             kept = lines.count("kept_lines")[rows]
             count[rows] = kept
             if self.split_paragraph:
-                found = count_sentences(lines.kept(rows))
+                found = count_sentences(lines.kept(rows), self.language)
                 upto = np.concatenate([np.zeros(1, np.int64), np.cumsum(found)])
                 ends = np.cumsum(kept)
                 count[rows] = upto[ends] - upto[ends - kept]
         return {**{name: lines.count(name) for name in COUNTS}, "sentences": count}
 
 
-@cache
-def _sentencizer() -> Any:
-    import spacy
-
-    model = spacy.blank("en")
-    model.add_pipe("sentencizer")
-    model.vocab[REFUSED]  # met outside any memory zone, it stays usable
-    return model
-
-
-def sentences(text: pa.LargeStringArray) -> pa.LargeListArray:
-    """Every text, cut after each English sentence by spaCy's rules, as datatrove cuts it.
-
-    Where that deletes REFUSED before it looks for ends, these are some characters early in what is
-    cut, and so they are here.
-    """
-    model, rows = _sentencizer(), []
-    for row in text.to_pylist():
-        model.max_length = len(row) + 10
-        with model.memory_zone():
-            parsed = model(row)
-            if REFUSED in row and any(token.text == REFUSED for token in parsed):
-                parsed = model(row.replace(REFUSED, ""))
-            ends = [sentence.end_char for sentence in parsed.sents]
-        rows.append([row[start:end] for start, end in pairwise([0, *ends[:-1], len(row)])])
+def sentences(text: pa.LargeStringArray, language: str) -> pa.LargeListArray:
+    """Every text, cut into sentences as datatrove cuts it."""
+    reader = whole_texts(sentence_code(language))
+    rows = [reader.sentences(row) for row in text.to_pylist()]
     return pa.array(rows, pa.large_list(pa.large_string()))

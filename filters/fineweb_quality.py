@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
-from kernels.line_rules import line_shapes
-from kernels.words import english_words
+from filters.word_rules import WordRules
+from kernels.line_rules import LineShapes, line_shapes
+from kernels.words import least_words, words_of
 from pipeline.documents import Docs
-from pipeline.step import Rule, RuleStep, Signals
+from pipeline.step import Rule, Signals, Verdict
 
 # Code points of the marks that end a sentence in any script, as datatrove 0.10.1 lists them
 # (``TERMINAL_PUNCTUATION``).
@@ -37,13 +39,15 @@ def _characters(ranges: str) -> tuple[str, ...]:
 TERMINAL_PUNCTUATION = _characters(_TERMINAL)
 
 
-class FineWebQuality(RuleStep):
+class FineWebQuality(WordRules):
     """Drop documents that are lists, fragments or repeat themselves, by FineWeb's rules.
 
     Decisions and reasons are those of datatrove 0.10.1's ``FineWebQualityFilter``: the reason is
     the first rule broken. Lines are what lies between newlines and is not all white space. Where
     datatrove divides by zero (a document whose only word it deletes, "IS_ALPHA"), the reason is
     ``empty``, as it is of documents without lines.
+
+    Judging, ``words`` and ``list_ratio`` are NaN where the verdict does not depend on them.
     """
 
     line_punct_thr: float = Field(
@@ -59,15 +63,44 @@ class FineWebQuality(RuleStep):
         0.01, ge=0, description="largest share of characters in lines that repeat an earlier one"
     )
     new_line_ratio: float = Field(0.3, ge=0, description="most newlines per word")
-    language: Literal["en"] = Field("en", description="language whose rules say what a word is")
 
     def prepare(self) -> None:
         self.judge(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
+        shapes = self._shapes(docs)
+        words = np.diff(self.words(docs).starts)
+        return self._signals(shapes, words.astype(np.float64))
+
+    def judge(self, docs: Docs) -> Verdict:
+        """As measuring everything would; words are counted where the verdict depends on them."""
+        shapes = self._shapes(docs)
+        words = np.full(len(docs), np.nan)
+        passed = self.decide(self._signals(shapes, words)).keep
+        least = least_words(docs.text, self.language)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            enough = (least > 0) & (shapes.newlines / least <= self.new_line_ratio)
+        rows = np.flatnonzero(passed & ~enough)
+        if len(rows):
+            words[rows] = np.diff(words_of(self.language)(docs.text.take(pa.array(rows))).starts)
+        return self.decide(self._signals(shapes, words))
+
+    def rules(self) -> list[Rule]:
+        return [
+            Rule("empty", "lines", least=1),
+            _rule("line_punct_ratio", "line_punct_thr", least=self.line_punct_thr),
+            _rule("short_line_ratio", "short_line_thr", most=self.short_line_thr),
+            _rule("char_dup_ratio", "char_duplicates_ratio", most=self.char_duplicates_ratio),
+            Rule("empty", "words", least=1),
+            _rule("list_ratio", "new_line_ratio", most=self.new_line_ratio),
+        ]
+
+    def _shapes(self, docs: Docs) -> LineShapes:
         endings = TERMINAL_PUNCTUATION if self.stop_chars is None else self.stop_chars
-        shapes = line_shapes(docs.text, endings, self.short_line_length)
-        words = np.diff(docs.derive("words:en", english_words).starts)
+        return line_shapes(docs.text, endings, self.short_line_length)
+
+    def _signals(self, shapes: LineShapes, words: npt.NDArray[np.float64]) -> Signals:
+        """The signals, where ``words`` [documents] are NaN if they were not counted."""
         with np.errstate(divide="ignore", invalid="ignore"):
             punctuated = shapes.ended / shapes.lines
             if self.line_punct_exclude_zero:
@@ -77,18 +110,9 @@ class FineWebQuality(RuleStep):
                 "line_punct_ratio": punctuated,
                 "short_line_ratio": shapes.short / shapes.lines,
                 "char_dup_ratio": shapes.repeated / shapes.characters,
+                "words": words,
                 "list_ratio": np.where(words > 0, shapes.newlines / words, np.nan),
             }
-
-    def rules(self) -> list[Rule]:
-        return [
-            Rule("empty", "lines", least=1),
-            _rule("line_punct_ratio", "line_punct_thr", least=self.line_punct_thr),
-            _rule("short_line_ratio", "short_line_thr", most=self.short_line_thr),
-            _rule("char_dup_ratio", "char_duplicates_ratio", most=self.char_duplicates_ratio),
-            Rule("empty", "list_ratio", defined=True),
-            _rule("list_ratio", "new_line_ratio", most=self.new_line_ratio),
-        ]
 
 
 def _rule(name: str, parameter: str, least: float | None = None, most: float | None = None) -> Rule:

@@ -9,18 +9,18 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
+from filters.word_rules import WordRules
 from kernels.lines import Marks, marks
 from kernels.ngrams import WordCounts, count_words
-from kernels.words import english_words
 from pipeline.documents import Docs
-from pipeline.step import Rule, RuleStep, Signals
+from pipeline.step import Rule, Signals
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 
 Values = npt.NDArray[Any]
 
 
-class GopherQuality(RuleStep):
+class GopherQuality(WordRules):
     """Drop documents that do not look like prose, by Gopher's quality rules.
 
     Decisions and reasons are those of datatrove 0.10.1's ``GopherQualityFilter``: the reason is
@@ -57,7 +57,7 @@ class GopherQuality(RuleStep):
         self.judge(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
-        counts = count_words(docs.derive("words:en", english_words), self.stop_words)
+        counts = count_words(self.words(docs), self.stop_words)
         return _signals(counts, marks(docs.text))
 
     def rules(self) -> list[Rule]:

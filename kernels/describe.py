@@ -152,19 +152,23 @@ def join_entries(
 ) -> int:
     """Puts special cases together in ``entries`` from number ``done`` on; how far it came before
     a table was full."""
+    data, ends = table.data, table.ends
+    longest = 0
+    for entry in entries:
+        longest = max(longest, ends[entry + 1] - ends[entry])
+    starts = np.empty(longest + 1, dtype=np.int64)
+    tails = np.empty_like(starts)
     for number in range(done, len(entries)):
         entry = entries[number]
-        start, end = table.ends[entry], table.ends[entry + 1]
-        starts = np.empty(end - start + 1, dtype=np.int64)
-        count = split_span(rules, table.data, start, end, starts, np.empty_like(starts))
-        starts[count] = end
-        count, changed = join_specials(rules, table.data, starts, count)
+        count = split_span(rules, data, ends[entry], ends[entry + 1], starts, tails)
+        starts[count] = ends[entry + 1]
+        count, changed = join_specials(rules, data, starts, count)
         at = table.used[1]
         if at + count > len(table.ids):
             return number
         trait = CHANGED if changed else 0
         for i in range(count):
-            token = intern(tokens, kinds, table.data, starts[i], starts[i + 1])
+            token = intern(tokens, kinds, data, starts[i], starts[i + 1])
             if token < 0:
                 return number
             table.ids[at + i] = token

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from kernels.english_rules import Rules, lookup
+from kernels.english_rules import Rules, lookup, shape
 from kernels.utf8 import Bytes, Offsets
 
 
@@ -36,8 +36,11 @@ def join_specials(rules: Rules, data: Bytes, starts: Offsets, count: int) -> tup
     """
     winners = np.full(count, -1, dtype=np.int64)
     taken = np.zeros(count, dtype=np.bool_)
+    special_shapes = rules.specials.shapes
     for size in range(min(rules.longest_phrase[0], count), 1, -1):
         for first in range(count - size + 1):
+            if not special_shapes[shape(data, starts[first], starts[first + size])]:
+                continue
             special = _matches(rules, data, starts, first, size)
             if special >= 0:
                 if not taken[first] and not taken[first + size - 1]:

@@ -25,7 +25,7 @@ def count_sentences(text: pa.LargeStringArray, language: str = "en") -> npt.NDAr
     code = sentence_code(language)
     if not independent(code):
         reader = whole_texts(code)
-        return np.array([reader.sentences(row) for row in text.to_pylist()], dtype=np.int64)
+        return np.array([len(reader.sentences(row)) for row in text.to_pylist()], dtype=np.int64)
     lexicon, units, cleaned = split_units(text, code)
     spans = lexicon.spans.arrays
     counts = np.ones(len(text), dtype=np.int64)

@@ -213,6 +213,20 @@ def cut_spans(
 
 
 @njit(cache=True)
+def count_spans(data: Bytes, offsets: Offsets, counts: Offsets) -> None:
+    """Sets ``counts`` [rows] to the number of spans of every document."""
+    for row in range(len(offsets) - 1):
+        at, end = offsets[row], offsets[row + 1]
+        while at < end:
+            width = space_width(data, at)
+            if width:
+                at += width
+            else:
+                at = _span_end(data, at, end)
+                counts[row] += 1
+
+
+@njit(cache=True)
 def enter_spans(
     data: Bytes, begins: Offsets, ends: Offsets, begin: int, table: SpanArrays, entries: Ints
 ) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from itertools import pairwise
 from typing import Any
 
 from kernels.languages import blank
@@ -23,10 +24,15 @@ class WholeTexts:
             stripped = [token.text.strip() for token in self._read(text)]
         return [word for word in stripped if word]
 
-    def sentences(self, text: str) -> int:
-        """How many sentences datatrove splits ``text`` into; at least 1."""
+    def sentences(self, text: str) -> list[str]:
+        """``text``, cut where datatrove cuts it into sentences; at least one piece.
+
+        Where REFUSED is deleted before ends are looked for, these are some characters early in
+        what is cut, as in datatrove.
+        """
         with self._model.memory_zone():
-            return max(1, sum(1 for _ in self._read(text).sents))
+            ends = [sentence.end_char for sentence in self._read(text).sents]
+        return [text[start:end] for start, end in pairwise([0, *ends[:-1], len(text)])]
 
     def _read(self, text: str) -> Any:
         self._model.max_length = len(text) + 10

@@ -20,12 +20,13 @@ from numba import njit
 from kernels.languages import spacy_code
 from kernels.lexicon import MAX_SPANS, Lexicon, Units
 from kernels.span_tokenizer import REFUSED, independent, span_tokenizer
+from kernels.spans import count_spans
 from kernels.tokens import TokenTable
 from kernels.utf8 import Offsets, text_buffers
 from kernels.whole_texts import whole_texts
 from kernels.word_store import WordStore, store_path
 
-__all__ = ["TokenTable", "Words", "english_words", "split_words", "words_of"]
+__all__ = ["TokenTable", "Words", "english_words", "least_words", "split_words", "words_of"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,20 @@ def split_words(text: pa.LargeStringArray, language: str = "en") -> Words:
     ids = np.empty(starts[-1], dtype=np.int32)
     _write_tokens(units.entries, table.places, table.ids, ids)
     return Words(ids, starts, lexicon.tokens)
+
+
+def least_words(text: pa.LargeStringArray, language: str) -> npt.NDArray[np.int64]:
+    """At least so many words has every text; ten times as fast as splitting them.
+
+    What lies between white space is one word or several, but where the tokenizer deletes REFUSED
+    or special cases span white space: there nothing is promised (0). Raises LanguageUnavailable.
+    """
+    counts = np.zeros(len(text), dtype=np.int64)
+    if independent(spacy_code(language)):
+        data, offsets = text_buffers(text)
+        count_spans(data, offsets, counts)
+        counts[pc.match_substring(text, REFUSED).to_numpy(zero_copy_only=False)] = 0
+    return counts
 
 
 @functools.cache

@@ -160,16 +160,36 @@ def test_documents_without_any_ended_line_can_be_spared() -> None:
     assert ours(rows, line_punct_exclude_zero=True) == ["", "line_punct_ratio"]
 
 
-def test_signals_are_measured_for_kept_and_dropped_documents() -> None:
-    verdict = FineWebQuality().judge(docs_of([DIFFERENT, "One.\n\nOne.\nOne two", ""]))
-    signals = {name: np.asarray(values) for name, values in verdict.signals.items()}
-    assert verdict.keep.tolist() == [True, False, False]
+def test_everything_is_measured_of_every_document() -> None:
+    measured = FineWebQuality().measure(docs_of([DIFFERENT, "One.\n\nOne.\nOne two", ""]))
+    signals = {name: np.asarray(values) for name, values in measured.items()}
     assert signals["lines"].tolist() == [9, 3, 0]
     assert signals["line_punct_ratio"][:2].tolist() == pytest.approx([1, 2 / 3])
     assert signals["short_line_ratio"][:2].tolist() == [0, 1]
     assert signals["char_dup_ratio"][:2].tolist() == pytest.approx([0, 4 / 15])
+    assert signals["words"].tolist() == [9 * 13, 6, 0]
     assert signals["list_ratio"][:2].tolist() == pytest.approx([9 / (9 * 13), 3 / 6])
-    assert all(np.isnan(values[2]) for name, values in signals.items() if name != "lines")
+    shares = signals.keys() - {"lines", "words"}
+    assert all(np.isnan(signals[name][2]) for name in shares)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(texts, max_size=5), st.sampled_from([0, 0.1, 0.3, 0.5, 1.0]))
+def test_words_are_counted_where_the_verdict_depends_on_them(
+    rows: list[str], new_line_ratio: float
+) -> None:
+    """And the verdict is the one that counting all would give."""
+    off = {"line_punct_thr": 0, "short_line_thr": 1, "char_duplicates_ratio": 1}
+    step = FineWebQuality(new_line_ratio=new_line_ratio, **off)
+    docs = docs_of(rows)
+    measured, judged = step.measure(docs), step.judge(docs)
+    assert judged.keep.tolist() == step.decide(measured).keep.tolist()
+    assert judged.reason == step.decide(measured).reason
+    counted = ~np.isnan(np.asarray(judged.signals["words"], dtype=float))
+    for name in ("words", "list_ratio"):
+        found = np.asarray(judged.signals[name], dtype=float)[counted]
+        np.testing.assert_array_equal(found, np.asarray(measured[name])[counted])
+    assert counted[[r in ("list_ratio",) for r in judged.reason]].all()
 
 
 def test_words_found_once_serve_the_documents_that_are_left() -> None:
@@ -189,9 +209,7 @@ def test_no_documents_give_no_verdicts() -> None:
     assert ours([]) == []
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"line_punct_thr": -1}, {"stop_chars": ("",)}, {"language": "fr"}, {"unknown": 1}]
-)
+@pytest.mark.parametrize("wrong", [{"line_punct_thr": -1}, {"stop_chars": ("",)}, {"unknown": 1}])
 def test_wrong_parameters_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         FineWebQuality(**wrong)

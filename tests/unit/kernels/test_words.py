@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kernels import lexicon
 from kernels.span_tokenizer import span_tokenizer
-from kernels.words import Words, english_words
+from kernels.words import Words, english_words, least_words, split_words
 
 WEIRD = "\t\n\r\v\f\x00\x1c\x1d\x1e\x1f\x85\u00a0\u1680\u2003\u2028\u2029\u202f\u205f\u3000\u200b"
 MARKS = "()[]{}:;-_.,'\"‘’*^/\\<>=|83oODPpXx0 a#…—!?$%&@~°\u0301\u200f\u05d0é😀ಠ"
@@ -154,3 +154,15 @@ def test_clashes_are_found_between_the_halves_of_exceptions() -> None:
     assert left.changed
     assert tokenizer.clashes[left.last, minus.first]
     assert not tokenizer.clashes[left.last, plain.first]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(texts, max_size=4), st.sampled_from(["en", "es", "deu"]))
+def test_no_text_has_fewer_words_than_the_least(rows: list[str], language: str) -> None:
+    least = least_words(arrow(rows), language)
+    assert (least <= np.diff(split_words(arrow(rows), language).starts)).all()
+
+
+def test_the_least_words_of_plain_text_are_all_of_them() -> None:
+    assert least_words(arrow(["one two  three\n", "", " "]), "en").tolist() == [3, 0, 0]
+    assert least_words(arrow(["uno dos"]), "es").tolist() == [0], "special cases span spaces there"

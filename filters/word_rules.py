@@ -1,0 +1,34 @@
+"""Threshold filters that read words, in any language that words are known of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from kernels.languages import LanguageUnavailable, spacy_code
+from kernels.words import Words, words_of
+from pipeline.documents import Docs
+from pipeline.errors import Problem
+from pipeline.step import ManifestView, RuleStep
+
+
+class WordRules(RuleStep):
+    """A RuleStep whose signals come from words."""
+
+    language: str = Field(
+        "en", description='whose words: an ISO 639 code, with or without a script ("srp_Cyrl")'
+    )
+
+    def check(self, view: ManifestView) -> Iterator[Problem]:
+        try:
+            self._require_language()
+        except LanguageUnavailable as error:
+            yield Problem(("language",), "no-tokenizer", str(error), error.hint)
+
+    def words(self, docs: Docs) -> Words:
+        """The words of ``docs``, shared with the steps fused in one task."""
+        return docs.derive(f"words:{self.language}", words_of(self.language))
+
+    def _require_language(self) -> None:
+        spacy_code(self.language)
