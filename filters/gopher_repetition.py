@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -9,23 +10,27 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
+from filters.word_rules import WordRules
 from kernels.lines import repeated_lines, repeated_paragraphs, text_lengths
+from kernels.ngram_bounds import ngram_bounds
 from kernels.ngrams import Ngrams
-from kernels.words import english_words
-from pipeline.documents import Docs
-from pipeline.step import Rule, RuleStep, Signals, Verdict
+from kernels.words import Words
+from pipeline.documents import BoolArray, Docs
+from pipeline.step import Rule, Signals, Verdict
 
 Values = npt.NDArray[Any]
 NgramLimit = tuple[Annotated[int, Field(ge=1)], Annotated[float, Field(ge=0)]]
 
 
-class GopherRepetition(RuleStep):
+class GopherRepetition(WordRules):
     """Drop documents that repeat themselves, by Gopher's repetition rules.
 
     Decisions and reasons are those of datatrove 0.10.1's ``GopherRepetitionFilter``: the reason
     is the first rule broken. Shares of characters are of the whole text. A rule on lines or
-    paragraphs whose parameter is null or 0 is off, one on n-grams when it is not listed. n-gram
-    signals are NaN for documents that an earlier rule has dropped.
+    paragraphs whose parameter is null or 0 is off, one on n-grams when it is not listed.
+
+    Judging, n-gram signals are NaN for documents that an earlier rule has dropped, and for kept
+    ones where an upper bound already shows that the rule is not broken.
     """
 
     dup_line_frac: float | None = Field(
@@ -53,10 +58,37 @@ class GopherRepetition(RuleStep):
         self.judge(Docs(pa.record_batch({"text": pa.array(["some text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
-        return self._measure(docs, every=True)
+        signals = self._measure_lines(docs)
+        count = _Counts(self.words(docs), signals["characters"])
+        rows = np.arange(len(docs))
+        return signals | {name: count(*which, rows) for name, which in self._ngrams().items()}
 
     def judge(self, docs: Docs) -> Verdict:
-        return self.decide(self._measure(docs, every=False))
+        """As measuring everything would, but for the signals of n-grams that decide nothing."""
+        signals = self._measure_lines(docs)
+        rules = self.rules()
+        broken = np.zeros(len(docs), dtype=np.bool_)
+        for rule in rules:
+            if rule.signal in signals:
+                broken |= rule.broken(signals)
+        # By document, how many signals of n-grams are called for: all, or up to the rule broken.
+        reached = np.where(broken, 0, len(self._ngrams()))
+        count = _Counts(self.words(docs), signals["characters"])
+        bounds = count.bounds(self.dup_n_grams, np.flatnonzero(~broken))
+        for number, (name, which) in enumerate(self._ngrams().items(), start=1):
+            own = [rule for rule in rules if rule.signal == name]
+            bound = {name: bounds(*which)}
+            rows = np.flatnonzero(~broken & _any_broken(own, bound))
+            signals[name] = np.full(len(docs), np.nan)
+            signals[name][rows] = count(*which, rows)
+            found = ~broken & _any_broken(own, signals)
+            reached[found] = number
+            broken |= found
+        # What is dropped says all that was measured until then.
+        for number, (name, which) in enumerate(self._ngrams().items(), start=1):
+            rows = np.flatnonzero(broken & (reached >= number) & np.isnan(signals[name]))
+            signals[name][rows] = count(*which, rows)
+        return self.decide(signals)
 
     def rules(self) -> list[Rule]:
         limits = [
@@ -78,35 +110,54 @@ class GopherRepetition(RuleStep):
             *(Rule(name, name, path, most=most) for name, path, most in limits if most is not None),
         ]
 
-    def _measure(self, docs: Docs, *, every: bool) -> dict[str, Values]:
-        """The signals; those of n-grams only where no rule before is broken, unless ``every``."""
+    def _measure_lines(self, docs: Docs) -> dict[str, Values]:
         lengths = text_lengths(docs.text)
         paragraphs, lines = repeated_paragraphs(docs.text), repeated_lines(docs.text)
         with np.errstate(invalid="ignore"):  # 0 / 0 in empty texts
-            signals = {
+            return {
                 "characters": lengths,
                 "dup_para_frac": paragraphs.repeats / paragraphs.pieces,
                 "dup_para_char_frac": paragraphs.characters / lengths,
                 "dup_line_frac": lines.repeats / lines.pieces,
                 "dup_line_char_frac": lines.characters / lengths,
             }
-        rules = self.rules()
-        broken = np.zeros(len(docs), dtype=np.bool_)
-        for rule in rules:
-            if not every and rule.signal in signals:
-                broken |= rule.broken(signals)
-        ngrams = Ngrams(docs.derive("words:en", english_words))
-        for reason, limits, count in (
-            ("top_{}_gram", self.top_n_grams, ngrams.top_characters),
-            ("duplicated_{}_n_grams", self.dup_n_grams, ngrams.repeated_characters),
-        ):
-            for n in dict.fromkeys(n for n, _ in limits):
-                rows = np.flatnonzero(~broken)
-                name = reason.format(n)
-                signals[name] = np.full(len(docs), np.nan)
-                with np.errstate(invalid="ignore"):
-                    signals[name][rows] = count(n, rows) / lengths[rows]
-                for rule in rules:
-                    if not every and rule.signal == name:
-                        broken |= rule.broken(signals)
-        return signals
+
+    def _ngrams(self) -> dict[str, tuple[bool, int]]:
+        """By signal: whether it is of the most frequent n-gram, and n; in the order of rules."""
+        return {
+            **{f"top_{n}_gram": (True, n) for n, _ in self.top_n_grams},
+            **{f"duplicated_{n}_n_grams": (False, n) for n, _ in self.dup_n_grams},
+        }
+
+
+def _any_broken(rules: Sequence[Rule], signals: Signals) -> BoolArray:
+    """Which documents [rows] break one of ``rules``, of which there is one at least."""
+    return np.asarray(np.logical_or.reduce([rule.broken(signals) for rule in rules]))
+
+
+class _Counts:
+    """Shares of characters in n-grams, and bounds of them."""
+
+    def __init__(self, words: Words, lengths: Values) -> None:
+        self._words = words
+        self._ngrams = Ngrams(self._words)
+        self._lengths = lengths
+
+    def __call__(self, top: bool, n: int, rows: Values) -> Values:
+        """Of documents ``rows``."""
+        count = self._ngrams.top_characters if top else self._ngrams.repeated_characters
+        with np.errstate(invalid="ignore"):
+            return np.asarray(count(n, rows) / self._lengths[rows])
+
+    def bounds(self, repeated: Sequence[NgramLimit], rows: Values) -> Callable[[bool, int], Values]:
+        """No share [documents] is above its bound, which is infinite but for documents ``rows``."""
+        found = ngram_bounds(self._words, [n for n, _ in repeated], rows)
+
+        def bound(top: bool, n: int) -> Values:
+            most = found.top(n) if top else found.repeated[n]
+            everywhere = np.full(len(self._words), np.inf)
+            if most is not None:
+                everywhere[rows] = most / self._lengths[rows]
+            return everywhere
+
+        return bound

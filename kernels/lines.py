@@ -10,20 +10,15 @@ import pyarrow as pa
 from numba import njit
 
 from kernels.utf8 import (
-    HASH_START,
     NEWLINE,
     Bytes,
     Offsets,
-    code_points,
     drop_space,
-    find_line_break,
-    hash_step,
     line_break_width,
-    mix,
-    same_bytes,
     skip_space,
     text_buffers,
 )
+from kernels.wide import bit_count, hash_range, lowest_bit, range_mask, same_range
 
 _DOT = 0x2E
 _DASH = 0x2D
@@ -60,27 +55,39 @@ def marks(text: pa.LargeStringArray) -> Marks:
 @njit(cache=True)
 def _count_marks(data: Bytes, offsets: Offsets, hashes: Counts, ellipses: Counts) -> None:
     for row in range(len(offsets) - 1):
-        end = offsets[row + 1]
-        dots = 0
-        for at in range(offsets[row], end):
-            byte = data[at]
-            if byte == _DOT:
-                dots += 1
-                if dots == 3:
+        start, end = offsets[row], offsets[row + 1]
+        for block in range(start, end, 64):
+            hashes[row] += bit_count(range_mask(data, block, end, _HASH, _HASH))
+            ellipses[row] += bit_count(_wide_mask(data, block, end, 0xA6, 0xA6))
+            found = range_mask(data, block, end, _DOT, _DOT)
+            found &= range_mask(data, block + 1, end, _DOT, _DOT)
+            found &= range_mask(data, block + 2, end, _DOT, _DOT)
+            while found:
+                at = block + lowest_bit(found)
+                found &= found - np.uint64(1)
+                if at >= start:
                     ellipses[row] += 1
-                    dots = 0
-                continue
-            dots = 0
-            if byte == _HASH:
-                hashes[row] += 1
-            elif byte == 0xE2 and _is_wide(data, at, end, 0xA6):
-                ellipses[row] += 1
+                    start = at + 3
 
 
 @njit(cache=True, forceinline=True)
-def _is_wide(data: Bytes, at: int, end: int, third: int) -> bool:
-    """Whether a character of U+2000 to U+203F is at ``at``: "…" (A6) or "•" (A2)."""
-    return at + 2 < end and data[at] == 0xE2 and data[at + 1] == 0x80 and data[at + 2] == third
+def _wide_mask(data: Bytes, block: int, end: int, low: int, high: int) -> np.uint64:
+    """Which characters that begin in the block are of U+2000 to U+203F, ``low`` to ``high`` last.
+
+    The last byte is A2 in "•", A6 in "…", A8 and A9 in separators of lines and of paragraphs.
+    """
+    found = range_mask(data, block, end, 0xE2, 0xE2)
+    found &= range_mask(data, block + 1, end, 0x80, 0x80)
+    return np.uint64(found & range_mask(data, block + 2, end, low, high))
+
+
+@njit(cache=True, forceinline=True)
+def _line_breaks(data: Bytes, block: int, end: int) -> np.uint64:
+    """Where a line break of ``str.splitlines`` begins; so does the line feed of CR LF."""
+    found = range_mask(data, block, end, 0x0A, 0x0D) | range_mask(data, block, end, 0x1C, 0x1E)
+    next_lines = range_mask(data, block, end, 0xC2, 0xC2)
+    next_lines &= range_mask(data, block + 1, end, 0x85, 0x85)
+    return np.uint64(found | next_lines | _wide_mask(data, block, end, 0xA8, 0xA9))
 
 
 @njit(cache=True)
@@ -88,23 +95,53 @@ def _count_lines(
     data: Bytes, offsets: Offsets, lines: Counts, bullets: Counts, trailing: Counts
 ) -> None:
     for row in range(len(offsets) - 1):
-        at, end = offsets[row], offsets[row + 1]
-        while at < end:
-            start = at
-            at = find_line_break(data, at, end)
-            stop = at
-            if at < end:
-                at += line_break_width(data, at, end)
+        start, end = offsets[row], offsets[row + 1]
+        for block in range(start, end, 64):
+            found = _line_breaks(data, block, end)
+            while found:
+                at = block + lowest_bit(found)
+                found &= found - np.uint64(1)
+                if at < start:  # the line feed of CR LF
+                    continue
+                lines[row] += 1
+                bullets[row] += _is_bullet(data, start, at)
+                trailing[row] += _trails_off(data, start, at)
+                start = at + line_break_width(data, at, end)
+        if start < end:
             lines[row] += 1
-            first = skip_space(data, start, stop)
-            if first < stop and (data[first] == _DASH or _is_wide(data, first, stop, 0xA2)):
-                bullets[row] += 1
-            last = drop_space(data, start, stop)
-            if last - start >= 3 and (
-                (data[last - 1] == _DOT and data[last - 2] == _DOT and data[last - 3] == _DOT)
-                or _is_wide(data, last - 3, last, 0xA6)
-            ):
-                trailing[row] += 1
+            bullets[row] += _is_bullet(data, start, end)
+            trailing[row] += _trails_off(data, start, end)
+
+
+@njit(cache=True, forceinline=True)
+def _is_bullet(data: Bytes, start: int, end: int) -> bool:
+    blank = range_mask(data, start, end, 0x09, 0x0D) | range_mask(data, start, end, 0x1C, 0x20)
+    first = start + lowest_bit(~blank)
+    if first < end and not _is_print(data[first]):
+        first = skip_space(data, first, end)
+    if first >= end:
+        return False
+    if data[first] == _DASH:
+        return True
+    return bool(data[first] == 0xE2 and data[first + 1] == 0x80 and data[first + 2] == 0xA2)
+
+
+@njit(cache=True, forceinline=True)
+def _trails_off(data: Bytes, start: int, end: int) -> bool:
+    if end - start < 3 or (_is_print(data[end - 1]) and data[end - 1] != _DOT):
+        return False
+    last = drop_space(data, start, end)
+    if last - start < 3:
+        return False
+    one, two, three = data[last - 3], data[last - 2], data[last - 1]
+    dots = one == _DOT and two == _DOT and three == _DOT
+    return bool(dots or (one == 0xE2 and two == 0x80 and three == 0xA6))
+
+
+@njit(cache=True, forceinline=True)
+def _is_print(byte: np.uint8) -> bool:
+    """Whether it is a character by itself and not white space."""
+    return bool(0x20 < byte < 0x80)
 
 
 @dataclass(frozen=True)
@@ -145,7 +182,15 @@ def _repeats(text: pa.LargeStringArray, newlines: int, stripped: bool) -> Repeat
 @njit(cache=True)
 def _measure(data: Bytes, offsets: Offsets, lengths: Counts) -> None:
     for row in range(len(offsets) - 1):
-        lengths[row] = code_points(data, offsets[row], offsets[row + 1])
+        lengths[row] = _code_points(data, offsets[row], offsets[row + 1])
+
+
+@njit(cache=True, forceinline=True)
+def _code_points(data: Bytes, start: int, end: int) -> int:
+    count = end - start
+    for block in range(start, end, 64):
+        count -= bit_count(range_mask(data, block, end, 0x80, 0xBF))
+    return count
 
 
 @njit(cache=True)
@@ -153,8 +198,8 @@ def _most_newlines(data: Bytes, offsets: Offsets) -> int:
     most = 0
     for row in range(len(offsets) - 1):
         count = 0
-        for at in range(offsets[row], offsets[row + 1]):
-            count += data[at] == NEWLINE
+        for block in range(offsets[row], offsets[row + 1], 64):
+            count += bit_count(range_mask(data, block, offsets[row + 1], NEWLINE, NEWLINE))
         most = max(most, count)
     return most
 
@@ -173,29 +218,32 @@ def _count_repeats(
     starts = np.empty(room, dtype=np.int64)
     ends = np.empty(room, dtype=np.int64)
     values = np.empty(room, dtype=np.uint64)
-    slots = np.empty(_slots_for(room), dtype=np.int32)
+    slots = np.empty(_slots_for(room), dtype=np.int64)
     for row in range(len(offsets) - 1):
         start, end = offsets[row], offsets[row + 1]
         if stripped:
             start = skip_space(data, start, end)
             end = drop_space(data, start, end)
-        count = _cut(data, start, end, newlines, starts, ends, values)
+        count = _cut(data, start, end, newlines, starts, ends)
+        pieces[row] = count
+        if count == 1:
+            continue
         size = _slots_for(count)
         slots[:size] = -1
         mask = np.uint64(size - 1)
-        pieces[row] = count
         for i in range(count):
             length = ends[i] - starts[i]
+            values[i] = hash_range(data, starts[i], ends[i])
             slot = values[i] & mask
             while slots[slot] >= 0:
                 other = slots[slot]
                 if (
                     values[other] == values[i]
                     and ends[other] - starts[other] == length
-                    and same_bytes(data, starts[other], data, starts[i], length)
+                    and same_range(data, starts[other], starts[i], length)
                 ):
                     repeats[row] += 1
-                    characters[row] += code_points(data, starts[i], ends[i])
+                    characters[row] += _code_points(data, starts[i], ends[i])
                     break
                 slot = (slot + np.uint64(1)) & mask
             if slots[slot] < 0:
@@ -212,40 +260,23 @@ def _slots_for(items: int) -> int:
 
 
 @njit(cache=True)
-def _cut(
-    data: Bytes,
-    start: int,
-    end: int,
-    newlines: int,
-    starts: Counts,
-    ends: Counts,
-    values: npt.NDArray[np.uint64],
-) -> int:
-    """Cuts ``data[start:end]`` at runs of at least ``newlines``; the number of pieces.
-
-    Sets where they start and end, and their hashes.
-    """
+def _cut(data: Bytes, start: int, end: int, newlines: int, starts: Counts, ends: Counts) -> int:
+    """Cuts ``data[start:end]`` at runs of at least ``newlines``; the number of pieces."""
     count = 0
-    at = start
     starts[0] = start
-    value = HASH_START
-    while at < end:
-        if data[at] != NEWLINE:
-            value = hash_step(value, data[at])
-            at += 1
-            continue
-        run = at
-        while at < end and data[at] == NEWLINE:
-            at += 1
-        if at - run >= newlines:
-            ends[count] = run
-            values[count] = mix(value)
-            count += 1
-            starts[count] = at
-            value = HASH_START
-        else:
-            for _ in range(run, at):
-                value = hash_step(value, np.uint8(NEWLINE))
+    run = after = np.int64(-1)  # where the last run of newlines begins and ends
+    for block in range(start, end, 64):
+        found = range_mask(data, block, end, NEWLINE, NEWLINE)
+        while found:
+            at = block + lowest_bit(found)
+            found &= found - np.uint64(1)
+            if at != after:
+                run = at
+            after = at + 1
+            if after - run == newlines:
+                ends[count] = run
+                count += 1
+            if after - run >= newlines:
+                starts[count] = after
     ends[count] = end
-    values[count] = mix(value)
     return count + 1

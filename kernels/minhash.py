@@ -12,13 +12,16 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from kernels.hashing import Hashes, xxh64, xxh64_rows
+from kernels.hashing import Hashes, load64, xxh64_rows
+from kernels.short_hashes import PADDING, xxh64_ranges
 from kernels.utf8 import Bytes, Offsets
+from kernels.wide import prefer_wide_vectors, store64
 from kernels.words import Words
 
 MERSENNE = np.uint64((1 << 61) - 1)
 _MERSENNE_BITS = np.uint64(61)
-_BLOCK = 2_048  # shingles, 16 KB: half of a first-level cache
+# Added to every product, so that one next to a multiple of the modulus shows as a small residue.
+_ABOVE = np.uint64(8)
 
 
 def coefficients(seed: int, count: int) -> tuple[Hashes, Hashes]:
@@ -58,7 +61,7 @@ def signatures(values: Hashes, starts: Offsets, a: Hashes, b: Hashes) -> Hashes:
     A document without shingles has 2^64 - 1 everywhere, which no other can have.
     """
     out = np.full((len(starts) - 1, len(a)), np.iinfo(np.uint64).max, np.uint64)
-    _signatures(values, starts, a, b, out)
+    _signatures(values, starts, a, b, b + _ABOVE, out)
     return out
 
 
@@ -97,29 +100,46 @@ def _shingle_hashes(
     shingle_starts: Offsets,
     values: Hashes,
 ) -> None:
-    longest = 0
+    longest = most = 0
     for row in range(len(starts) - 1):
         size = 0
         for i in range(starts[row], starts[row + 1]):
             size += offsets[ids[i] + 1] - offsets[ids[i]] + 1
         longest = max(longest, size)
-    joined = np.empty(longest, np.uint8)
-    begins = np.empty(len(ids) + 1, np.int64)
+        most = max(most, starts[row + 1] - starts[row])
+    joined = np.empty(longest + PADDING, np.uint8)
+    begins = np.empty(most + 1, np.int64)
+    ends = np.empty(most + 1, np.int64)
     for row in range(len(starts) - 1):
-        end = 0
-        count = starts[row + 1] - starts[row]
-        for i in range(count):
-            token = ids[starts[row] + i]
-            begins[i] = end
-            for at in range(offsets[token], offsets[token + 1]):
-                joined[end] = data[at]
-                end += 1
-            joined[end] = 0x20
-            end += 1
-        begins[count] = end
-        for i in range(shingle_starts[row + 1] - shingle_starts[row]):
-            stop = begins[i + ngram] - 1  # without the last space
-            values[shingle_starts[row] + i] = xxh64(joined, begins[i], stop, np.uint64(0))
+        count = shingle_starts[row + 1] - shingle_starts[row]
+        if count > 0:
+            _join(ids[starts[row] : starts[row + 1]], data, offsets, joined, begins)
+            for i in range(count):
+                ends[i] = begins[i + ngram] - 1  # without the last space
+            own = values[shingle_starts[row] : shingle_starts[row + 1]]
+            xxh64_ranges(joined, begins, ends, own)
+
+
+@numba.njit(cache=True, nogil=True)
+def _join(
+    ids: npt.NDArray[np.int32], data: Bytes, offsets: Offsets, joined: Bytes, begins: Offsets
+) -> None:
+    """Writes the words, a space after each, and where they begin."""
+    end = np.int64(0)
+    for i in range(len(ids)):
+        begins[i] = end
+        start, stop = offsets[ids[i]], offsets[ids[i] + 1]
+        if start + 16 <= len(data) and stop - start <= 16:
+            # Bytes beyond the word are overwritten by the next, or never looked at.
+            store64(joined, end, load64(data, start))
+            store64(joined, end + 8, load64(data, start + 8))
+        else:
+            for at in range(start, stop):
+                joined[end + at - start] = data[at]
+        end += stop - start
+        joined[end] = 0x20
+        end += 1
+    begins[len(ids)] = end
 
 
 @numba.njit(cache=True, nogil=True)
@@ -136,23 +156,49 @@ def _drop_repeated(values: Hashes, starts: Offsets, ends: Offsets) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _signatures(values: Hashes, starts: Offsets, a: Hashes, b: Hashes, out: Hashes) -> None:
+def _signatures(
+    values: Hashes, starts: Offsets, a: Hashes, b: Hashes, raised: Hashes, out: Hashes
+) -> None:
+    """``raised`` is ``b`` plus _ABOVE."""
     for row in range(len(starts) - 1):
-        # A block of shingles stays in the fastest cache while all permutations pass over it, each
-        # a reduction that the compiler turns into vector instructions.
-        for begin in range(starts[row], starts[row + 1], _BLOCK):
-            block = values[begin : min(begin + _BLOCK, starts[row + 1])]
+        if starts[row] < starts[row + 1]:
+            own = values[starts[row] : starts[row + 1]]
+            _raised_minima(own, a, raised, out[row])
             for k in range(len(a)):
-                out[row, k] = min(out[row, k], _least(block, a[k], b[k]))
+                if out[row, k] < np.uint64(2) * _ABOVE:
+                    out[row, k] = _least(own, a[k], b[k])
+                else:
+                    out[row, k] -= _ABOVE
+
+
+@numba.njit(cache=True, nogil=True)
+def _raised_minima(shingles: Hashes, a: Hashes, raised: Hashes, least: Hashes) -> None:
+    """Lowers ``least`` [permutations] to _ABOVE more than the least permuted shingle.
+
+    Not to be relied on below 2 * _ABOVE, which takes in all that is within _ABOVE of a multiple
+    of 2^61 - 1: their residues are off, or wrapped around to something small.
+    """
+    prefer_wide_vectors()
+    last = len(shingles) - 1
+    for i in range(0, last + 1, 4):  # past the end, the last again
+        one, two = shingles[i], shingles[min(i + 1, last)]
+        three, four = shingles[min(i + 2, last)], shingles[min(i + 3, last)]
+        for k in range(len(a)):
+            left = min(_folded(one, a[k], raised[k]), _folded(two, a[k], raised[k]))
+            right = min(_folded(three, a[k], raised[k]), _folded(four, a[k], raised[k]))
+            least[k] = min(least[k], min(left, right))
+
+
+@numba.njit(cache=True, inline="always")
+def _folded(shingle: np.uint64, a: np.uint64, b: np.uint64) -> np.uint64:
+    """2^61 is congruent to 1: the residue, but where high and low bits add up to 2^61 - 1."""
+    product = shingle * a + b
+    return np.uint64((product + (product >> _MERSENNE_BITS)) & MERSENNE)
 
 
 @numba.njit(cache=True, nogil=True)
 def _least(shingles: Hashes, a: np.uint64, b: np.uint64) -> np.uint64:
-    least = np.uint64(0xFFFFFFFFFFFFFFFF)
-    for i in range(len(shingles)):
-        product = shingles[i] * a + b
-        # 2^61 is congruent to 1, so this is at most 2^61 + 6; where the subtraction below is one
-        # too many, it wraps around to something larger.
-        residue = (product & MERSENNE) + (product >> _MERSENNE_BITS)
-        least = min(least, min(residue, residue - MERSENNE))
+    least = MERSENNE
+    for shingle in shingles:
+        least = min(least, (shingle * a + b) % MERSENNE)
     return least

@@ -10,12 +10,15 @@ import numpy.typing as npt
 from numba import njit
 
 from kernels.kinds import LETTER, SYMBOL
+from kernels.ngram_bounds import meet, table_bits
 from kernels.utf8 import Bytes, Offsets
 from kernels.words import Words
 
 Counts = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]
 Hashes = npt.NDArray[np.uint64]
+
+_MOST_BITS = 17  # a table of 512 KB stays in a second-level cache
 
 
 @dataclass(frozen=True)
@@ -89,13 +92,20 @@ class Ngrams:
 
     def __init__(self, words: Words) -> None:
         self._words = words
-        table = words.table
         size = len(words.ids) + len(words)
         self._sums = np.empty(size, dtype=np.uint64)
         self._inverses = np.empty(size, dtype=np.uint64)
+        self._summed = np.zeros(len(words), dtype=np.bool_)
+
+    def _sum(self, rows: Offsets) -> None:
+        """Fill in the sums of documents ``rows``, each once."""
+        words, table = self._words, self._words.table
+        missing = rows[~self._summed[rows]]
+        self._summed[missing] = True
         _sum_hashes(
             words.ids,
             words.starts,
+            missing,
             table.hashes,
             table.powers,
             table.inverses,
@@ -111,16 +121,7 @@ class Ngrams:
         """
         found = np.zeros(len(rows), dtype=np.int64)
         words = self._words
-        _top_ngrams(
-            words.ids,
-            words.starts,
-            rows,
-            n,
-            self._sums,
-            self._inverses,
-            words.table.lengths,
-            found,
-        )
+        _top_ngrams(words.ids, words.starts, rows, n, words.table.lengths, found)
         return found
 
     def repeated_characters(self, n: int, rows: Offsets) -> Counts:
@@ -129,6 +130,7 @@ class Ngrams:
         An n-gram is ``n`` words glued together, so ("ab", "c") repeats ("a", "bc"). After a
         repeat the search goes on behind it, else one word further.
         """
+        self._sum(rows)
         found = np.zeros(len(rows), dtype=np.int64)
         words = self._words
         _repeated_ngrams(
@@ -150,14 +152,15 @@ class Ngrams:
 def _sum_hashes(
     ids: Ids,
     starts: Offsets,
+    rows: Offsets,
     hashes: Hashes,
     powers: Hashes,
     inverses: Hashes,
     sums: Hashes,
     undo: Hashes,
 ) -> None:
-    at = 0
-    for row in range(len(starts) - 1):
+    for row in rows:
+        at = starts[row] + row
         total, power, inverse = np.uint64(0), np.uint64(1), np.uint64(1)
         for i in range(starts[row], starts[row + 1]):
             token = ids[i]
@@ -167,7 +170,6 @@ def _sum_hashes(
             inverse *= inverses[token]
             at += 1
         sums[at], undo[at] = total, inverse
-        at += 1
 
 
 @njit(cache=True)
@@ -201,45 +203,94 @@ def _top_ngrams(
     starts: Offsets,
     rows: Offsets,
     n: int,
-    sums: Hashes,
-    undo: Hashes,
     lengths: npt.NDArray[np.int32],
     found: Counts,
 ) -> None:
-    room = 1 << _slot_bits(_most_words(starts, rows))
-    keys = np.empty(room, dtype=np.uint64)
-    firsts = np.empty(room, dtype=np.int32)
-    counts = np.empty(room, dtype=np.int32)
+    room = max(_most_words(starts, rows), 1)
+    values = np.empty(room, dtype=np.uint64)
+    doubtful = np.empty(room, dtype=np.int64)
+    met = np.empty(1 << min(_slot_bits(2 * room), _MOST_BITS), dtype=np.int32)
+    keys = np.empty(1 << _slot_bits(room), dtype=np.uint64)
+    firsts = np.empty(1 << _slot_bits(room), dtype=np.int32)
+    counts = np.empty(1 << _slot_bits(room), dtype=np.int32)
     for out in range(len(rows)):
-        row = rows[out]
-        start = starts[row]
-        grams = starts[row + 1] - start - n + 1
+        own = ids[starts[rows[out]] : starts[rows[out] + 1]]
+        grams = len(own) - n + 1
         if grams < 1:
             continue
-        bits = _slot_bits(grams)
-        keys[: 1 << bits] = 0
-        mask = (1 << bits) - 1
-        most, top = 0, 0
+        _hash_ids(own, n, values)
+        bits = min(_slot_bits(2 * grams), _MOST_BITS)
+        shift = np.uint64(64 - bits)
+        met[: 1 << bits] = 0
+        most = 0
         for i in range(grams):
-            value = _gram_hash(sums, undo, start + row + i, n)
-            slot = np.int64(value >> np.uint64(64 - bits))
-            while keys[slot] != 0 and not (
-                keys[slot] == value and _same_ids(ids, start + firsts[slot], start + i, n)
-            ):
-                slot = (slot + 1) & mask
-            if keys[slot] == 0:
-                keys[slot] = value
-                firsts[slot] = i
-                counts[slot] = 0
-            counts[slot] += 1
-            if counts[slot] > most:
-                most, top = counts[slot], firsts[slot]
-            elif counts[slot] == most and firsts[slot] < top:
-                top = firsts[slot]
+            slot = np.int64(values[i] >> shift)
+            met[slot] += 1
+            most = max(most, int(met[slot]))
+        # No n-gram is more frequent than its slot, so those in the fullest are counted first. What
+        # they come to is what a slot needs for more.
+        top, need = 0, most
+        while need > 1:
+            doubts = 0
+            for i in range(grams):
+                doubtful[doubts] = i
+                doubts += met[np.int64(values[i] >> shift)] >= need
+            most, top = _most_frequent(own, n, values, doubtful[:doubts], keys, firsts, counts)
+            if most >= need or need == 2:
+                break
+            need = max(most, 2)
+        if most == 1:
+            top = 0
         length = n - 1
-        for j in range(start + top, start + top + n):
-            length += lengths[ids[j]]
+        for j in range(top, top + n):
+            length += lengths[own[j]]
         found[out] = length * most
+
+
+@njit(cache=True)
+def _hash_ids(ids: Ids, n: int, values: Hashes) -> None:
+    """Hashes of all n-grams, whose high bits depend on all of their words."""
+    grams = len(ids) - n + 1
+    values[:grams] = 0
+    factor = np.uint64(0x9E3779B97F4A7C15)
+    for j in range(n):
+        for i in range(grams):
+            values[i] += factor * np.uint64(ids[i + j])
+        factor *= np.uint64(0xD6E8FEB86659FD93)
+
+
+@njit(cache=True)
+def _most_frequent(
+    ids: Ids,
+    n: int,
+    values: Hashes,
+    places: Offsets,
+    keys: Hashes,
+    firsts: Ids,
+    counts: Ids,
+) -> tuple[int, int]:
+    """The largest frequency among the n-grams at ``places``, and where its first n-gram is."""
+    bits = _slot_bits(len(places))
+    mask = (1 << bits) - 1
+    counts[: 1 << bits] = 0
+    most, top = 0, 0
+    for j in range(len(places)):
+        i = places[j]
+        value = values[i]
+        slot = np.int64((value * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(64 - bits))
+        while counts[slot] != 0 and not (
+            keys[slot] == value and _same_ids(ids, firsts[slot], i, n)
+        ):
+            slot = (slot + 1) & mask
+        if counts[slot] == 0:
+            keys[slot] = value
+            firsts[slot] = i
+        counts[slot] += 1
+        if counts[slot] > most:
+            most, top = int(counts[slot]), int(firsts[slot])
+        elif counts[slot] == most:
+            top = min(top, int(firsts[slot]))
+    return most, top
 
 
 @njit(cache=True)
@@ -255,36 +306,75 @@ def _repeated_ngrams(
     offsets: Offsets,
     found: Counts,
 ) -> None:
-    room = 1 << _slot_bits(_most_words(starts, rows))
-    keys = np.empty(room, dtype=np.uint64)
-    firsts = np.empty(room, dtype=np.int32)
+    room = max(_most_words(starts, rows), 1)
+    values = np.empty(room, dtype=np.uint64)
+    doubtful = np.empty(room, dtype=np.int64)
+    seen = np.empty(1 << table_bits(room), dtype=np.uint8)
+    keys = np.empty(1 << _slot_bits(room), dtype=np.uint64)
+    firsts = np.empty(1 << _slot_bits(room), dtype=np.int32)
     for out in range(len(rows)):
         row = rows[out]
         start = starts[row]
-        grams = starts[row + 1] - start - n + 1
-        bits = _slot_bits(grams)
-        keys[: 1 << bits] = 0
-        mask = (1 << bits) - 1
-        i = 0
-        while i < grams:
-            value = _gram_hash(sums, undo, start + row + i, n)
-            slot = np.int64(value >> np.uint64(64 - bits))
-            while keys[slot] != 0 and not (
-                keys[slot] == value
-                and (
-                    _same_ids(ids, start + firsts[slot], start + i, n)
-                    or _same_glued(ids, start + firsts[slot], start + i, n, data, offsets)
-                )
-            ):
-                slot = (slot + 1) & mask
-            if keys[slot] == 0:
-                keys[slot] = value
-                firsts[slot] = i
-                i += 1
-            else:
-                for j in range(start + i, start + i + n):
-                    found[out] += lengths[ids[j]]
-                i += n
+        own = ids[start : starts[row + 1]]
+        grams = len(own) - n + 1
+        if grams < 1:
+            continue
+        shift = np.uint64(64 - table_bits(grams))
+        seen[: 1 << table_bits(grams)] = 0
+        again = 0
+        for i in range(grams):
+            values[i] = _gram_hash(sums, undo, start + row + i, n)
+            again += meet(seen, values[i] >> shift)
+        if again == 0:
+            continue
+        doubts = 0
+        for i in range(grams):
+            doubtful[doubts] = i
+            doubts += seen[np.int64(values[i] >> shift)] > 1
+        found[out] = _repeated_characters(
+            own, n, values, doubtful[:doubts], keys, firsts, lengths, data, offsets
+        )
+
+
+@njit(cache=True)
+def _repeated_characters(
+    ids: Ids,
+    n: int,
+    values: Hashes,
+    places: Offsets,
+    keys: Hashes,
+    firsts: Ids,
+    lengths: npt.NDArray[np.int32],
+    data: Bytes,
+    offsets: Offsets,
+) -> int:
+    """Code points in n-grams that repeat an earlier one, all of which are at ``places``."""
+    bits = _slot_bits(len(places))
+    mask = (1 << bits) - 1
+    keys[: 1 << bits] = 0
+    characters = after = 0
+    for j in range(len(places)):
+        i = places[j]
+        if i < after:
+            continue
+        value = values[i]
+        slot = np.int64((value * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - bits))
+        while keys[slot] != 0 and not (
+            keys[slot] == value
+            and (
+                _same_ids(ids, firsts[slot], i, n)
+                or _same_glued(ids, firsts[slot], i, n, data, offsets)
+            )
+        ):
+            slot = (slot + 1) & mask
+        if keys[slot] == 0:
+            keys[slot] = value
+            firsts[slot] = i
+        else:
+            for k in range(i, i + n):
+                characters += lengths[ids[k]]
+            after = i + n
+    return characters
 
 
 @njit(cache=True, forceinline=True)

@@ -12,7 +12,6 @@ import re
 import string
 import unicodedata
 from functools import cache
-from typing import Any
 
 import numba
 import numpy as np
@@ -20,7 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kernels.utf8 import Bytes, Offsets, text_buffers
+from kernels.utf8 import Bytes, Offsets, decode, text_buffers
+from kernels.wide import lowest_bit, range_mask
 
 # What the recipe calls punctuation, beside the control characters; the marks of other scripts are
 # those its authors met on the web.
@@ -143,40 +143,26 @@ def _ascii_bytes() -> Bytes:
     return table
 
 
-@numba.njit(cache=True, inline="always")
-def _decode(data: Bytes, at: int) -> tuple[Any, int]:
-    """The code point at ``at`` (valid UTF-8) and where the next one begins."""
-    lead = np.int64(data[at])
-    if lead < 0x80:
-        return lead, at + 1
-    if lead < 0xE0:
-        return (lead & 0x1F) << 6 | data[at + 1] & 0x3F, at + 2
-    tail = np.int64(data[at + 1] & 0x3F) << 6 | data[at + 2] & 0x3F
-    if lead < 0xF0:
-        return (lead & 0x0F) << 12 | tail, at + 3
-    return (lead & 0x07) << 18 | tail << 6 | data[at + 3] & 0x3F, at + 4
-
-
 @numba.njit(cache=True, nogil=True)
 def _mark_unknown(
     data: Bytes, start: int, stop: int, actions: Actions, unknown: npt.NDArray[np.bool_]
 ) -> bool:
-    at, found = start, False
-    while at < stop:
-        if data[at] < 0x80:
-            at += 1
-            continue
-        code_point, at = _decode(data, at)
-        if actions[code_point] == _UNKNOWN:
-            unknown[code_point] = True
-            found = True
+    found = False
+    for block in range(start, stop, 64):
+        leads = range_mask(data, block, stop, 0xC2, 0xF4)
+        while leads:
+            code_point, _ = decode(data, block + lowest_bit(leads))
+            leads &= leads - np.uint64(1)
+            if actions[code_point] == _UNKNOWN:
+                unknown[code_point] = True
+                found = True
     return found
 
 
 @numba.njit(cache=True, nogil=True)
 def _after_digits(data: Bytes, at: int, stop: int, actions: Actions) -> int:
     while at < stop:
-        code_point, following = _decode(data, at)
+        code_point, following = decode(data, at)
         if actions[code_point] != _DIGIT:
             break
         at = following
@@ -188,7 +174,7 @@ def _after_number(data: Bytes, at: int, stop: int, actions: Actions) -> int:
     """Where the number that begins at ``at`` ends."""
     at = _after_digits(data, at, stop, actions)
     if at < stop:
-        code_point, following = _decode(data, at)
+        code_point, following = decode(data, at)
         # The characters of _SEPARATORS.
         if code_point in (0x2E, 0x2C, 0x60C, 0x66B, 0x2396, 0x2397, 0x2398):
             end = _after_digits(data, following, stop, actions)
@@ -227,7 +213,7 @@ def _normalise(
                 in_word = letter
                 at += 1
                 continue
-            code_point, following = _decode(data, at)
+            code_point, following = decode(data, at)
             action = actions[code_point]
             if action == _SPACE:
                 out[end] = _SPACE_BYTE

@@ -126,19 +126,56 @@ def test_a_limit_of_zero_switches_off_lines_but_not_ngrams() -> None:
     assert ours(step, ["a\na\na", "a\nb"]) == ["duplicated_1_n_grams", ""]
 
 
-def test_ngram_signals_are_missing_for_documents_dropped_before() -> None:
+def test_ngram_signals_are_there_where_they_decide_or_lead_to_a_decision() -> None:
     verdict = GopherRepetition().judge(
-        docs_of([DISTINCT, "a b\na b\na b", "Hello wonderful world"])
+        docs_of([DISTINCT, "a b\na b\na b", "Hello wonderful world", PHRASE * 6 + DISTINCT])
     )
     signals = {name: np.asarray(values) for name, values in verdict.signals.items()}
-    assert verdict.keep.tolist() == [True, False, False]
-    assert signals["dup_line_frac"].tolist() == pytest.approx([0, 2 / 3, 0])
-    assert np.isnan(signals["top_2_gram"]).tolist() == [False, True, False]
-    assert np.isnan(signals["top_3_gram"]).tolist() == [False, True, True]
+    assert verdict.keep.tolist() == [True, False, False, False]
+    assert signals["dup_line_frac"].tolist() == pytest.approx([0, 2 / 3, 0, 0])
+    # Settled by a bound; dropped before; decided; measured because of what came after.
+    assert np.isnan(signals["top_2_gram"]).tolist() == [True, True, False, False]
+    assert np.isnan(signals["top_3_gram"]).tolist() == [True, True, True, False]
+    assert np.isnan(signals["duplicated_5_n_grams"]).tolist() == [True, True, True, False]
+    assert np.isnan(signals["duplicated_6_n_grams"]).all()
     assert signals["top_2_gram"][2] == pytest.approx(15 / 21)
-    assert signals["duplicated_10_n_grams"][0] == 0
     assert len(signals) == 5 + 3 + 6
-    assert all(len(values) == 3 for values in signals.values())
+    assert all(len(values) == 4 for values in signals.values())
+
+
+def assert_judged_as_measured(step: GopherRepetition, docs: Docs) -> None:
+    """What judging leaves out is measured of no dropped document, and decides nothing."""
+    judged, measured = step.judge(docs), step.measure(docs)
+    whole = step.decide(measured)
+    assert judged.keep.tolist() == whole.keep.tolist()
+    assert list(judged.reason) == list(whole.reason)
+    assert list(judged.signals) == list(whole.signals)
+    reasons = [rule.reason for rule in step.rules()]
+    for row in range(len(docs)):
+        until = len(reasons) if judged.keep[row] else reasons.index(judged.reason[row]) + 1
+        for rule in step.rules():
+            mine, exact = judged.signals[rule.signal][row], measured[rule.signal][row]
+            decided = not judged.keep[row] and reasons.index(rule.reason) < until
+            assert mine == exact or (not decided and np.isnan(mine)) or np.isnan(exact)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(st.lists(st.sampled_from(PIECES), max_size=120).map("".join), max_size=4),
+    st.sampled_from([{}, NGRAMS, {**NGRAMS, "top_n_grams": ((3, 0.3), (1, 0.5), (3, 0.2))}]),
+)
+def test_judging_says_what_measuring_everything_would(
+    rows: list[str], parameters: dict[str, Any]
+) -> None:
+    assert_judged_as_measured(GopherRepetition(**parameters), docs_of(rows))
+
+
+def test_judging_real_texts_says_what_measuring_everything_would(shared_data: Path) -> None:
+    for path in sorted((shared_data / "domains").glob("*.jsonl.zst")):
+        with path.open("rb") as raw:
+            lines = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))
+            rows = [orjson.loads(next(lines))["text"] for _ in range(30)]
+        assert_judged_as_measured(GopherRepetition(), docs_of(rows))
 
 
 def test_words_follow_the_documents_that_are_left() -> None:

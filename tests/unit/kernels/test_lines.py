@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from kernels.lines import marks, repeated_lines, repeated_paragraphs, text_lengths
 
 BITS = ["\n", "\n\n", "\r\n", "\u2028", "\x1c", " ", "\t", "\u3000", "a", "é", "b", "#", "-", "•"]
+# Long pieces put the marks next to the borders of blocks of 64 bytes.
+LONG = ["x" * 31, "y" * 60, " " * 63, "é" * 32, "." * 65, "\n" * 64]
 texts = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"])),
+    st.lists(st.sampled_from([*BITS, *LONG, ".", "…", "\x85", "\u2029"])).map("".join),
     st.lists(st.sampled_from([*BITS, ".", "..", "...", "…", "\x85", "\u2022", "‥"])).map("".join),
 )
 rows_of_text = st.lists(texts, max_size=6)
@@ -99,3 +102,30 @@ def test_a_single_newline_does_not_end_a_paragraph() -> None:
 
 def test_documents_do_not_see_each_other() -> None:
     assert repeated_lines(arrow(["same", "same", "same\nsame"])).repeats.tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("mark", ["...", "…", "#", "\r\n", "\u2028", "\x85", "\n\n", "•", "é"])
+def test_marks_across_the_borders_of_blocks(mark: str) -> None:
+    rows = ["x" * size + mark + "y" * 70 + mark for size in range(60, 67)]
+    found = marks(arrow(rows))
+    assert found.hashes.tolist() == [row.count("#") for row in rows]
+    assert found.ellipses.tolist() == [row.count("...") + row.count("…") for row in rows]
+    assert found.lines.tolist() == [len(row.splitlines()) for row in rows]
+    assert text_lengths(arrow(rows)).tolist() == [len(row) for row in rows]
+    assert repeated_paragraphs(arrow(rows)).pieces.tolist() == [
+        len(re.split(r"\n{2,}", row.strip())) for row in rows
+    ]
+
+
+@pytest.mark.parametrize("indent", ["", " ", " " * 63, " " * 64, "\t" * 200, "\u3000 " * 30])
+def test_bullets_behind_any_indentation(indent: str) -> None:
+    rows = [indent + "- x", indent + "• x", indent + "x", indent, indent + "…"]
+    assert marks(arrow(rows)).bullets.tolist() == [1, 1, 0, 0, 0]
+
+
+def test_lines_that_differ_in_one_byte_do_not_repeat() -> None:
+    for size in (1, 7, 8, 9, 16, 17, 33, 100):
+        lines = ["a" * i + "b" + "a" * (size - i - 1) for i in range(size)]
+        found = repeated_lines(arrow(["\n".join(lines), "\n".join(lines + lines)]))
+        assert found.repeats.tolist() == [0, size]
+        assert found.characters.tolist() == [0, size * size]

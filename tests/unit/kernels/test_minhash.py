@@ -102,6 +102,18 @@ def test_shingles_are_hashes_of_joined_words(documents: list[list[str]]) -> None
     assert split(*shingle_hashes(words, 2)) == expected
 
 
+def test_shingles_of_any_length() -> None:
+    documents = [
+        ["word" * (i % 9 + 1) for i in range(60)],
+        ["x" * 16, "x" * 17, "é" * 8, "a"],
+        ["b" * 5_000, "c", "d"],
+    ]
+    words = english_words(pa.array([" ".join(words) for words in documents], pa.large_string()))
+    assert split(*shingle_hashes(words, 3)) == [
+        [digest(" ".join(words[i : i + 3])) for i in range(len(words) - 2)] for words in documents
+    ]
+
+
 @given(GROUPS)
 @settings(deadline=None)
 def test_unique_shingles_are_sorted_sets(groups: list[list[int]]) -> None:
@@ -132,13 +144,26 @@ def test_signatures_follow_their_definition_and_ignore_order_and_repeats(
 
 
 @pytest.mark.parametrize("product", [0, 2**61 - 2, 2**61 - 1, 2**61, 7 * 2**61 - 7, 2**64 - 1])
-def test_the_residue_is_exact_at_its_edges(product: int) -> None:
+@pytest.mark.parametrize("off", range(-17, 18))
+def test_the_residue_is_exact_at_its_edges(product: int, off: int) -> None:
+    product = (product + off) % 2**64
     one, zero = np.ones(1, np.uint64), np.zeros(1, np.uint64)
     found = signatures(*flat([[product]]), one, zero)
     assert found.tolist() == [[product % (2**61 - 1)]]
 
 
-def test_long_documents_are_taken_block_by_block() -> None:
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(-20, 20)), min_size=1, max_size=9))
+@settings(max_examples=100, deadline=None)
+def test_a_product_next_to_a_multiple_of_the_modulus_does_not_hide_a_smaller_residue(
+    near: list[tuple[int, int]],
+) -> None:
+    values = [(times * (2**61 - 1) + off) % 2**64 for times, off in near]
+    one, zero = np.ones(1, np.uint64), np.zeros(1, np.uint64)
+    expected = min(value % (2**61 - 1) for value in values)
+    assert signatures(*flat([values]), one, zero).tolist() == [[expected]]
+
+
+def test_signatures_of_long_documents() -> None:
     values = np.random.default_rng(0).integers(0, 2**64, 10_001, dtype=np.uint64)
     starts = np.array([0, 5_000, 10_001])
     a, b = coefficients(1, 3)

@@ -81,6 +81,26 @@ def test_glued_ngrams_repeat_across_word_borders() -> None:
     assert found.tolist() == [3, 0]
 
 
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 400), st.integers(1, 12))
+def test_counts_of_longer_documents(seed: int, words: int, n: int) -> None:
+    # From few words, all n-grams repeat; from many, almost none do, and slots are shared by chance.
+    numbers = np.random.default_rng(seed).integers(0, words, 3_000)
+    row = [f"w{number}" if number % 3 else "w" for number in numbers]
+    found = Ngrams(words_of([row, row[:50]]))
+    rows = np.arange(2)
+    assert found.top_characters(n, rows).tolist() == [top(row, n), top(row[:50], n)]
+    assert found.repeated_characters(n, rows).tolist() == [repeated(row, n), repeated(row[:50], n)]
+
+
+def test_documents_may_be_asked_for_in_any_order_and_again() -> None:
+    documents = [["a", "b"] * 20, ["c"] * 9, ["ab", "c", "a", "bc"]]
+    found = Ngrams(words_of(documents))
+    for rows in ([2], [1, 2], [2, 0, 1], [0, 1, 2]):
+        expected = [repeated(documents[row], 2) for row in rows]
+        assert found.repeated_characters(2, np.array(rows)).tolist() == expected
+
+
 def test_only_the_documents_asked_for_are_looked_at() -> None:
     rows = [["a"] * 12, ["b"] * 4, ["c", "ab"]]
     found = Ngrams(words_of(rows)).top_characters(2, np.array([2, 0]))
