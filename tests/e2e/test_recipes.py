@@ -1,0 +1,166 @@
+"""The published recipes in manifests/ run on real documents, and their steps do their parts."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from small_runs import winnow
+
+from pipeline.errors import ManifestError
+from pipeline.manifest import load_manifest
+
+RECIPES = ("gopher", "c4", "fineweb", "refinedweb", "dclm")
+DOCUMENTS = 60
+SECRET = "j.doe@real-company.com"
+
+
+def published(shared: Path, name: str) -> Iterator[dict[str, Any]]:
+    with (shared / f"{name}.jsonl.zst").open("rb") as raw:
+        lines = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(raw), "utf-8")
+        yield from map(json.loads, lines)
+
+
+def sample(shared: Path) -> dict[str, list[dict[str, str]]]:
+    """By file, rows with a URL: articles of the web, encyclopedia, and some that must go."""
+    articles = [
+        {"id": f"article-{n}", "text": row["article_body"], "url": row["url"]}
+        for n, row in enumerate(published(shared, "web/articles-gold"))
+    ]
+    wiki = [
+        {"id": row["id"], "text": row["text"], "url": f"https://wiki.example.org/{n}"}
+        for n, row in zip(range(DOCUMENTS), published(shared, "domains/wiki"), strict=False)
+    ]
+    french = (r["text"] for r in published(shared, "truth/languages") if r["language"] == "fra")
+    articles[3]["text"] += f"\nWrite to {SECRET} if you have any questions on the above."
+    odd = {
+        "copy": (articles[3]["text"], "/copy"),
+        "french": ("\n".join(french), "/french"),
+        "banned": (articles[4]["text"], "/free-porn-videos"),
+        "menu": ("Home\nProducts\nSign-in\n" * 20, "/menu"),
+        "empty": ("", "/empty"),
+    }
+    planted = [
+        {"id": id_, "text": text, "url": "https://www.example.org" + path}
+        for id_, (text, path) in odd.items()
+    ]
+    return {"articles": articles, "wiki": wiki, "zz-odd": planted}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
+    folder = tmp_path_factory.mktemp("recipes") / "data"
+    folder.mkdir()
+    for name, rows in sample(shared_data).items():
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(lines)
+    with (folder / "articles.jsonl").open("a") as file:
+        file.write("no JSON\n")
+    return folder
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def run(request: pytest.FixtureRequest, root: Path, data: Path) -> tuple[str, Path]:
+    """The recipe, and the folder of its results."""
+    output = data.parent / request.param
+    arguments = ("--set", "sources.web.max_bad=0.1", "--output", output)
+    path = root / "manifests" / f"{request.param}.yaml"
+    environment = {"WINNOW_DATA": str(data)}
+    done = winnow("run", path, *arguments, cwd=data.parent, environment=environment)
+    assert done.returncode == 0, done.stderr
+    return request.param, output
+
+
+def counts_of(output: Path) -> dict[str, Any]:
+    counts: dict[str, Any] = json.loads((output / "run_results.json").read_text())["documents"]
+    return counts
+
+
+def steps_of(recipe: str, root: Path, **environment: str) -> list[str]:
+    path = root / "manifests" / f"{recipe}.yaml"
+    given = {"WINNOW_DATA": "data", **environment}
+    return [named.label for named in load_manifest(path, environment=given).steps]
+
+
+def dropped_by(output: Path) -> dict[str, str]:
+    """By document, the step that dropped it."""
+    tables = [
+        pq.read_table(path, columns=["id", "step"]).to_pylist()
+        for path in output.glob("stages/*/dropped/*.parquet")
+    ]
+    return {row["id"]: row["step"] for table in tables for row in table}
+
+
+def test_every_row_is_kept_dropped_or_quarantined(run: tuple[str, Path], data: Path) -> None:
+    counts = counts_of(run[1])
+    dropped = sum(t["documents"] for d in counts["dropped"].values() for t in d.values())
+    quarantined = sum(counts["quarantined"].values())
+    assert quarantined == 1
+    assert counts["rows"] == sum(len(p.read_text().splitlines()) for p in data.glob("*.jsonl"))
+    assert counts["rows"] == counts["kept"]["documents"] + dropped + quarantined
+    assert counts["kept"]["documents"] > DOCUMENTS
+
+
+def test_every_step_is_in_the_funnel_and_met_documents(run: tuple[str, Path], root: Path) -> None:
+    recipe, output = run
+    counts = counts_of(output)
+    steps = steps_of(recipe, root)
+    assert list(counts["entered"]) == list(counts["dropped"]) == steps
+    entered = [counts["entered"][step]["documents"] for step in steps]
+    assert entered == sorted(entered, reverse=True)
+    assert entered[-1] >= counts["kept"]["documents"] > 0
+    report = (output / "report.html").read_text()
+    assert all(step in report for step in steps)
+
+
+def test_what_must_go_goes_by_the_step_that_is_there_for_it(run: tuple[str, Path]) -> None:
+    recipe, output = run
+    dropped = dropped_by(output)
+    assert dropped["french"] == "language"
+    assert dropped["copy"].endswith("dedup")
+    assert {"menu", "empty"} <= dropped.keys()
+    assert "article-3" not in dropped
+    if recipe in ("fineweb", "refinedweb", "dclm"):
+        assert dropped["banned"] == "url"
+
+
+def test_only_fineweb_takes_addresses_out(run: tuple[str, Path]) -> None:
+    recipe, output = run
+    last = max(path.parent for path in output.glob("stages/*/kept"))
+    rows = [row for path in last.glob("kept/*") for row in pq.read_table(path).to_pylist()]
+    (text,) = [row["text"] for row in rows if row["id"] == "article-3"]
+    assert (SECRET in text) == (recipe != "fineweb")
+    assert ("email@example.com" in text) == (recipe == "fineweb")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_is_valid_and_so_is_what_its_comments_offer(
+    recipe: str, root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.txt").write_text("bad\n")
+    (tmp_path / "tests.jsonl").write_text('{"query": "What is the capital of France?"}\n')
+    environment = {
+        "WINNOW_DATA": "data",
+        "WINNOW_BAD_WORDS": str(tmp_path / "bad.txt"),
+        "WINNOW_EVALUATIONS": str(tmp_path / "tests.jsonl"),
+        "WINNOW_GOOD": "good.jsonl",
+    }
+    text = (root / "manifests" / f"{recipe}.yaml").read_text()
+    offered = re.sub(r"^( *)# (?=(- )?\w+: \{)", r"\1", text, flags=re.MULTILINE)
+    (tmp_path / "m.yaml").write_text(offered)
+    steps = load_manifest(tmp_path / "m.yaml", environment=environment).steps
+    more = {"gopher": ["decontaminate"], "c4": ["c4_badwords"], "dclm": ["classify"]}
+    assert [named.label for named in steps] == steps_of(recipe, root) + more.get(recipe, [])
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_without_data_says_what_to_set(recipe: str, root: Path) -> None:
+    with pytest.raises(ManifestError, match="WINNOW_DATA is not set"):
+        load_manifest(root / "manifests" / f"{recipe}.yaml", environment={})
