@@ -52,7 +52,9 @@ def test_limits_decide_nothing_that_is_measured_on_or_off(parameters: dict[str, 
 def test_what_is_measured_stays_a_parameter() -> None:
     values = measured_parameters(GopherQuality())
     assert values["stop_words"] == list(GopherQuality().stop_words)
-    assert {value for name, value in values.items() if name != "stop_words"} == {LIMIT}
+    assert values["language"] == "en"
+    limits = values.keys() - {"stop_words", "language"}
+    assert {values[name] for name in limits} == {LIMIT}
     assert measured_parameters(GopherQuality(stop_words=("the",))) != values
 
 
