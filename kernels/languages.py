@@ -11,8 +11,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-# What spaCy needs beside itself for languages that are not cut at white space.
-_LIBRARIES = {"zh": "jieba", "vi": "pyvi"}
+# Library (module, and its name on PyPI) by tokenizer class, or by spaCy's code where spaCy needs
+# one beside itself.
+_LIBRARIES = {
+    "zh": ("jieba", "jieba"),
+    "vi": ("pyvi", "pyvi"),
+    "BurmeseTokenizer": ("pyidaungsu", "pyidaungsu-numpy2"),
+    "IndicNLPTokenizer": ("indicnlp", "indic-nlp-library"),
+    "KhmerTokenizer": ("khmernltk", "khmer-nltk"),
+    "KiwiTokenizer": ("kiwipiepy", "kiwipiepy"),
+    "LaoTokenizer": ("laonlp", "laonlp"),
+    "StanzaTokenizer": ("stanza", "stanza"),
+    "ThaiTokenizer": ("pythainlp", "pythainlp"),
+    "TibetanTokenizer": ("botok", "botok"),
+}
 # Needs a tokenizer that datatrove changes at run time.
 _UNSUPPORTED = frozenset({"ja"})
 
@@ -51,11 +63,11 @@ def _assignments() -> dict[str, tuple[str, str]]:
 
 
 @functools.cache
-def spacy_code(language: str) -> str:
-    """spaCy's code for the tokenizer of ``language`` ("en", "deu", "srp_Cyrl").
+def tokenizer_of(language: str) -> str:
+    """The tokenizer for ``language`` ("en", "deu", "srp_Cyrl"): spaCy's code, or another class and
+    its code ("IndicNLPTokenizer:hi").
 
-    Raises LanguageUnavailable when datatrove assigns none, or one that is not spaCy's, or one that
-    needs a library which is not installed.
+    Raises LanguageUnavailable when datatrove assigns none, or one that is not installed.
     """
     assigned = _assignments().get(language)
     if assigned is None:
@@ -64,21 +76,19 @@ def spacy_code(language: str) -> str:
     kind, code = assigned
     if kind == "WhitespaceTokenizer":
         return "xx"
-    if kind != "SpaCyTokenizer" or code in _UNSUPPORTED:
-        hint = (
-            "filters that need no words (c4_paragraphs, character_set, regex …) take any language"
-        )
-        raise LanguageUnavailable(f"words of {language!r} need {kind}, which is not here", hint)
-    library = _LIBRARIES.get(code)
+    if code in _UNSUPPORTED:
+        hint = "filters that need no words (c4_paragraphs, character_set …) take any language"
+        raise LanguageUnavailable(f"words of {language!r} are not found here", hint)
+    library, package = _LIBRARIES.get(code if kind == "SpaCyTokenizer" else kind, ("", ""))
     if library and find_spec(library) is None:
-        message = f"words of {language!r} need the library {library}"
-        raise LanguageUnavailable(message, f"pip install {library}")
-    return code
+        message = f"words of {language!r} need the library {library} ({kind})"
+        raise LanguageUnavailable(message, f"pip install {package}")
+    return code if kind == "SpaCyTokenizer" else f"{kind}:{code}"
 
 
 def sentence_code(language: str) -> str:
-    """spaCy's code for the sentences of ``language``; raises as ``spacy_code`` does."""
-    code = spacy_code(language)
+    """spaCy's code for the sentences of ``language``; raises as ``tokenizer_of`` does."""
+    code = tokenizer_of(language)
     if _assignments()[language][0] != "SpaCyTokenizer":
         hint = "filters that count no sentences take this language"
         raise LanguageUnavailable(f"sentences of {language!r} are not found here", hint)

@@ -180,10 +180,12 @@ def _first_phase_alone(vocab: Any, model: Any) -> Any:
 
 @functools.cache
 def independent(code: str) -> bool:
-    """Whether spaCy cuts every span of a language by itself, but for what SpanTokenizer handles:
-    its tokenizer is the usual one, and no special case spans white space."""
+    """Whether every span is cut by itself, but for what SpanTokenizer handles: by spaCy's usual
+    tokenizer, without special cases that span white space."""
     from spacy.tokenizer import Tokenizer
 
+    if ":" in code:  # not spaCy's
+        return False
     tokenizer = blank(code).tokenizer
     return type(tokenizer) is Tokenizer and not any(" " in rule.strip() for rule in tokenizer.rules)
 

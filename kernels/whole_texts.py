@@ -1,12 +1,15 @@
-"""Words and sentences of languages whose spans depend on each other: spaCy reads whole texts."""
+"""Words of languages whose spans depend on each other: whole texts are read, by spaCy or by the
+library that datatrove assigns; and the sentences that spaCy finds."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
 
 from kernels.languages import blank
+from kernels.library_words import library_words
 from kernels.span_tokenizer import REFUSED
 
 
@@ -21,8 +24,7 @@ class WholeTexts:
     def words(self, text: str) -> list[str]:
         """The tokens of ``text`` without white space around them; empty ones are left out."""
         with self._model.memory_zone():
-            stripped = [token.text.strip() for token in self._read(text)]
-        return [word for word in stripped if word]
+            return _stripped([token.text for token in self._read(text)])
 
     def sentences(self, text: str) -> list[str]:
         """``text``, cut where datatrove cuts it into sentences; at least one piece.
@@ -42,7 +44,21 @@ class WholeTexts:
         return found
 
 
+def _stripped(tokens: Iterable[str]) -> list[str]:
+    return [word for token in tokens if (word := token.strip())]
+
+
 @functools.cache
 def whole_texts(code: str) -> WholeTexts:
-    """The one of this process for a language."""
+    """spaCy's reader of this process for a language."""
     return WholeTexts(code)
+
+
+@functools.cache
+def whole_words(tokenizer: str) -> Callable[[str], list[str]]:
+    """What finds the words of a text; ``tokenizer`` as ``languages.tokenizer_of`` names it."""
+    if ":" not in tokenizer:
+        return whole_texts(tokenizer).words
+    kind, _, code = tokenizer.partition(":")
+    find = library_words(kind, code)
+    return lambda text: _stripped(find(text))

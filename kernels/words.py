@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
-from kernels.languages import spacy_code
+from kernels.languages import tokenizer_of
 from kernels.lexicon import MAX_SPANS, Lexicon, Units
 from kernels.span_tokenizer import REFUSED, independent, span_tokenizer
 from kernels.spans import count_spans
 from kernels.tokens import TokenTable
 from kernels.utf8 import Offsets, text_buffers
-from kernels.whole_texts import whole_texts
+from kernels.whole_texts import whole_words
 from kernels.word_store import WordStore, store_path
 
 __all__ = ["TokenTable", "Words", "english_words", "least_words", "split_words", "words_of"]
@@ -76,7 +76,7 @@ def split_words(text: pa.LargeStringArray, language: str = "en") -> Words:
     tokenizer refuses a text, REFUSED is deleted from it until it does not, as datatrove does
     (once; then it raises). Raises LanguageUnavailable.
     """
-    code = spacy_code(language)
+    code = tokenizer_of(language)
     if not independent(code):
         return _whole_words(text, code)
     lexicon, units, _ = split_units(text, code)
@@ -95,7 +95,7 @@ def least_words(text: pa.LargeStringArray, language: str) -> npt.NDArray[np.int6
     or special cases span white space: there nothing is promised (0). Raises LanguageUnavailable.
     """
     counts = np.zeros(len(text), dtype=np.int64)
-    if independent(spacy_code(language)):
+    if independent(tokenizer_of(language)):
         data, offsets = text_buffers(text)
         count_spans(data, offsets, counts)
         counts[pc.match_substring(text, REFUSED).to_numpy(zero_copy_only=False)] = 0
@@ -133,8 +133,8 @@ def _whole_words(text: pa.LargeStringArray, code: str) -> Words:
     table = _tables.get(code)
     if table is None or len(table) > MAX_SPANS:
         _tables[code] = table = TokenTable()
-    reader = whole_texts(code)
-    rows = [table.add(reader.words(row)) for row in text.to_pylist()]
+    find = whole_words(code)
+    rows = [table.add(find(row)) for row in text.to_pylist()]
     starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
     return Words(np.array([word for row in rows for word in row], dtype=np.int32), starts, table)
 

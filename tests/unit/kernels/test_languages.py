@@ -15,11 +15,12 @@ from datatrove.utils.word_tokenizers import load_tokenizer_assignments
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels.languages import LanguageUnavailable, sentence_code, spacy_code
+from kernels.languages import LanguageUnavailable, sentence_code, tokenizer_of
 from kernels.sentences import count_sentences
 from kernels.span_tokenizer import independent
 from kernels.words import Words, split_words, words_of
 
+INSTALLED = ("jieba", "indic-nlp-library", "laonlp", "pythainlp")  # by the Makefile
 LANGUAGES = ["deu", "fr", "es", "tur", "rus", "ara", "dan", "nld", "pol", "swh", "ind"]
 MARKS = "()[]:;-.,!?'\"’«» \n\tabcäßéñçığøЖдبا1%€…z.B.d.h.p.ex.EE.UU.l'"
 
@@ -68,7 +69,7 @@ def test_words_of_real_texts_in_many_languages(shared_data: Path) -> None:
     tried = 0
     for language, rows in list(seen.items())[::2]:
         try:
-            spacy_code(language)
+            tokenizer_of(language)
         except LanguageUnavailable:
             continue
         found = strings(split_words(pa.array(rows, pa.large_string()), language))
@@ -85,17 +86,46 @@ def test_languages_with_exceptions_across_spaces_are_read_whole() -> None:
 
 def test_every_language_has_the_tokenizer_that_datatrove_assigns() -> None:
     for language, factory in load_tokenizer_assignments().items():
-        kind, *_, code = (*factory.args, "")[:2] if len(factory.args) > 1 else (*factory.args, "")
+        kind, code = (*factory.args, "")[:2]
         try:
-            found = spacy_code(language)
-        except LanguageUnavailable:
-            assert kind != "WhitespaceTokenizer"
-            assert kind != "SpaCyTokenizer" or code in ("ja", "vi", "zh")
+            found = tokenizer_of(language)
+        except LanguageUnavailable as error:
+            found = error.hint
+        if kind == "WhitespaceTokenizer":
+            assert found == "xx", language
+        elif kind == "SpaCyTokenizer":
+            assert found == code or code in ("ja", "vi", "zh"), language
         else:
-            assert found == ("xx" if kind == "WhitespaceTokenizer" else code), language
+            assert found == f"{kind}:{code}" or found.startswith("pip install"), language
 
 
-@pytest.mark.parametrize("language", ["xx-none", "", "th", "jpn"])
+SAMPLES = {
+    "hin_Deva": "आज मौसम अच्छा है। हम पार्क (बड़ा) जाते हैं, 12.5 किमी!  ",
+    "tam_Taml": "இன்று வானிலை நன்றாக உள்ளது. நாம் பூங்காவிற்கு செல்வோம்.",
+    "tha": "วันนี้อากาศดีมาก เราไปสวนกันเถอะ 100 บาท",
+    "lao": "ສະບາຍດີ ຂ້ອຍຮັກເຈົ້າ",
+    "zho_Hani": "今天天气很好。我们去公园玩，好吗？ abc 123",
+    "kor": "오늘 날씨가 좋습니다. 공원에 갑시다 12345678901234567890,1 끝.",
+    "khm": "សួស្តីពិភពលោក ខ្ញុំស្រឡាញ់អ្នក",
+    "vie": "Hôm nay trời đẹp. Chúng ta đi công viên.",
+}
+
+
+@pytest.mark.parametrize("language", SAMPLES)
+def test_words_by_other_libraries_are_those_of_datatrove(language: str) -> None:
+    try:
+        tokenizer_of(language)
+    except LanguageUnavailable as error:
+        if error.hint.removeprefix("pip install ") in INSTALLED:
+            raise
+        pytest.skip(f"missing: {error.hint}")
+    rows = [SAMPLES[language], "", SAMPLES[language] * 2, "plain words"]
+    expected = [split_into_words(row, language) for row in rows]
+    assert strings(split_words(pa.array(rows, pa.large_string()), language)) == expected
+    assert expected[0]
+
+
+@pytest.mark.parametrize("language", ["xx-none", "", "jpn"])
 def test_a_language_without_a_tokenizer_is_refused_with_a_hint(language: str) -> None:
     with pytest.raises(LanguageUnavailable) as caught:
         split_words(pa.array(["a"], pa.large_string()), language)
