@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
@@ -16,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from classifiers.fasttext_process import DIVERGED
 from pipeline.errors import ShardError
 
 MAX_CHARACTERS = 10_000
@@ -24,7 +27,8 @@ POSITIVE, NEGATIVE = "__label__positive", "__label__negative"
 # With one thread, fastText 0.9.3 and its forks fill the first tenth of the input matrix only
 # (densematrix.cc: uniformThread) and learn on whatever the allocator hands out for the rest. Above
 # 32 MiB, the most that its mmap threshold can grow to, glibc hands out fresh pages, which are
-# zero; below, recycled memory makes models differ from run to run or training end in NaN.
+# zero, to a process that has freed no block as large (so training has a process of its own); below,
+# recycled memory makes models differ from run to run or training end in NaN.
 MIN_WEIGHTS = 32 * 2**20 // 4
 
 # What fastText's own reader splits on.
@@ -86,26 +90,26 @@ def train(documents: Sequence[tuple[str, str]], settings: Settings, seed: int, p
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", suffix=".txt") as file:
         file.writelines(f"{label} {seen}\n" for label, seen in documents)
         file.flush()
-        try:
-            model = fasttext.train_supervised(
-                input=file.name,
-                dim=settings.dim,
-                epoch=settings.epoch,
-                lr=settings.lr,
-                wordNgrams=settings.word_ngrams,
-                bucket=settings.bucket,
-                minCount=settings.min_count,
-                seed=seed,
-                thread=1,
-                verbose=0,
-            )
-        except RuntimeError as error:
-            raise ShardError(
-                "training-diverged",
-                f"fastText gave up with lr {settings.lr}: {error}",
-                "lower lr",
-            ) from error
-    model.save_model(str(path))
+        options = {
+            "input": file.name,
+            "dim": settings.dim,
+            "epoch": settings.epoch,
+            "lr": settings.lr,
+            "wordNgrams": settings.word_ngrams,
+            "bucket": settings.bucket,
+            "minCount": settings.min_count,
+            "seed": seed,
+        }
+        program = [sys.executable, "-P", "-m", "classifiers.fasttext_process"]
+        done = subprocess.run(
+            [*program, json.dumps(options), str(path)], capture_output=True, text=True
+        )
+    why = done.stderr.strip()
+    if done.returncode == DIVERGED:
+        message = f"fastText gave up with lr {settings.lr}: {why}"
+        raise ShardError("training-diverged", message, "lower lr")
+    if done.returncode:
+        raise ShardError("training-failed", f"fastText ended with {done.returncode}: {why}")
 
 
 class FastTextStudent:

@@ -76,6 +76,10 @@ def test_training_again_gives_the_same_bytes_whatever_memory_held_before(
     for value in (1e30, np.nan):
         # Freed blocks of many sizes, none of them zero, for the allocator to hand out again.
         del [np.full(n << 17, value, np.float32) for n in (1, 2, 4, 8, 16, 32, 64, 80)][:]
+        # And one of more than 32 MiB, of many small ones side by side.
+        small = [np.full(1 << 12, value, np.float32) for _ in range(4_000)]
+        last, small = small.pop(), []
+        assert last[0] == value or np.isnan(value)
         train(domains[0], QUICK, 1, tmp_path / "again.bin")
         assert (tmp_path / "again.bin").read_bytes() == model.read_bytes()
     train(domains[0], QUICK, 2, tmp_path / "other.bin")
@@ -106,6 +110,14 @@ def test_another_process_trains_and_scores_the_same(
     assert (tmp_path / "model.bin").read_bytes() == model.read_bytes()
     here = FastTextStudent(model).score([text for _, text in domains[0]])
     assert (tmp_path / "scores").read_bytes() == here.tobytes()
+
+
+def test_training_that_ends_without_a_model_says_how(
+    domains: tuple[Labelled, Labelled], tmp_path: Path
+) -> None:
+    with pytest.raises(ShardError, match="fastText ended with") as caught:
+        train(domains[0], QUICK, 1, tmp_path / "no such folder" / "model.bin")
+    assert caught.value.code == "training-failed"
 
 
 def test_settings_too_small_to_repeat_are_refused() -> None:
