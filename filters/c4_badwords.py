@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from filters.named_files import Location, NamesFiles
 from kernels.c4 import WordTrie, has_word, word_trie
 from kernels.edits import lower
 from kernels.hashing import xxh64_rows
 from kernels.utf8 import text_buffers
 from pipeline.documents import BoolArray, Docs
 from pipeline.errors import Problem, ShardError
+from pipeline.named_files import Location, NamesFiles
 from pipeline.step import ManifestView, RowStep, Verdict
 
 # Languages written without spaces, whose words are found inside others.

@@ -29,9 +29,9 @@ from filters.evaluation_items import (
     load,
     stamp_of,
 )
-from filters.named_files import Location, NamesFiles
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.errors import Problem, ShardError
+from pipeline.named_files import Location, NamesFiles
 from pipeline.step import ManifestView, Rule, RuleStep, Signals, Verdict
 
 COLUMNS = ("contaminated_by", "contamination")

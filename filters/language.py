@@ -15,9 +15,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from filters.fasttext_model import FastTextModel, ModelError, read_labels, read_model
-from filters.named_files import Location, NamesFiles, packaged
 from pipeline.documents import Docs
 from pipeline.errors import Problem
+from pipeline.named_files import Location, NamesFiles, packaged
 from pipeline.step import ManifestView, Rule, RuleStep, Signals, Verdict
 
 # The compressed model of fasttext.cc (917 kB, 176 languages, CC-BY-SA 3.0) as a package holds it.

@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from filters.named_files import Location, NamesFiles
 from kernels.aho_corasick import Automaton, automaton, automaton_bytes, find_all
 from kernels.edits import lower
 from pipeline.documents import Docs
 from pipeline.errors import Problem
+from pipeline.named_files import Location, NamesFiles
 from pipeline.step import ManifestView, Rule, RuleStep, Signals
 
 MAX_AUTOMATON_BYTES = 2**30

@@ -15,10 +15,10 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 from tokenizers import Tokenizer
 
-from filters.named_files import Location, NamesFiles
 from kernels.segments import segments
 from pipeline.documents import Docs
 from pipeline.errors import Problem, ShardError
+from pipeline.named_files import Location, NamesFiles
 from pipeline.step import ManifestView, Rule, RuleStep, Signals
 
 # What the library is handed at once, which bounds what it holds.

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from filters.named_files import Location, NamesFiles, packaged
 from filters.url_lists import ARCHIVE, Lists, archived, make_lists
 from pipeline.documents import Docs
 from pipeline.errors import Problem
+from pipeline.named_files import Location, NamesFiles, packaged
 from pipeline.step import ManifestView, Rule, RuleStep, Signals
 
 # What comes before the first "/", "?" or "#" once a scheme is off.

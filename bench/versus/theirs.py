@@ -25,8 +25,8 @@ from datatrove.utils.text import split_into_parts, split_into_words
 from bench.versus.outcomes import Outcome, Side, digest
 from bench.versus.shards import Item, items, sample
 from filters.language import PACKAGE, RESOURCE
-from filters.named_files import packaged
 from kernels.minhash import bands
+from pipeline.named_files import packaged
 
 # What a filter says of a document that it may edit: a reason ("" to keep it), and a value.
 Act = Callable[[Document], tuple[str, Any]]

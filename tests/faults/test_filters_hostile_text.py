@@ -20,9 +20,9 @@ import pytest
 from small_runs import winnow
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from filters.named_files import NamesFiles
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.manifest.registry import Registry
+from pipeline.named_files import NamesFiles
 from pipeline.step import ManifestView, RowStep, RuleStep, Verdict
 
 MEGABYTE = 10**6

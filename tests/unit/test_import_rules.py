@@ -14,6 +14,7 @@ CONTRACTS = {
         "documents",
         "errors",
         "fingerprint",
+        "named_files",
         "panel",
         "parquet",
         "section",

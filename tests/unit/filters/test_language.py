@@ -22,9 +22,9 @@ from needs import need
 from pydantic import ValidationError
 
 from filters.language import PACKAGE, RESOURCE, Language
-from filters.named_files import packaged
 from pipeline.documents import Docs
 from pipeline.errors import Problem
+from pipeline.named_files import packaged
 from pipeline.step import ManifestView, Verdict
 
 ENGLISH = "The people of the town went home, for it was late and nobody wanted to stay any longer."

@@ -23,11 +23,11 @@ from needs import need
 from pydantic import ValidationError
 from tldextract import TLDExtract
 
-from filters.named_files import packaged
 from filters.url import WORD_LISTS, UrlFilter
 from filters.url_lists import ARCHIVE, archived
 from pipeline.documents import Docs
 from pipeline.errors import Problem
+from pipeline.named_files import packaged
 from pipeline.step import ManifestView
 
 pytestmark = pytest.mark.filterwarnings(

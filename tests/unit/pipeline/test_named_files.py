@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from filters.named_files import Location, NamesFiles, packaged
 from pipeline.fingerprint import sha256_file
+from pipeline.named_files import Location, NamesFiles, packaged
 from pipeline.step import ManifestView
 
 
