@@ -25,10 +25,13 @@ DECIDING = {
     "orjson": "orjson",
     "pyarrow": "pyarrow",
     "scipy": "scipy",
+    "sentence_transformers": "sentence-transformers",
+    "sklearn": "scikit-learn",
     "spacy": "spacy",
     "tldextract": "tldextract",
     "tokenizers": "tokenizers",
     "torch": "torch",
+    "transformers": "transformers",
     "xxhash": "xxhash",
 }
 

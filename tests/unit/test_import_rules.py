@@ -69,7 +69,10 @@ def test_engine_knows_no_step_by_name(root: Path) -> None:
     ("library", "homes"),
     [
         ("datatrove", {"pipeline/executors.py"}),
-        ("torch", {"proxy"}),
+        ("torch", {"classifiers", "proxy"}),
+        ("transformers", {"classifiers", "proxy"}),
+        ("aiohttp", {"classifiers"}),
+        ("sklearn", {"classifiers"}),
         ("fasttext", {"classifiers"}),
     ],
 )

@@ -1,0 +1,1 @@
+"""How far labels can be trusted: against people, against themselves, against another judge."""

@@ -1,0 +1,1 @@
+"""Small models that learn from labels and score whole corpora."""
