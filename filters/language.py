@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
-from filters.fasttext_model import FastTextModel, ModelError, read_labels, read_model
+from kernels.fasttext_file import FastTextModel, ModelError, read_labels, read_model
 from pipeline.documents import Docs
 from pipeline.errors import Problem
 from pipeline.named_files import Location, NamesFiles, packaged

@@ -16,8 +16,8 @@ from fasttext.FastText import _FastText
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.fasttext_model import FastTextModel, ModelError, read_labels, read_model
 from kernels.fasttext_average import new_memory
+from kernels.fasttext_file import FastTextModel, ModelError, read_labels, read_model
 
 WORDS = ["</s>", "the", "of", "der", "и", "e\u0301", "日本語", "a"]
 LABELS = {"en": 900, "de": 500, "ru": 500, "ja": 20, "fr": 3, "eng_Latn": 3, "it": 1}

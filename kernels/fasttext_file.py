@@ -1,4 +1,4 @@
-"""A supervised fastText model read from its file (.bin or .ftz), to be run by our own kernel.
+"""A supervised fastText model read from its file (.bin or .ftz), to be run by our own kernels.
 
 The format (version 12) is that of fastText 0.9.2: the magic number, the training arguments, the
 dictionary, the input matrix (plain, or quantised by products), the output matrix; little-endian,
