@@ -7,7 +7,6 @@ records its failure instead, and only its receipt says that it is done.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 
 from pipeline.failpoints import belong_to_run
+from pipeline.processes import die_with_parent
 from pipeline.worker import Job, run_task
 
 # The job at hand. Forked workers inherit it, which spares sending all tasks to each of them.
@@ -44,9 +44,9 @@ def serve(pipe: Connection, workers: int, logs: Path) -> None:
     global _job
     os.setsid()
     belong_to_run(os.getppid())
-    _die_with_parent()
+    die_with_parent()
     # Workers too, and the manager process that datatrove starts: nothing outlives the run.
-    os.register_at_fork(after_in_child=_die_with_parent)
+    os.register_at_fork(after_in_child=die_with_parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _redirect_output(logs / "workers.log")
     while True:
@@ -89,10 +89,3 @@ def _redirect_output(path: Path) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-
-
-def _die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies (Linux; elsewhere the fence holds)."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGKILL)

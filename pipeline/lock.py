@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.errors import Refusal, ShardError
+from pipeline.processes import process_birth
 
 LEASE_S = 60.0
 HEARTBEAT_S = 5.0
@@ -56,16 +57,6 @@ def read_holder(path: Path) -> Holder | None:
         return Holder(**json.loads(path.read_text()))
     except FileNotFoundError:
         return None
-
-
-def process_birth(pid: int) -> int | None:
-    """Start of a living process in clock ticks since boot; None when it is gone or a zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in ("Z", "X") else int(fields[19])
 
 
 def is_stale(path: Path, holder: Holder, lease_s: float) -> bool:

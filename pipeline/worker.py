@@ -17,7 +17,8 @@ from typing import Any
 from pipeline.commit import commit, write_atomically
 from pipeline.errors import WinnowError
 from pipeline.failpoints import reach
-from pipeline.lock import Fence, process_birth
+from pipeline.lock import Fence
+from pipeline.processes import process_birth
 from pipeline.stage import Committed, Desk, Task
 
 PROGRESS_EVERY_S = 0.5

@@ -14,7 +14,8 @@ from small_runs import load, small_project, winnow
 from works import Write, job
 
 from pipeline.console import Stopwatch
-from pipeline.lock import Fence, hold, process_birth
+from pipeline.lock import Fence, hold
+from pipeline.processes import process_birth
 from pipeline.run import run
 from pipeline.worker import Job, read_failures, run_task
 

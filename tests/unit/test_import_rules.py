@@ -17,10 +17,12 @@ CONTRACTS = {
         "named_files",
         "panel",
         "parquet",
+        "processes",
         "section",
         "source",
         "stage",
         "step",
+        "yaml_file",
     )
 }
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import Refusal, ShardError
-from pipeline.lock import Fence, hold, is_stale, process_birth, read_holder
+from pipeline.lock import Fence, hold, is_stale, read_holder
+from pipeline.processes import process_birth
 
 
 def write_lock(folder: Path, **changes: object) -> Path:

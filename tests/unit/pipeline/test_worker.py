@@ -50,7 +50,7 @@ def test_foreign_error_is_recorded_with_its_trace(tmp_path: Path) -> None:
 
 
 def test_claim_of_this_process_is_alive_and_of_an_older_one_is_not(tmp_path: Path) -> None:
-    from pipeline.lock import process_birth
+    from pipeline.processes import process_birth
 
     born = process_birth(os.getpid())
     assert born is not None
