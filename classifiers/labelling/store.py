@@ -1,0 +1,286 @@
+"""The label store: what judges have said, shared by all runs of a user, so that none pays twice.
+
+One SQLite file. A label's key is a digest of the judge, the request (rubric, template, truncation,
+sampling) and the document's text, so an entry can never be stale. A *claim* says that a living
+process is asking right now: another one waits for its answer instead of asking too. *Attempts* are
+the ledger: every request that was answered or may have been, with what it cost.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from classifiers.labelling.answers import Answer, Label
+from pipeline.errors import Refusal
+from pipeline.processes import process_birth
+
+VERSION = 1
+CHUNK = 500  # variables of one SQL statement; SQLite allows 32,766
+
+_TABLES = """
+create table if not exists judges (
+    judge text primary key, model text not null, revision text not null,
+    tokenizer text not null, probe text);
+create table if not exists requests (request text primary key, settings text not null);
+create table if not exists labels (
+    key blob primary key, judge text not null, request text not null, document blob not null,
+    repeat integer not null, answer text not null, prompt_tokens integer not null,
+    completion_tokens integer not null) without rowid;
+create table if not exists claims (
+    key blob primary key, host text not null, pid integer not null, born integer not null
+    ) without rowid;
+create table if not exists attempts (
+    id integer primary key, job text not null, engine text not null, key blob,
+    purpose text not null, outcome text not null, prompt_tokens integer not null,
+    cached_tokens integer not null, completion_tokens integer not null, seconds real not null);
+create index if not exists attempts_by_job on attempts (job);
+create table if not exists engines (
+    engine text primary key, job text not null, kind text not null, gpus integer not null,
+    seconds real not null, prompt_tokens integer, cached_tokens integer,
+    completion_tokens integer);
+"""
+
+
+def store_path() -> Path:
+    """``$WINNOW_LABELS``, or labels.sqlite in the user's cache folder."""
+    if given := os.environ.get("WINNOW_LABELS"):
+        return Path(given)
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home, "winnow", "labels.sqlite")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A label in the store. ``document`` is the sha256 of the text that was judged."""
+
+    key: bytes
+    judge: str
+    request: str
+    document: bytes
+    repeat: int
+    answer: Answer
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A request and what became of it. ``outcome`` is "labelled" or a code; "lost" when the one
+    who asked died before the answer was written down. ``seconds`` is the time until the answer."""
+
+    job: str
+    engine: str
+    key: bytes | None
+    purpose: str  # document, rationale, probe, check
+    outcome: str
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+
+
+class LabelStore:
+    """Open for as long as it is used; safe to share between processes, not between threads."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
+        try:
+            self._db.execute("pragma journal_mode=wal")
+            # A killed process loses nothing; a power cut may cost the last labels, not the file.
+            self._db.execute("pragma synchronous=normal")
+            found = self._db.execute("pragma user_version").fetchone()[0]
+            if found not in (0, VERSION):
+                hint = "update winnow, or set WINNOW_LABELS to another file"
+                message = f"{path} is a label store of version {found}, not {VERSION}"
+                raise Refusal("label-store", message, hint)
+            with self._writing():
+                for statement in _TABLES.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"pragma user_version={VERSION}")
+        except sqlite3.DatabaseError as error:
+            hint = "set WINNOW_LABELS to another file, or remove this one: its labels are lost"
+            message = f"{path} cannot be used as a label store: {error}"
+            raise Refusal("label-store", message, hint) from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._db.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("rollback")
+            raise
+        self._db.execute("commit")
+
+    # --- labels ---
+
+    def find(self, keys: Iterable[bytes]) -> dict[bytes, Stored]:
+        """Those of ``keys`` that have a label."""
+        found = {}
+        for part in _chunks(list(keys)):
+            marks = ",".join("?" * len(part))
+            for row in self._db.execute(f"select * from labels where key in ({marks})", part):
+                found[row[0]] = Stored(*row[:5], read_answer(row[5]), row[6], row[7])
+        return found
+
+    def claim(self, keys: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
+        """(mine, others'): the keys that this process may ask about from now on, and those that
+        another living process is asking about. A key that has a label by now is in neither."""
+        me = (socket.gethostname(), os.getpid(), process_birth(os.getpid()) or 0)
+        mine, others = [], []
+        with self._writing():
+            known = self.find(keys)
+            for key in keys:
+                if key in known:
+                    continue
+                row = self._db.execute("select host, pid, born from claims where key=?", [key])
+                holder = row.fetchone()
+                if holder is not None and holder != me and _is_alive(*holder):
+                    others.append(key)
+                    continue
+                self._db.execute("insert or replace into claims values (?,?,?,?)", [key, *me])
+                mine.append(key)
+        return mine, others
+
+    def release(self, keys: Sequence[bytes]) -> None:
+        """Give claims back without a label."""
+        with self._writing():
+            self._db.executemany("delete from claims where key=?", [[key] for key in keys])
+
+    def write(self, labels: Sequence[Stored], attempts: Sequence[Attempt]) -> None:
+        """Labels with the attempts that brought them, all or none; their claims end.
+
+        Whoever was first stays: a key is never overwritten.
+        """
+        with self._writing():
+            self._db.executemany(
+                "insert or ignore into labels values (?,?,?,?,?,?,?,?)", map(_row, labels)
+            )
+            self._db.executemany("delete from claims where key=?", [[lb.key] for lb in labels])
+            self._db.executemany(
+                "insert into attempts (job, engine, key, purpose, outcome, prompt_tokens, "
+                "cached_tokens, completion_tokens, seconds) values (?,?,?,?,?,?,?,?,?)",
+                [tuple(vars(attempt).values()) for attempt in attempts],
+            )
+
+    def abandoned(self, job: str, engine: str, keys: Sequence[bytes]) -> int:
+        """Enter the requests of dead processes about ``keys`` into the ledger as lost; how many.
+
+        Their outcome is unknown: the server may have answered.
+        """
+        lost = []
+        for part in _chunks(keys):
+            marks = ",".join("?" * len(part))
+            rows = self._db.execute(f"select * from claims where key in ({marks})", part)
+            lost += [key for key, *holder in rows if not _is_alive(*holder)]
+        self.write([], [Attempt(job, engine, key, "document", "lost") for key in lost])
+        self.release(lost)
+        return len(lost)
+
+    # --- judges, requests, costs ---
+
+    def add_judge(self, judge: str, model: str, revision: str, tokenizer: str) -> None:
+        with self._writing():
+            self._db.execute(
+                "insert or ignore into judges values (?,?,?,?,null)",
+                [judge, model, revision, tokenizer],
+            )
+
+    def add_request(self, request: str, settings: Mapping[str, object]) -> None:
+        with self._writing():
+            text = orjson.dumps(settings, option=orjson.OPT_SORT_KEYS).decode()
+            self._db.execute("insert or ignore into requests values (?,?)", [request, text])
+
+    def judges(self, model: str, revision: str = "") -> list[str]:
+        """Judges whose model is called ``model`` and whose revision begins with ``revision``."""
+        rows = self._db.execute(
+            "select judge from judges where model=? and substr(revision, 1, ?)=? order by judge",
+            [model, len(revision), revision],
+        )
+        return [judge for (judge,) in rows]
+
+    def probe(self, judge: str) -> list[float] | None:
+        """What the judge answered to the probe when it was met first."""
+        row = self._db.execute("select probe from judges where judge=?", [judge]).fetchone()
+        return orjson.loads(row[0]) if row and row[0] else None
+
+    def set_probe(self, judge: str, values: Sequence[float]) -> None:
+        with self._writing():
+            text = orjson.dumps(list(values)).decode()
+            self._db.execute("update judges set probe=? where judge=?", [text, judge])
+
+    def engine_ended(
+        self, job: str, engine: str, kind: str, gpus: int, seconds: float,
+        counters: tuple[int, int, int] | None,
+    ) -> None:  # fmt: skip
+        """Note how long a server has run for ``job``, and its own counters of prompt tokens,
+        cached ones among them, and generated tokens."""
+        with self._writing():
+            self._db.execute(
+                "insert or replace into engines values (?,?,?,?,?,?,?,?)",
+                [engine, job, kind, gpus, seconds, *(counters or (None, None, None))],
+            )
+
+    def attempts(self, job: str) -> list[Attempt]:
+        """The ledger of a job, in the order it was written."""
+        rows = self._db.execute(
+            "select job, engine, key, purpose, outcome, prompt_tokens, cached_tokens, "
+            "completion_tokens, seconds from attempts where job=? order by id",
+            [job],
+        )
+        return [Attempt(*row) for row in rows]
+
+    def gpu_seconds(self, job: str) -> float:
+        """Seconds of server time × GPUs that a job has used so far (GPUs count 1 at least)."""
+        query = "select coalesce(sum(seconds * max(gpus, 1)), 0) from engines where job=?"
+        return float(self._db.execute(query, [job]).fetchone()[0])
+
+    def rows(self, table: str) -> Iterator[tuple[object, ...]]:
+        """Every row of ``judges``, ``requests``, ``labels`` or ``engines``, in key order."""
+        assert table in ("judges", "requests", "labels", "engines")
+        yield from self._db.execute(f"select * from {table} order by 1")
+
+
+def write_answer(answer: Answer) -> str:
+    """As JSON: ``{"labels": {attribute: {"p": […], "mass": m}}, "errors": {…}, …}``."""
+    labels = {n: {"p": lb.probabilities, "mass": lb.mass} for n, lb in answer.labels.items()}
+    whole = {"labels": labels, "errors": dict(answer.errors), "rationale": answer.rationale}
+    return orjson.dumps(whole).decode()
+
+
+def read_answer(text: str) -> Answer:
+    """What ``write_answer`` wrote. Raises ValueError (or KeyError, TypeError) for anything else."""
+    whole = orjson.loads(text)
+    labels = {
+        name: Label(tuple(map(float, found["p"])), float(found["mass"]))
+        for name, found in whole["labels"].items()
+    }
+    return Answer(labels, whole["errors"], whole["rationale"])
+
+
+def _row(label: Stored) -> tuple[object, ...]:
+    values = vars(label)
+    return tuple(write_answer(v) if n == "answer" else v for n, v in values.items())
+
+
+def _is_alive(host: str, pid: int, born: int) -> bool:
+    """Of a process on another host nothing is known; it is held to be alive."""
+    return host != socket.gethostname() or process_birth(pid) == born
+
+
+def _chunks(keys: Sequence[bytes]) -> Iterator[list[bytes]]:
+    for start in range(0, len(keys), CHUNK):
+        yield list(keys[start : start + CHUNK])
