@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 from xxhash import xxh3_64_intdigest
 
-from classifiers.binary_metrics import evaluate
+from classifiers.agreement.two_classes import evaluate
 from classifiers.fasttext_student import (
     NEGATIVE,
     POSITIVE,
