@@ -129,11 +129,13 @@ class LabelStore:
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Stored]:
         """Those of ``keys`` that have a label."""
-        found = {}
+        found: dict[bytes, Stored] = {}
         for part in _chunks(list(keys)):
             marks = ",".join("?" * len(part))
-            for row in self._db.execute(f"select * from labels where key in ({marks})", part):
-                found[row[0]] = Stored(*row[:5], read_answer(row[5]), row[6], row[7])
+            rows = self._db.execute(f"select * from labels where key in ({marks})", part)
+            for key, judge, request, document, repeat, answer, prompt, completion in rows:
+                told = read_answer(answer)
+                found[key] = Stored(key, judge, request, document, repeat, told, prompt, completion)
         return found
 
     def claim(self, keys: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
