@@ -28,9 +28,13 @@ MAX_NAME = 48
 
 @dataclass
 class Graph:
-    """All stages in the order they run, and which of them belong to which section."""
+    """All stages in the order they run, and which of them belong to which section.
+
+    ``conclusions`` are the stages in which barrier steps conclude, by the label of the step.
+    """
 
     stages: list[Stage] = field(default_factory=list)
+    conclusions: dict[str, Stage] = field(default_factory=dict)
     sections: dict[str, list[Stage]] = field(default_factory=dict)
     ids: Stage | None = None
 
@@ -205,6 +209,7 @@ class _Builder:
             [corpus, observe],
             code,
         )
+        self.graph.conclusions[named.label] = conclude
         tasks = [
             Task(
                 task.key,

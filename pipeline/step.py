@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.documents import BoolArray, Docs
 from pipeline.errors import Problem
+from pipeline.panel import Chapter
 
 Signals = Mapping[str, npt.NDArray[Any]]
 
@@ -196,3 +197,14 @@ class BarrierStep(Step):
     def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
         """Judge the batch that begins ``at``, by what ``conclude`` wrote into ``findings``."""
         raise NotImplementedError(f"{type(self).__name__}.judge")
+
+    def chapters(self, label: str, findings: Path, facts: Mapping[str, Any]) -> Sequence[Chapter]:
+        """What the report tells of ``findings`` and ``facts``, both from ``conclude``.
+
+        ``label`` is the step's name in this manifest. A step without chapters has its facts listed
+        under "Findings"; one that has any says itself what is worth saying.
+
+        Modules imported inside this function do not count as code that outputs depend on: wording
+        may change without anything being computed again.
+        """
+        return ()

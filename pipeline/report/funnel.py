@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import altair as alt
@@ -19,9 +19,14 @@ from pipeline.stage import DROPPED, QUARANTINE, Stage, Tally
 Row = list[str | int | float | None]
 
 
-def funnel_chapters(stages: Sequence[Stage], tokens_per_byte: float | None = None) -> list[Chapter]:
+def funnel_chapters(
+    stages: Sequence[Stage],
+    tokens_per_byte: float | None = None,
+    told: Collection[str] = (),
+) -> list[Chapter]:
     """Funnel, reasons, samples, scores and sources of the ``stages`` that read and judge
     documents. Tokens are bytes × ``tokens_per_byte`` and said to be estimated; left out without it.
+    ``told`` names the stages whose findings have chapters of their own.
 
     Reads receipts and, of the Parquet files, only the columns and row groups that are shown.
     """
@@ -32,7 +37,7 @@ def funnel_chapters(stages: Sequence[Stage], tokens_per_byte: float | None = Non
         excerpts.samples_chapter(ledger),
         histograms.scores_chapter(ledger),
         _sources(ledger),
-        _findings(ledger),
+        _findings(ledger, told),
     ]
     return [chapter for chapter in chapters if chapter is not None]
 
@@ -201,10 +206,11 @@ def _source_row(ledger: Ledger, source: str, dropped: int, bad: Counter[tuple[st
     ]
 
 
-def _findings(ledger: Ledger) -> Chapter | None:
+def _findings(ledger: Ledger, told: Collection[str]) -> Chapter | None:
     tables = [
         Table(name, ["Finding", "Value"], [[key, value] for key, value in _flat(facts)])
         for name, facts in ledger.findings
+        if name not in told
     ]
     lead = "What steps concluded from all documents before they judged any."
     return Chapter("findings", "Findings", tables, lead) if tables else None

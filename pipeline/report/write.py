@@ -1,7 +1,8 @@
-"""Puts the report together: the engine's own chapters and those of the sections."""
+"""Puts the report together: the engine's own chapters, those of sections and those of steps."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import cast, get_args
 
 from pipeline.commit import write_atomically
@@ -11,6 +12,8 @@ from pipeline.panel import Chapter, Table
 from pipeline.report.funnel import funnel_chapters
 from pipeline.report.page import Page, Tone, render
 from pipeline.results import REPORT, RunResults
+from pipeline.rows import FINDINGS
+from pipeline.step import BarrierStep
 
 Cell = str | int | float | None
 
@@ -25,9 +28,12 @@ def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
         if stages and all(stage.fingerprint in done for stage in stages):
             chapters += manifest.sections[name].chapters(stages)
     of_sections = {stage.fingerprint for stages in graph.sections.values() for stage in stages}
+    of_steps = _of_steps(manifest, graph, done)
+    chapters += [chapter for told in of_steps.values() for chapter in told]
     chapters += funnel_chapters(
         [s for s in graph.stages if s.fingerprint in done and s.fingerprint not in of_sections],
         _tokens_per_byte(results),
+        told=of_steps,
     )
     chapters.append(_stages(results))
     counts = results.documents
@@ -46,6 +52,23 @@ def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
         tone=tone,
     )
     write_atomically(manifest.output / REPORT, render(page))
+
+
+def _of_steps(
+    manifest: Manifest, graph: Graph, done: Collection[str]
+) -> dict[str, Sequence[Chapter]]:
+    """Chapters of the steps that have concluded and tell of it, by name of the stage."""
+    found: dict[str, Sequence[Chapter]] = {}
+    for named in manifest.steps:
+        stage = graph.conclusions.get(named.label)
+        if stage is None or stage.fingerprint not in done:
+            continue
+        assert isinstance(named.step, BarrierStep)
+        (receipt,) = stage.committed.receipts()
+        chapters = named.step.chapters(named.label, stage.folder / FINDINGS, receipt.facts)
+        if chapters:
+            found[stage.name] = chapters
+    return found
 
 
 def _tokens_per_byte(results: RunResults) -> float | None:

@@ -84,6 +84,19 @@ def test_code_digest_ignores_what_is_not_imported(package: Path) -> None:
     assert fresh_code_digest("toy.a") == before
 
 
+def test_code_digest_passes_over_what_only_draws_the_report(package: Path) -> None:
+    drawing = "    def chapters(self):\n        from toy.b import value\n        return value\n"
+    (package / "a.py").write_text("class Step:\n" + drawing)
+    before = fresh_code_digest("toy.a")
+    (package / "b.py").write_text("value = 2\n")
+    assert fresh_code_digest("toy.a") == before
+    judging = drawing.replace("chapters", "judge")
+    (package / "a.py").write_text("class Step:\n" + drawing + judging)
+    used = fresh_code_digest("toy.a")
+    (package / "b.py").write_text("value = 3\n")
+    assert fresh_code_digest("toy.a") != used
+
+
 def test_code_digest_depends_on_versions_of_deciding_libraries(
     package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

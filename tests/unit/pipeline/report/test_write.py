@@ -1,0 +1,127 @@
+"""What steps tell in the report, in real small runs."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from pathlib import Path
+
+import pytest
+from small_runs import load, small_project, winnow
+
+from pipeline.run import run
+
+STEPS = '''
+import json
+
+import numpy as np
+import pyarrow as pa
+from winnow import BarrierStep, Chapter, Prose, RowStep, ShardError, Verdict
+
+
+class Quiet(BarrierStep):
+    """Counts documents and says nothing of it."""
+
+    def observe(self, docs):
+        return pa.RecordBatch.from_pydict({"bytes": pa.array([len(docs)])})
+
+    def conclude(self, evidence, folder):
+        (folder / "found.json").write_text(json.dumps({"seed": evidence.seed}))
+        return {"shards": len(evidence.observations)}
+
+    def judge(self, docs, findings, at):
+        return Verdict(keep=np.ones(len(docs), bool))
+
+
+class Telling(Quiet):
+    """Says what it found; with ``words`` empty, nothing."""
+
+    words: str = "shards"
+
+    def chapters(self, label, findings, facts):
+        if not self.words:
+            return []
+        seed = json.loads((findings / "found.json").read_text())["seed"]
+        said = f"{facts['shards']} {self.words}, seed {seed}"
+        return [Chapter(label, f"What {label} found", [Prose(said)])]
+
+
+class Broken(RowStep):
+    """Fails on every shard."""
+
+    def judge(self, docs):
+        raise ShardError("broken", "it is broken")
+'''
+
+MANIFEST = """
+name: small
+seed: 7
+output: out
+executor: {kind: local, workers: 2}
+sources:
+  a: {format: jsonl, paths: "a*.jsonl"}
+steps:
+  - steps.py:Quiet
+  - steps.py:Telling: {words: <b>shards</b>}
+  - steps.py:Telling: {words: files}
+"""
+
+
+def report_of(folder: Path, manifest: str) -> str:
+    path = small_project(folder, manifest)
+    (folder / "steps.py").write_text(STEPS)
+    run(load(path))
+    return (folder / "out" / "report.html").read_text()
+
+
+def headings(html: str, level: int = 2) -> list[str]:
+    found = re.findall(f"<h{level}[^>]*>(.*?)</h{level}>", html, re.DOTALL)
+    return [" ".join(unescape(re.sub("<[^>]+>", "", heading)).split()) for heading in found]
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return report_of(tmp_path_factory.mktemp("steps") / "project", MANIFEST)
+
+
+def test_steps_tell_in_the_order_of_the_manifest_before_the_funnel(html: str) -> None:
+    assert headings(html)[:3] == ["What Telling found", "What Telling_2 found", "Funnel"]
+
+
+def test_a_step_is_told_its_facts_and_where_its_files_are(html: str) -> None:
+    assert "2 &lt;b&gt;shards&lt;/b&gt;, seed 7" in html
+    assert "2 files, seed 7" in html
+
+
+def test_only_a_step_without_chapters_has_its_facts_listed(html: str) -> None:
+    findings = html.split('id="findings"')[1].split("</section>")[0]
+    assert "Quiet.conclude" in findings
+    assert "Telling" not in findings
+
+
+def test_a_step_with_nothing_to_tell_today_has_its_facts_listed(tmp_path: Path) -> None:
+    manifest = MANIFEST.replace("<b>shards</b>", "''")
+    html = report_of(tmp_path / "project", manifest)
+    assert "Telling.conclude" in html.split('id="findings"')[1]
+    assert headings(html)[0] == "What Telling_2 found"
+
+
+def test_a_later_failure_does_not_hide_what_was_concluded(tmp_path: Path) -> None:
+    html = report_of(tmp_path / "project", MANIFEST + "  - steps.py:Broken\n")
+    assert headings(html)[:2] == ["Failures", "What Telling found"]
+
+
+def test_what_has_not_concluded_tells_nothing(tmp_path: Path) -> None:
+    manifest = MANIFEST.replace("  - steps.py:Quiet\n", "  - steps.py:Quiet\n  - steps.py:Broken\n")
+    html = report_of(tmp_path / "project", manifest)
+    assert headings(html)[0] == "Failures"
+    assert "What Telling found" not in html
+
+
+def test_a_report_written_again_tells_the_same(tmp_path: Path) -> None:
+    before = report_of(tmp_path / "project", MANIFEST)
+    report = tmp_path / "project" / "out" / "report.html"
+    report.unlink()
+    done = winnow("report", tmp_path / "project" / "m.yaml", cwd=tmp_path / "project")
+    assert done.returncode == 0, done.stderr
+    assert report.read_text() == before
