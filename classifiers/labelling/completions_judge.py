@@ -1,0 +1,173 @@
+"""A judge behind /v1/completions, asked in token ids: vLLM, and what speaks as it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiohttp
+import orjson
+
+from classifiers.labelling.answers import MISSING, Answer, Label
+from classifiers.labelling.http_replies import check_status, read_body, read_logprobs, read_usage
+from classifiers.labelling.judge import Trouble, Usage, Work
+from classifiers.labelling.prompts import PromptMaker
+
+# What servers that do not know logprob_token_ids give at most (vLLM before 0.26).
+TOP = 20
+SHORTEST = 16  # tokens of a document below which cutting it again would leave nothing to judge
+
+
+class Connection:
+    """A server's address with the session that talks to it. The key is never in an error."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, key: str = "") -> None:
+        self._session, self.url, self._key = session, url.rstrip("/"), key
+
+    async def post(self, path: str, payload: Mapping[str, Any]) -> bytes:
+        """The body of a reply with status 200. Raises Trouble for everything else."""
+        return await self._exchange("POST", path, orjson.dumps(payload))
+
+    async def get(self, path: str) -> bytes:
+        return await self._exchange("GET", path, None)
+
+    async def _exchange(self, method: str, path: str, data: bytes | None) -> bytes:
+        headers = {"Content-Type": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        try:
+            async with self._session.request(
+                method, self.url + path, data=data, headers=headers
+            ) as reply:
+                body: bytes = await reply.read()
+                check_status(reply.status, reply.headers, self._redacted(body))
+                return body
+        except TimeoutError:
+            raise Trouble("again", "timeout", "no answer in time") from None
+        except aiohttp.ClientError as error:
+            raise Trouble("again", "unreachable", str(error)[:200]) from None
+
+    def _redacted(self, body: bytes) -> bytes:
+        return body.replace(self._key.encode(), b"(key)") if self._key else body
+
+
+class CompletionsJudge:
+    """Asks one server. ``rationale_tokens`` above 0 asks for reasons first."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        model: str,
+        maker: PromptMaker,
+        *,
+        rationale_tokens: int = 0,
+        name: str = "",
+    ) -> None:
+        self.connection, self.model, self.maker = connection, model, maker
+        self.name = name or connection.url
+        self._rationale_tokens = rationale_tokens
+        self.only_top = False  # whether the server names its likeliest tokens alone
+
+    async def ask(self, work: Work) -> tuple[Answer, Usage]:
+        if not work.ids:
+            work.ids = (await asyncio.to_thread(self.maker.encode, [work.text]))[0]
+        if not self._rationale_tokens:
+            prompts = self.maker.questions(work.ids)
+            labels, usage = await self._labels(prompts, self.maker.answer_ids)
+            return Answer(labels, {}), usage
+        prompt = self.maker.rationale(work.ids)
+        paid = Usage()
+        if work.said is None:
+            work.said, paid = await self._reasons(prompt)
+        try:
+            prompts = self.maker.verdicts(prompt, work.said)
+            labels, usage = await self._labels(prompts, self.maker.verdict_ids)
+        except Trouble as trouble:
+            trouble.usage += paid
+            raise
+        return Answer(labels, {}, self.maker.codec.text(work.said)), paid + usage
+
+    async def _labels(
+        self, prompts: Sequence[list[int]], answers: Mapping[str, list[int]]
+    ) -> tuple[dict[str, Label], Usage]:
+        """The label of each attribute from one request of as many prompts."""
+        wanted = sorted({number for ids in answers.values() for number in ids})
+        payload = self._payload(prompts, wanted)
+        body = read_body(await self.connection.post("/v1/completions", payload), self.model)
+        usage = read_usage(body)
+        try:
+            choices = sorted(body["choices"], key=lambda choice: choice["index"])
+            if [choice["index"] for choice in choices] != list(range(len(prompts))):
+                raise Trouble("garbage", "wrong-choices", "not one choice for each prompt")
+            labels = {
+                name: Label.of_logprobs(read_logprobs(choice, ids))
+                for (name, ids), choice in zip(answers.items(), choices, strict=True)
+            }
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise Trouble("garbage", "bad-choices", str(error)[:200], usage=usage) from None
+        except Trouble as trouble:
+            trouble.usage = usage
+            raise
+        return labels, usage
+
+    async def _reasons(self, prompt: list[int]) -> tuple[list[int], Usage]:
+        """Ids of what the judge says before it answers."""
+        payload = {
+            "model": self.model,
+            "prompt": prompt,
+            "max_tokens": self._rationale_tokens,
+            "temperature": 0,
+            "return_token_ids": True,
+        }
+        body = read_body(await self.connection.post("/v1/completions", payload), self.model)
+        usage = read_usage(body)
+        choice = body["choices"][0] if body["choices"] else {}
+        ids = choice.get("token_ids")
+        if isinstance(ids, list) and all(isinstance(number, int) for number in ids):
+            return ids, usage
+        if isinstance(said := choice.get("text"), str):  # a server that gives text alone
+            return self.maker.codec.documents([said], self._rationale_tokens, "head")[0], usage
+        raise Trouble("garbage", "no-text", "the reply holds no text", usage=usage)
+
+    def shorten(self, work: Work) -> bool:
+        limit = len(work.ids) // 2
+        if work.shortened or limit < SHORTEST:
+            return False
+        work.ids = self.maker.encode([work.text], limit)[0]
+        work.shortened, work.said = True, None
+        return True
+
+    async def check_labels(self) -> Usage:
+        """Find out how the server tells log probabilities; what asking cost. Raises Trouble when
+        it does not tell them at all.
+
+        A server that does not know ``logprob_token_ids`` ignores it without a word.
+        """
+        ids = sorted({number for ids in self.maker.answer_ids.values() for number in ids})
+        payload = self._payload(self.maker.questions(self.maker.encode(["?"])[0])[:1], ids)
+        body = read_body(await self.connection.post("/v1/completions", payload), self.model)
+        found = read_logprobs(body["choices"][0] if body["choices"] else {}, ids)
+        self.only_top = MISSING in found
+        if self.only_top and len(ids) > TOP:
+            hint = "vLLM 0.26 or newer names any token; or take attributes with fewer labels"
+            message = f"this server names its {TOP} likeliest tokens alone, {len(ids)} are needed"
+            raise Trouble("fatal", "labels-not-told", message, hint=hint)
+        return read_usage(body)
+
+    def _payload(self, prompts: Sequence[list[int]], ids: Sequence[int]) -> dict[str, Any]:
+        payload: dict[str, Any] = {
+            "model": self.model,
+            "prompt": prompts,
+            "max_tokens": 1,
+            "temperature": 0,
+            "logprobs": TOP if self.only_top else 1,
+            "return_tokens_as_token_ids": True,
+        }
+        return payload if self.only_top else payload | {"logprob_token_ids": ids}
+
+    async def is_alive(self) -> bool:
+        return True
+
+    async def revive(self) -> None:
+        """Nothing can be done here about a server that somebody else runs."""

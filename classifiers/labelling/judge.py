@@ -1,0 +1,90 @@
+"""What a judge is to those who ask: documents in, answers out, troubles said in one way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from classifiers.labelling.answers import Answer
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens that a server says it has worked on; ``cached`` ones are among ``prompt``."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt + other.prompt,
+            self.cached + other.cached,
+            self.completion + other.completion,
+        )
+
+
+@dataclass
+class Work:
+    """One document to be labelled, with what has happened to it so far.
+
+    ``ids`` are its tokens between the marks (none for a judge that takes text). ``said`` is a
+    rationale that has been paid for already.
+    """
+
+    key: bytes
+    text: str
+    purpose: str = "document"
+    repeat: int = 0
+    ids: list[int] = field(default_factory=list)
+    said: list[int] | None = None
+    shortened: bool = False
+    doubted: bool = False  # an answer to it could not be used
+    tries: int = 0
+    deaths: int = 0
+    paid: Usage = Usage()
+
+
+class Trouble(Exception):
+    """A request that brought no answer. ``kind`` says what to do about it:
+
+    - ``busy``: ask again later, after ``after`` seconds if the server said so; ask less at once;
+    - ``again``: ask again later (5xx, time-outs, broken connections);
+    - ``garbage``: ask once more, for the answer made no sense;
+    - ``too_long``: cut the document and ask once more;
+    - ``never``: this document will not be answered;
+    - ``dead``: the server is gone;
+    - ``fatal``: nothing will be answered; ``hint`` says what to mend.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        code: str,
+        message: str = "",
+        *,
+        after: float | None = None,
+        hint: str = "",
+        usage: Usage = Usage(),
+    ) -> None:
+        super().__init__(f"{code} {message}")
+        self.kind, self.code, self.message = kind, code, message
+        self.after, self.hint, self.usage = after, hint, usage
+
+
+class Judge(Protocol):
+    """Somebody who answers; one per server."""
+
+    name: str
+
+    async def ask(self, work: Work) -> tuple[Answer, Usage]:
+        """The answer about one document and what it cost now. Raises Trouble."""
+
+    def shorten(self, work: Work) -> bool:
+        """Cut the document to half its tokens; False when it cannot be cut (again)."""
+
+    async def is_alive(self) -> bool:
+        """Whether it is worth asking again soon."""
+
+    async def revive(self) -> None:
+        """Start the server again. Raises Trouble of kind ``fatal`` when that is not possible."""
