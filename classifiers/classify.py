@@ -35,6 +35,7 @@ from classifiers.fasttext_student import (
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.errors import Problem, ShardError
 from pipeline.fingerprint import sha256_file
+from pipeline.panel import Chapter
 from pipeline.step import BarrierStep, Evidence, ManifestView, Position, Verdict
 
 MIN_DOCUMENTS = 50
@@ -166,6 +167,11 @@ class Classify(BarrierStep, Settings):
         student = load(findings / MODEL)
         scores = student.score(view(docs.text).to_pylist())
         return Verdict(np.ones(len(docs), dtype=np.bool_), columns={self.column: scores})
+
+    def chapters(self, label: str, findings: Path, facts: Mapping[str, Any]) -> Sequence[Chapter]:
+        from classifiers.classify_chapter import chapters
+
+        return chapters(label, self.column, findings)
 
     def _sample(self, evidence: Evidence, seed: int) -> tuple[list[Hashed], list[Hashed], Counts]:
         """Equally many distinct documents of each class, ordered by hash, and counts."""

@@ -20,6 +20,7 @@ from classifiers.classify import Classify, lowest_ranked
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.errors import ShardError
 from pipeline.fingerprint import sha256_file
+from pipeline.report.page import Page, render
 from pipeline.step import Evidence, ManifestView, Position
 
 Batches = Sequence[pa.RecordBatch]
@@ -139,6 +140,13 @@ def test_the_card_says_what_the_model_was_made_from(
     assert facts["telling"]["negative"] == [e["word"] for e in card["telling"]["negative"]]
     same = {key: value for key, value in card.items() if key != "telling"}
     assert same == {key: value for key, value in facts.items() if key != "telling"}
+
+
+def test_the_report_tells_what_the_card_says(concluded: tuple[Path, dict[str, Any]]) -> None:
+    (chapter,) = STEP.chapters("classify", *concluded)
+    html = render(Page("run", "", [], "", [chapter]))
+    assert f"{concluded[1]['held_out']['auc']:.3f}" in html
+    assert concluded[1]["model"]["sha256"] in html
 
 
 def test_equal_evidence_gives_equal_files_however_it_was_batched(
