@@ -62,11 +62,24 @@ class Label:
 @dataclass(frozen=True)
 class Answer:
     """All that was said of one document: ``labels`` by attribute, ``errors`` (codes) for the
-    attributes without one, and the ``rationale`` where one was asked for."""
+    attributes without one ("" stands for all), and the ``rationale`` where one was asked for."""
 
     labels: Mapping[str, Label]
     errors: Mapping[str, str]
     rationale: str = ""
+
+    @classmethod
+    def refused(cls, code: str) -> Answer:
+        """No label for any attribute."""
+        return cls({}, {"": code})
+
+    def error(self, attribute: str) -> str:
+        """Why the attribute has no label; empty when it has one."""
+        return (
+            ""
+            if attribute in self.labels
+            else self.errors.get(attribute, self.errors.get("", "unknown"))
+        )
 
     def with_least_mass(self, least: float) -> Answer:
         """The same, where labels below ``least`` mass are errors instead."""

@@ -9,6 +9,7 @@ from typing import Any
 from classifiers.labelling.answers import MISSING, Answer, Label
 from classifiers.labelling.completions_judge import TOP, Connection
 from classifiers.labelling.http_replies import read_body, read_usage
+from classifiers.labelling.identity import Wording
 from classifiers.labelling.judge import Trouble, Usage, Work
 from classifiers.labelling.prompts import (
     RATIONALE_LINE,
@@ -17,15 +18,15 @@ from classifiers.labelling.prompts import (
     marked,
     question_line,
     system_text,
-    verdict_line,
 )
-from classifiers.labelling.rubric import Attribute, Rubric
-from classifiers.labelling.tokens import CHARACTERS_PER_TOKEN, Truncation
+from classifiers.labelling.rubric import Attribute
+from classifiers.labelling.tokens import CHARACTERS_PER_TOKEN
 
 # Text that servers turn into control tokens: <|…|> of most models, <s> and [INST] of Llama 2 and
 # Mistral, <start_of_turn> of Gemma, <think> and the like. A zero-width space breaks it up.
 _CONTROL = re.compile(r"<(?=\||/?[A-Za-z_]+>|｜)|\[(?=/?(?:INST|SYS|TOOL|AVAILABLE)[A-Z_]*\])")
 _BREAK = "\u200b"
+Message = dict[str, str]
 # About as many characters as tokens: a server of unknown tokenizer counts by itself.
 CHARACTERS = 4
 
@@ -39,41 +40,29 @@ class ChatJudge:
     """Asks one server, attribute by attribute. The document's length is cut in characters, four
     to a token, for the server's tokenizer is not known."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        model: str,
-        rubric: Rubric,
-        *,
-        limit: int,
-        keep: Truncation,
-        rationale_tokens: int = 0,
-        reverse: bool = False,
-    ) -> None:
-        self.connection, self.model, self.rubric = connection, model, rubric
+    def __init__(self, connection: Connection, model: str) -> None:
+        self.connection, self.model = connection, model
         self.name = connection.url
-        self._limit, self._keep = limit * CHARACTERS, keep
-        self._rationale_tokens = rationale_tokens
-        self._system = {"role": "system", "content": system_text(rubric, reverse=reverse)}
 
     def _document(self, work: Work) -> str:
-        limit = self._limit // 2 if work.shortened else self._limit
-        text = work.text
+        wording, text = work.wording, work.text
+        limit = wording.limit * CHARACTERS // (2 if work.shortened else 1)
         if len(text) > limit:
             text = (
-                text[:limit] if self._keep == "head" else text[: limit // 2] + text[-limit // 2 :]
+                text[:limit] if wording.keep == "head" else text[: limit // 2] + text[-limit // 2 :]
             )
         return marked(mark_of(document_id(work.text)), broken_up(text))
 
     async def ask(self, work: Work) -> tuple[Answer, Usage]:
-        document, reasons, paid = self._document(work), "", Usage()
+        reasons, paid = "", Usage()
+        head = [_system(work.wording), {"role": "user", "content": self._document(work)}]
         labels: dict[str, Label] = {}
         try:
-            if self._rationale_tokens:
-                reasons, usage = await self._reasons(document)
+            if work.wording.rationale_tokens:
+                reasons, usage = await self._reasons(head, work.wording.rationale_tokens)
                 paid += usage
-            for name, attribute in self.rubric.attributes.items():
-                label, usage = await self._label(document, name, attribute, reasons)
+            for name, attribute in work.wording.rubric.attributes.items():
+                label, usage = await self._label(head, name, attribute, reasons)
                 labels[name] = label
                 paid += usage
         except Trouble as trouble:
@@ -81,24 +70,22 @@ class ChatJudge:
             raise
         return Answer(labels, {}, reasons), paid
 
-    async def _post(self, messages: Sequence[Mapping[str, str]], **more: Any) -> Mapping[str, Any]:
+    async def _post(self, messages: Sequence[Message], **more: Any) -> Mapping[str, Any]:
         payload = {"model": self.model, "messages": messages, "temperature": 0, **more}
         return read_body(await self.connection.post("/v1/chat/completions", payload), self.model)
 
-    async def _reasons(self, document: str) -> tuple[str, Usage]:
-        user = {"role": "user", "content": f"{document}\n\n{RATIONALE_LINE}"}
-        body = await self._post([self._system, user], max_tokens=self._rationale_tokens)
+    async def _reasons(self, head: list[Message], tokens: int) -> tuple[str, Usage]:
+        body = await self._post(_ending(head, RATIONALE_LINE), max_tokens=tokens)
         return _content(body), read_usage(body)
 
     async def _label(
-        self, document: str, name: str, attribute: Attribute, reasons: str
+        self, head: list[Message], name: str, attribute: Attribute, reasons: str
     ) -> tuple[Label, Usage]:
         line = question_line(name, attribute)
-        messages = [self._system, {"role": "user", "content": f"{document}\n\n{line}"}]
+        messages = _ending(head, RATIONALE_LINE if reasons else line)
         if reasons:
-            messages[1]["content"] = f"{document}\n\n{RATIONALE_LINE}"
             messages.append({"role": "assistant", "content": reasons})
-            messages.append({"role": "user", "content": f"{verdict_line(name).strip()}\n{line}"})
+            messages.append({"role": "user", "content": line})
         body = await self._post(messages, max_tokens=1, logprobs=True, top_logprobs=TOP)
         usage = read_usage(body)
         try:
@@ -107,21 +94,35 @@ class ChatJudge:
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise Trouble("garbage", "bad-choices", str(error)[:200], usage=usage) from None
 
+    def estimate(self, work: Work) -> int:
+        wording = work.wording
+        tokens = len(_system(wording)["content"]) // CHARACTERS + wording.limit
+        return len(wording.rubric.attributes) * tokens + wording.rationale_tokens
+
     def shorten(self, work: Work) -> bool:
         if work.shortened or len(work.text) < CHARACTERS_PER_TOKEN:
             return False
         work.shortened = True
         return True
 
-    async def check_labels(self) -> Usage:
+    async def check_labels(self, wording: Wording) -> Usage:
         """Nothing to find out: the first answer shows whether there are log probabilities."""
         return Usage()
 
-    async def is_alive(self) -> bool:
+    async def is_alive(self, trouble: Trouble) -> bool:
         return True
 
     async def revive(self) -> None:
         """Nothing can be done here about a server that somebody else runs."""
+
+
+def _system(wording: Wording) -> Message:
+    return {"role": "system", "content": system_text(wording.rubric, reverse=wording.reverse)}
+
+
+def _ending(head: Sequence[Message], line: str) -> list[Message]:
+    """System and user message, with ``line`` as the last words of the user's."""
+    return [head[0], {"role": "user", "content": f"{head[1]['content']}\n\n{line}"}]
 
 
 def _content(body: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +10,9 @@ import orjson
 
 from classifiers.labelling.answers import MISSING, Answer, Label
 from classifiers.labelling.http_replies import check_status, read_body, read_logprobs, read_usage
+from classifiers.labelling.identity import Wording
 from classifiers.labelling.judge import Trouble, Usage, Work
-from classifiers.labelling.prompts import PromptMaker
+from classifiers.labelling.prompts import PromptMaker, PromptMakers
 
 # What servers that do not know logprob_token_ids give at most (vLLM before 0.26).
 TOP = 20
@@ -53,40 +53,31 @@ class Connection:
 
 
 class CompletionsJudge:
-    """Asks one server. ``rationale_tokens`` above 0 asks for reasons first."""
+    """Asks one server, with prompts that ``makers`` make."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        model: str,
-        maker: PromptMaker,
-        *,
-        rationale_tokens: int = 0,
-        name: str = "",
-    ) -> None:
-        self.connection, self.model, self.maker = connection, model, maker
-        self.name = name or connection.url
-        self._rationale_tokens = rationale_tokens
+    def __init__(self, connection: Connection, model: str, makers: PromptMakers) -> None:
+        self.connection, self.model, self.makers = connection, model, makers
+        self.name = connection.url
         self.only_top = False  # whether the server names its likeliest tokens alone
 
     async def ask(self, work: Work) -> tuple[Answer, Usage]:
+        maker = self.makers.of(work.wording)
         if not work.ids:
-            work.ids = (await asyncio.to_thread(self.maker.encode, [work.text]))[0]
-        if not self._rationale_tokens:
-            prompts = self.maker.questions(work.ids)
-            labels, usage = await self._labels(prompts, self.maker.answer_ids)
+            work.ids = maker.encode([work.text])[0]
+        if not work.wording.rationale_tokens:
+            labels, usage = await self._labels(maker.questions(work.ids), maker.answer_ids)
             return Answer(labels, {}), usage
-        prompt = self.maker.rationale(work.ids)
+        prompt = maker.rationale(work.ids)
         paid = Usage()
         if work.said is None:
-            work.said, paid = await self._reasons(prompt)
+            work.said, paid = await self._reasons(prompt, maker)
         try:
-            prompts = self.maker.verdicts(prompt, work.said)
-            labels, usage = await self._labels(prompts, self.maker.verdict_ids)
+            prompts = maker.verdicts(prompt, work.said)
+            labels, usage = await self._labels(prompts, maker.verdict_ids)
         except Trouble as trouble:
             trouble.usage += paid
             raise
-        return Answer(labels, {}, self.maker.codec.text(work.said)), paid + usage
+        return Answer(labels, {}, maker.codec.text(work.said)), paid + usage
 
     async def _labels(
         self, prompts: Sequence[list[int]], answers: Mapping[str, list[int]]
@@ -111,12 +102,12 @@ class CompletionsJudge:
             raise
         return labels, usage
 
-    async def _reasons(self, prompt: list[int]) -> tuple[list[int], Usage]:
+    async def _reasons(self, prompt: list[int], maker: PromptMaker) -> tuple[list[int], Usage]:
         """Ids of what the judge says before it answers."""
         payload = {
             "model": self.model,
             "prompt": prompt,
-            "max_tokens": self._rationale_tokens,
+            "max_tokens": maker.wording.rationale_tokens,
             "temperature": 0,
             "return_token_ids": True,
         }
@@ -127,25 +118,30 @@ class CompletionsJudge:
         if isinstance(ids, list) and all(isinstance(number, int) for number in ids):
             return ids, usage
         if isinstance(said := choice.get("text"), str):  # a server that gives text alone
-            return self.maker.codec.documents([said], self._rationale_tokens, "head")[0], usage
+            return maker.codec.documents([said], len(said) + 1, "head")[0], usage
         raise Trouble("garbage", "no-text", "the reply holds no text", usage=usage)
+
+    def estimate(self, work: Work) -> int:
+        maker = self.makers.of(work.wording)
+        return maker.estimate(len(work.ids)) + work.wording.rationale_tokens
 
     def shorten(self, work: Work) -> bool:
         limit = len(work.ids) // 2
         if work.shortened or limit < SHORTEST:
             return False
-        work.ids = self.maker.encode([work.text], limit)[0]
+        work.ids = self.makers.of(work.wording).encode([work.text], limit)[0]
         work.shortened, work.said = True, None
         return True
 
-    async def check_labels(self) -> Usage:
+    async def check_labels(self, wording: Wording) -> Usage:
         """Find out how the server tells log probabilities; what asking cost. Raises Trouble when
         it does not tell them at all.
 
         A server that does not know ``logprob_token_ids`` ignores it without a word.
         """
-        ids = sorted({number for ids in self.maker.answer_ids.values() for number in ids})
-        payload = self._payload(self.maker.questions(self.maker.encode(["?"])[0])[:1], ids)
+        maker = self.makers.of(wording)
+        ids = sorted({number for ids in maker.answer_ids.values() for number in ids})
+        payload = self._payload(maker.questions(maker.encode(["?"])[0])[:1], ids)
         body = read_body(await self.connection.post("/v1/completions", payload), self.model)
         found = read_logprobs(body["choices"][0] if body["choices"] else {}, ids)
         self.only_top = MISSING in found
@@ -166,7 +162,7 @@ class CompletionsJudge:
         }
         return payload if self.only_top else payload | {"logprob_token_ids": ids}
 
-    async def is_alive(self) -> bool:
+    async def is_alive(self, trouble: Trouble) -> bool:
         return True
 
     async def revive(self) -> None:

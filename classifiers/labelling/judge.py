@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from classifiers.labelling.answers import Answer
+from classifiers.labelling.identity import Wording
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Work:
 
     key: bytes
     text: str
+    wording: Wording
     purpose: str = "document"
     repeat: int = 0
     ids: list[int] = field(default_factory=list)
@@ -80,11 +82,14 @@ class Judge(Protocol):
     async def ask(self, work: Work) -> tuple[Answer, Usage]:
         """The answer about one document and what it cost now. Raises Trouble."""
 
+    def estimate(self, work: Work) -> int:
+        """About how many tokens the next request about it takes."""
+
     def shorten(self, work: Work) -> bool:
         """Cut the document to half its tokens; False when it cannot be cut (again)."""
 
-    async def is_alive(self) -> bool:
-        """Whether it is worth asking again soon."""
+    async def is_alive(self, trouble: Trouble) -> bool:
+        """Whether, after this trouble, it is worth asking again without ``revive``."""
 
     async def revive(self) -> None:
         """Start the server again. Raises Trouble of kind ``fatal`` when that is not possible."""

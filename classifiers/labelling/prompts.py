@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from classifiers.labelling.identity import Wording
 from classifiers.labelling.rubric import Attribute, Rubric
-from classifiers.labelling.tokens import Codec, Truncation
+from classifiers.labelling.tokens import Codec
 
-# Part of a label's key: raise it whenever a word below changes.
-TEMPLATE_VERSION = 1
+MARK_TOKENS = 64  # more than any tokenizer makes of a mark
 _PLACE = "\ue000document\ue000"  # stands for the marked document, and is in no rubric
 
 
@@ -91,18 +91,10 @@ class PromptMaker:
     Raises Refusal when the judge cannot answer in one token.
     """
 
-    def __init__(
-        self,
-        rubric: Rubric,
-        codec: Codec,
-        template_args: Mapping[str, Any],
-        *,
-        limit: int,
-        keep: Truncation,
-        reverse: bool = False,
-    ) -> None:
-        self.codec, self.limit, self.keep = codec, limit, keep
-        self._system = system_text(rubric, reverse=reverse)
+    def __init__(self, wording: Wording, codec: Codec, template_args: Mapping[str, Any]) -> None:
+        self.codec, self.wording = codec, wording
+        rubric = wording.rubric
+        self._system = system_text(rubric, reverse=wording.reverse)
         self._args = template_args
         self._frames = {
             name: self._frame(question_line(name, attribute))
@@ -125,12 +117,17 @@ class PromptMaker:
 
     def encode(self, texts: Sequence[str], limit: int = 0) -> list[list[int]]:
         """Token ids of documents between their marks, cut to ``limit`` as the settings say."""
-        bodies = self.codec.documents(texts, limit or self.limit, self.keep)
+        bodies = self.codec.documents(texts, limit or self.wording.limit, self.wording.keep)
         marks = [mark_of(document_id(text)) for text in texts]
         # Marks are plain letters and digits; what is around them is the same for all documents.
-        heads = self.codec.documents([f"[{mark}]\n" for mark in marks], self.limit, "head")
-        tails = self.codec.documents([f"\n[{mark}]" for mark in marks], self.limit, "head")
+        heads = self.codec.documents([f"[{mark}]\n" for mark in marks], MARK_TOKENS, "head")
+        tails = self.codec.documents([f"\n[{mark}]" for mark in marks], MARK_TOKENS, "head")
         return [h + b + t for h, b, t in zip(heads, bodies, tails, strict=True)]
+
+    def estimate(self, tokens: int) -> int:
+        """Tokens of all prompts about an encoded document of ``tokens``."""
+        frames = self._frames.values()
+        return sum(len(frame.before) + tokens + len(frame.after) + 1 for frame in frames)
 
     def questions(self, document: list[int]) -> list[list[int]]:
         """One prompt per attribute, in the rubric's order, about an encoded ``document``."""
@@ -144,3 +141,16 @@ class PromptMaker:
         """One prompt per attribute that goes on from a rationale, ``said`` after ``prompt``."""
         spoken = [i for i in said if i not in self.codec.controls]
         return [prompt + spoken + self.codec.frame(verdict_line(name)) for name in self._frames]
+
+
+class PromptMakers:
+    """A prompt maker per wording, made when first asked for."""
+
+    def __init__(self, codec: Codec, template_args: Mapping[str, Any]) -> None:
+        self._codec, self._args = codec, template_args
+        self._made: dict[str, PromptMaker] = {}
+
+    def of(self, wording: Wording) -> PromptMaker:
+        if wording.id not in self._made:
+            self._made[wording.id] = PromptMaker(wording, self._codec, self._args)
+        return self._made[wording.id]

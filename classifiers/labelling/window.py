@@ -22,7 +22,7 @@ class Window:
     def __init__(
         self, start: int = 8, most: int = 256, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._limit, self._most, self._clock = float(min(start, most)), most, clock
+        self._limit, self.most, self._clock = float(min(start, most)), most, clock
         self._begun, self._answers = clock(), 0
         self._before: tuple[float, float] | None = None  # limit and rate that growing began from
         self._rest = 0  # rounds to wait before growing again
@@ -53,6 +53,6 @@ class Window:
             self._rest -= 1
         elif self._before is not None and rate <= self._before[1] * GAIN:
             self._limit, self._before, self._rest = self._before[0], None, PATIENCE
-        elif self._limit < self._most:
+        elif self._limit < self.most:
             self._before = (self._limit, rate)
-            self._limit = min(float(self._most), max(self._limit + 1, self._limit * GROWTH))
+            self._limit = min(float(self.most), max(self._limit + 1, self._limit * GROWTH))
