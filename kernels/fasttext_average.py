@@ -18,6 +18,7 @@ from kernels.utf8 import Bytes, Offsets, mix, same_bytes
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
+Hashes = npt.NDArray[np.uint32]
 Sizes = tuple[int, int, int, int]
 
 # Room for words that are remembered: 20 MB. Longer words are not, as they hardly repeat.
@@ -29,8 +30,8 @@ HASH_FACTOR = np.uint32(16777619)
 WORD_NGRAM_FACTOR = np.uint64(116049371)
 
 # fastText's separators, what it puts around a word and at the end of a line, and how labels begin.
-_SEPARATES = np.zeros(256, dtype=np.bool_)
-_SEPARATES[list(b" \n\r\t\v\f\0")] = True
+SEPARATES = np.zeros(256, dtype=np.bool_)
+SEPARATES[list(b" \n\r\t\v\f\0")] = True
 _BEGIN, _END = ord("<"), ord(">")
 END_OF_LINE = np.frombuffer(b"</s>", dtype=np.uint8)
 LABEL = np.frombuffer(b"__label__", dtype=np.uint8)
@@ -95,16 +96,16 @@ def forget_if_full(memory: Memory) -> None:
 
 
 @njit(cache=True, forceinline=True)
-def _step(value: np.uint32, byte: np.uint8) -> np.uint32:
+def step(value: np.uint32, byte: np.uint8) -> np.uint32:
     """FNV-1a of signed bytes."""
     return np.uint32((value ^ np.uint32(np.int8(byte))) * HASH_FACTOR)
 
 
 @njit(cache=True)
-def _hash(data: Bytes, start: int, end: int) -> np.uint32:
+def hash_of(data: Bytes, start: int, end: int) -> np.uint32:
     value = HASH_START
     for at in range(start, end):
-        value = _step(value, data[at])
+        value = step(value, data[at])
     return value
 
 
@@ -113,14 +114,14 @@ def enter_words(words: Bytes, starts: Offsets, slots: Ints) -> None:
     """Make ``slots`` (a power of two of -1, at least one more than words) lead to the words."""
     mask = len(slots) - 1
     for word in range(len(starts) - 1):
-        slot = np.int64(_hash(words, starts[word], starts[word + 1])) & mask
+        slot = np.int64(hash_of(words, starts[word], starts[word + 1])) & mask
         while slots[slot] >= 0:
             slot = (slot + 1) & mask
         slots[slot] = word
 
 
 @njit(cache=True, forceinline=True)
-def _find(
+def find(
     words: Bytes,
     starts: Offsets,
     slots: Ints,
@@ -142,14 +143,14 @@ def _find(
 
 
 @njit(cache=True, forceinline=True)
-def _in_dictionary(inputs: Inputs, data: Bytes, start: int, end: int, value: np.uint32) -> int:
+def in_dictionary(inputs: Inputs, data: Bytes, start: int, end: int, value: np.uint32) -> int:
     """The row of a word, or -1."""
     slots = inputs.slots
-    return int(slots[_find(inputs.words, inputs.starts, slots, np.int64(value), data, start, end)])
+    return int(slots[find(inputs.words, inputs.starts, slots, np.int64(value), data, start, end)])
 
 
 @njit(cache=True, forceinline=True)
-def _subwords(
+def subwords(
     data: Bytes,
     start: int,
     end: int,
@@ -166,10 +167,10 @@ def _subwords(
     minn, maxn, buckets, words = sizes
     value, at, n = HASH_START, first, 1
     while at <= end and n <= maxn:
-        value = _step(value, np.uint8(_BEGIN if at < start else _END if at == end else data[at]))
+        value = step(value, np.uint8(_BEGIN if at < start else _END if at == end else data[at]))
         at += 1
         while at < end and data[at] & 0xC0 == 0x80:
-            value = _step(value, data[at])
+            value = step(value, data[at])
             at += 1
         if n >= minn and not (n == 1 and (first < start or at > end)):
             # Multiplying takes a third of the time of a remainder; at most one too many or few.
@@ -222,12 +223,12 @@ def _learn(
     if not keep:
         at, rows = 0, memory.scratch
     last, count = at, 0
-    word = _in_dictionary(inputs, data, start, end, value)
+    word = in_dictionary(inputs, data, start, end, value)
     if word >= 0:
         rows[last] = word
         last += 1
     for first in range(start - 1, end + 1):
-        last = _subwords(data, start, end, first, sizes, inverse, table, rows, last)
+        last = subwords(data, start, end, first, sizes, inverse, table, rows, last)
         if not keep:
             count += _add(vectors, rows, at, last, total)
             last = at
@@ -243,6 +244,28 @@ def _learn(
 
 
 @njit(cache=True)
+def split(data: Bytes, start: int, end: int, begins: Offsets, ends: Offsets, hashes: Hashes) -> int:
+    """Where the words of ``data[start:end]`` lie, and their hashes; how many there are."""
+    words, at = 0, start
+    while at < end:
+        if SEPARATES[data[at]]:
+            at += 1
+            continue
+        begin, value = at, HASH_START
+        while at < end and not SEPARATES[data[at]]:
+            value = step(value, data[at])
+            at += 1
+        length = at - begin
+        if length == len(END_OF_LINE) and same_bytes(data, begin, END_OF_LINE, 0, length):
+            break
+        if length >= len(LABEL) and same_bytes(data, begin, LABEL, 0, len(LABEL)):
+            continue
+        begins[words], ends[words], hashes[words] = begin, at, value
+        words += 1
+    return words
+
+
+@njit(cache=True)
 def average(
     inputs: Inputs, memory: Memory, data: Bytes, start: int, end: int, total: Floats
 ) -> int:
@@ -251,33 +274,15 @@ def average(
     How many vectors it is of; 0 when there is nothing in the text that the model can read.
     """
     total[:] = 0
-    count = words = 0
-    hashes = np.empty((end - start) // 2 + 2 if inputs.word_ngrams > 1 else 0, dtype=np.uint64)
-    vectors, slots, known = inputs.vectors, memory.slots, memory.words
-    word_ends, rows, row_ends = memory.word_ends, memory.rows, memory.row_ends
-    at = start
-    while at < end:
-        if _SEPARATES[data[at]]:
-            at += 1
-            continue
-        begin, value = at, HASH_START
-        while at < end and not _SEPARATES[data[at]]:
-            value = _step(value, data[at])
-            at += 1
-        length = at - begin
-        if length == len(END_OF_LINE) and same_bytes(data, begin, END_OF_LINE, 0, length):
-            break
-        if length >= len(LABEL) and same_bytes(data, begin, LABEL, 0, len(LABEL)):
-            continue
-        slot = _find(known, word_ends, slots, np.int64(mix(np.uint64(value))), data, begin, at)
-        word = slots[slot]
-        if word >= 0:
-            count += _add(vectors, rows, row_ends[word], row_ends[word + 1], total)
-        else:
-            count += _learn(inputs, memory, data, begin, at, value, slot, total)
-        if len(hashes):
-            hashes[words] = np.uint64(np.int32(value))
-            words += 1
+    room = (end - start) // 2 + 2
+    begins, ends = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
+    hashes = np.empty(room, dtype=np.uint32)
+    words = split(data, start, end, begins, ends, hashes)
+    if inputs.maxn == 0:
+        count = _add_words(inputs, data, begins, ends, hashes[:words], total)
+    else:
+        count = _add_parts(inputs, memory, data, begins, ends, hashes[:words], total)
+    hashes[words] = hash_of(END_OF_LINE, 0, len(END_OF_LINE))
     count += _end_line(inputs, hashes[: words + 1], total)
     if count:
         scale = np.float32(1.0 / count)
@@ -286,31 +291,81 @@ def average(
     return int(count)
 
 
+# What is called inside these loops takes no arrays, and they name those they need first: handing
+# an array over counts references, which took longer than the rest (40 ns a word).
 @njit(cache=True)
-def _end_line(inputs: Inputs, hashes: npt.NDArray[np.uint64], total: Floats) -> int:
+def _add_words(
+    inputs: Inputs, data: Bytes, begins: Offsets, ends: Offsets, hashes: Hashes, total: Floats
+) -> int:
+    """Add the vectors of words, one each (as ``find`` finds them); how many there are."""
+    words, starts, slots, vectors = inputs.words, inputs.starts, inputs.slots, inputs.vectors
+    mask, count = len(slots) - 1, 0
+    for i in range(len(hashes)):
+        length, begin = ends[i] - begins[i], begins[i]
+        slot = np.int64(hashes[i]) & mask
+        row = slots[slot]
+        while row >= 0:
+            at = starts[row]
+            if starts[row + 1] - at == length:
+                same = 0
+                while same < length and words[at + same] == data[begin + same]:
+                    same += 1
+                if same == length:
+                    break
+            slot = (slot + 1) & mask
+            row = slots[slot]
+        if row >= 0:
+            count += 1
+            for column in range(len(total)):
+                total[column] += vectors[row, column]
+    return count
+
+
+@njit(cache=True)
+def _add_parts(
+    inputs: Inputs,
+    memory: Memory,
+    data: Bytes,
+    begins: Offsets,
+    ends: Offsets,
+    hashes: Hashes,
+    total: Floats,
+) -> int:
+    """Add the vectors of words and of the n-grams in them; how many there are."""
+    vectors, slots, known = inputs.vectors, memory.slots, memory.words
+    word_ends, rows, row_ends = memory.word_ends, memory.rows, memory.row_ends
+    count = 0
+    for i in range(len(hashes)):
+        value, begin, end = hashes[i], begins[i], ends[i]
+        slot = find(known, word_ends, slots, np.int64(mix(np.uint64(value))), data, begin, end)
+        word = slots[slot]
+        if word >= 0:
+            count += _add(vectors, rows, row_ends[word], row_ends[word + 1], total)
+        else:
+            count += _learn(inputs, memory, data, begin, end, value, slot, total)
+    return count
+
+
+@njit(cache=True)
+def _end_line(inputs: Inputs, hashes: Hashes, total: Floats) -> int:
     """Add the vectors of the end of the line and of word n-grams, whose words have ``hashes``."""
-    value = _hash(END_OF_LINE, 0, len(END_OF_LINE))
-    word = _in_dictionary(inputs, END_OF_LINE, 0, len(END_OF_LINE), value)
-    count = _add_row(inputs.vectors, word, total)
-    if len(hashes):
-        hashes[-1] = np.uint64(np.int32(value))
+    vectors, table, words = inputs.vectors, inputs.table, len(inputs.starts) - 1
+    buckets, longest = np.uint64(inputs.buckets), inputs.word_ngrams
+    row = np.int64(in_dictionary(inputs, END_OF_LINE, 0, len(END_OF_LINE), hashes[-1]))
+    count = 0
+    if row >= 0:
+        count += 1
+        for column in range(len(total)):
+            total[column] += vectors[row, column]
     for first in range(len(hashes)):
-        ngram = hashes[first]
-        for at in range(first + 1, min(first + inputs.word_ngrams, len(hashes))):
-            ngram = ngram * WORD_NGRAM_FACTOR + hashes[at]
-            bucket = np.int64(ngram % np.uint64(inputs.buckets))
-            row = np.int64(inputs.table[bucket]) if len(inputs.table) else bucket
+        ngram = np.uint64(np.int32(hashes[first]))
+        for at in range(first + 1, min(first + longest, len(hashes))):
+            ngram = ngram * WORD_NGRAM_FACTOR + np.uint64(np.int32(hashes[at]))
+            row = np.int64(ngram % buckets)
+            if len(table):
+                row = np.int64(table[row])
             if row >= 0:
-                row += len(inputs.starts) - 1
-            count += _add_row(inputs.vectors, row, total)
-    return int(count)
-
-
-@njit(cache=True, forceinline=True)
-def _add_row(vectors: Floats, row: int | np.int64, total: Floats) -> int:
-    """Add a row; 0 when it is negative, which is none."""
-    if row < 0:
-        return 0
-    for column in range(len(total)):
-        total[column] += vectors[row, column]
-    return 1
+                count += 1
+                for column in range(len(total)):
+                    total[column] += vectors[words + row, column]
+    return count
