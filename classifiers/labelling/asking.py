@@ -21,6 +21,7 @@ from classifiers.labelling.pool import Pool, Seat
 from classifiers.labelling.store import Attempt, LabelStore, Stored
 
 FIRST_WAIT_S, MOST_WAIT_S = 0.5, 60.0
+FEW_ERRORS = 2  # of a small pass, whatever share of it they are
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class Asking:
             self._write()
         if self._pool.fatal is not None:
             raise self._pool.fatal
+        if sum(self.errors.values()) > max(FEW_ERRORS, self._patience.errors * self.done):
+            raise self.too_many_errors()
 
     def stop(self, why: str) -> None:
         """Ask about nothing new; what is under way is waited for."""

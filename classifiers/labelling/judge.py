@@ -82,6 +82,9 @@ class Judge(Protocol):
     async def ask(self, work: Work) -> tuple[Answer, Usage]:
         """The answer about one document and what it cost now. Raises Trouble."""
 
+    async def check_labels(self, wording: Wording) -> Usage:
+        """Find out whether it can answer, and how; what asking cost. Raises Trouble."""
+
     def estimate(self, work: Work) -> int:
         """About how many tokens the next request about it takes."""
 

@@ -178,6 +178,11 @@ class LabelStore:
                 [tuple(vars(attempt).values()) for attempt in attempts],
             )
 
+    def withdraw(self, keys: Sequence[bytes]) -> None:
+        """Take labels back that turned out to be somebody else's; the attempts stay."""
+        with self._writing():
+            self._db.executemany("delete from labels where key=?", [[key] for key in keys])
+
     def abandoned(self, job: str, engine: str, keys: Sequence[bytes]) -> int:
         """Enter the requests of dead processes about ``keys`` into the ledger as lost; how many.
 

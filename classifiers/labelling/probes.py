@@ -1,0 +1,146 @@
+"""Finds out when the model behind a name is not the one that it was.
+
+A few fixed documents are asked about when labelling begins, every so often, and at its end. The
+first answers ever are kept in the label store; a judge that answers otherwise is another model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+from classifiers.labelling.identity import Wording, label_key
+from classifiers.labelling.judge import Judge, Trouble, Usage, Work
+from classifiers.labelling.meter import Meter
+from classifiers.labelling.rubric import Attribute, Rubric
+from classifiers.labelling.store import Attempt, LabelStore
+
+TRIES = 4
+EVERY = 500  # documents between two looks
+# The same model answers the same within about 0.01 in other company (batches round differently);
+# another one is further off, on one of the documents at least.
+TOLERANCE = 0.1
+LIMIT = 256
+
+_TEXTS = (
+    "Water boils at a lower temperature on a mountain, because the air presses on it less. This "
+    "is why beans take longer to cook up there.",
+    "BEST DEALS!!! click here click here cheap watches cheap shoes free shipping order now",
+    "def area(width, height):\n    return width * height\n",
+    "Der Zug nach Hamburg fährt heute von Gleis sieben ab und hat etwa zehn Minuten Verspätung.",
+)
+_RUBRIC = Rubric(
+    name="probe",
+    version=1,
+    instruction="You grade short texts. Give each a grade for how much it explains.",
+    attributes={
+        "explains": Attribute(
+            question="How much does the text explain?",
+            scale={"0": "nothing", "1": "little", "2": "something", "3": "much"},
+        )
+    },
+)
+WORDING = Wording(_RUBRIC, LIMIT)
+
+
+class Probes:
+    """Keeps watch over one job's judges, which must all be the same model."""
+
+    def __init__(self, store: LabelStore, judge: str) -> None:
+        self._store, self._judge = store, judge
+
+    async def look(self, judge: Judge) -> Usage:
+        """Ask and compare; what that cost. Raises Trouble of kind ``fatal`` for another model."""
+        answers, paid = await self._ask(judge)
+        known = self._store.probe(self._judge)
+        if known is None:
+            self._store.set_probe(self._judge, answers)
+            return paid
+        apart = max(abs(a - b) for a, b in zip(answers, known, strict=True))
+        if apart > TOLERANCE:
+            message = (
+                f"{judge.name} is not the model it was: an answer to a probe is {apart:.2f} off"
+            )
+            hint = "serve the model that the manifest pins; for another one set another revision"
+            raise Trouble("fatal", "model-changed", message, hint=hint, usage=paid)
+        return paid
+
+    async def _ask(self, judge: Judge) -> tuple[Sequence[float], Usage]:
+        answers: list[float] = []
+        paid = Usage()
+        for text in _TEXTS:
+            document = hashlib.sha256(text.encode()).digest()
+            key = label_key(self._judge, WORDING.id, document)
+            answer, usage = await judge.ask(Work(key, text, WORDING, purpose="probe"))
+            paid += usage
+            for label in answer.labels.values():
+                answers += label.probabilities
+        return answers, paid
+
+
+class Watch:
+    """Looks at the probes now and then, and takes back what was labelled since the last good look
+    when the model has changed."""
+
+    def __init__(
+        self, store: LabelStore, job: str, probes: Probes, judges: list[Judge], meter: Meter
+    ) -> None:
+        self._store, self._job, self._probes = store, job, probes
+        self._judges, self._meter = judges, meter
+        self._since: list[bytes] = []
+        self._looking = asyncio.Lock()
+
+    async def begin(self, wording: Wording) -> None:
+        """Ask once for how labels are told, then look."""
+        for judge in self._judges:
+            for asked in (wording, WORDING):
+                usage = await _check_labels(judge, asked)
+                self._pay(usage, "labelled")
+        await self.look()
+
+    async def finished(self, work: Work) -> None:
+        self._since.append(work.key)
+        if len(self._since) >= EVERY and not self._looking.locked():
+            await self.look()
+
+    async def look(self) -> None:
+        """Raises Trouble when a judge is another model than it was."""
+        async with self._looking:
+            good, self._since = self._since, []
+            for judge in self._judges:
+                try:
+                    self._pay(await self._probes.look(judge), "labelled")
+                except Trouble as trouble:
+                    self._pay(trouble.usage, trouble.code)
+                    if trouble.code != "model-changed":
+                        # A judge that cannot answer now is looked at again next time.
+                        self._since = good + self._since
+                        if trouble.kind == "fatal":
+                            raise
+                        continue
+                    self._store.withdraw(good + self._since)
+                    raise
+
+    def _pay(self, usage: Usage, outcome: str) -> None:
+        self._meter.paid(usage)
+        attempt = Attempt(
+            self._job, "", None, "probe", outcome, usage.prompt, usage.cached, usage.completion
+        )
+        if usage != Usage():
+            self._store.write([], [attempt])
+
+
+async def _check_labels(judge: Judge, wording: Wording) -> Usage:
+    """``judge.check_labels``, again where that may help. Raises the last Trouble as fatal."""
+    for turn in range(TRIES):
+        try:
+            return await judge.check_labels(wording)
+        except Trouble as trouble:
+            if trouble.kind == "fatal":
+                raise
+            if turn == TRIES - 1:
+                message = f"{judge.name} gave no first answer: {trouble.code} {trouble.message}"
+                raise Trouble("fatal", "no-answer", message, usage=trouble.usage) from None
+            await asyncio.sleep(trouble.after or 0.5 * 2**turn)
+    raise AssertionError("a turn returns or raises")
