@@ -1,4 +1,6 @@
-"""A supervised fastText model read from its file (.bin or .ftz), to be run by our own kernels.
+"""FastText models read from their files, to be run by our own kernels.
+
+Classifiers (.bin or .ftz), and models of words (.bin) for the vectors in them.
 
 The format (version 12) is that of fastText 0.9.2: the magic number, the training arguments, the
 dictionary, the input matrix (plain, or quantised by products), the output matrix; little-endian,
@@ -30,9 +32,12 @@ from kernels.fasttext_average import (
 )
 from kernels.fasttext_predict import Outputs, predict
 from kernels.utf8 import text_buffers
+from kernels.word_vectors import WordVectors
+from kernels.word_vectors import new_memory as word_memory
 
 MAGIC, VERSION = 793712314, 12
-HIERARCHICAL, SOFTMAX, SUPERVISED = 1, 3, 3
+HIERARCHICAL, SOFTMAX = 1, 3
+SUPERVISED, OF_WORDS = 3, (1, 2)
 ARGUMENTS = (
     *("dim", "ws", "epoch", "min_count", "neg", "word_ngrams", "loss", "model"),
     *("bucket", "minn", "maxn", "lr_update_rate"),
@@ -73,8 +78,35 @@ def read_labels(path: Path) -> tuple[str, ...]:
         return _Head(reader).names
 
 
+def read_words(path: Path) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
+    """The words of a classifier's dictionary and how often training met them.
+
+    Raises ModelError and OSError.
+    """
+    with _opened(path) as reader:
+        head = _Head(reader)
+        return _decoded(head.words), np.array(head.word_counts, dtype=np.int64)
+
+
+def read_vectors(path: Path) -> WordVectors:
+    """A model of words (skip-gram or CBOW). Raises ModelError and OSError."""
+    with _opened(path) as reader:
+        head = _Head(reader, classifier=False)
+        if reader.number("u1"):
+            raise ModelError("it is quantised, which is not read of models of words")
+        vectors = _matrix(reader)
+    _check(head, vectors, np.empty((len(head.names), vectors.shape[1]), np.float32))
+    counts = np.array(head.word_counts, dtype=np.int64)
+    memory = word_memory(vectors.shape[1])
+    return WordVectors(_decoded(head.words), counts, _inputs(head, vectors), memory)
+
+
+def _decoded(words: list[bytes]) -> tuple[str, ...]:
+    return tuple(word.decode(errors="replace") for word in words)
+
+
 def read_model(path: Path) -> FastTextModel:
-    """Raises ModelError and OSError."""
+    """A classifier. Raises ModelError and OSError."""
     with _opened(path) as reader:
         head = _Head(reader)
         quantised = reader.number("u1") == 1
@@ -126,7 +158,7 @@ def _opened(path: Path) -> Iterator[_Reader]:
 class _Head:
     """What the file says before the matrices."""
 
-    def __init__(self, reader: _Reader) -> None:
+    def __init__(self, reader: _Reader, classifier: bool = True) -> None:
         if reader.number("i4") != MAGIC:
             raise ModelError("it is no fastText model")
         if (version := reader.number("i4")) != VERSION:
@@ -134,12 +166,15 @@ class _Head:
         self.arguments = {name: reader.number("i4") for name in ARGUMENTS}
         reader.values("f8", 1)
         loss = self.arguments["loss"]
-        if self.arguments["model"] != SUPERVISED or loss not in (HIERARCHICAL, SOFTMAX):
+        if not classifier:
+            if self.arguments["model"] not in OF_WORDS:
+                raise ModelError("it is no model of words")
+        elif self.arguments["model"] != SUPERVISED or loss not in (HIERARCHICAL, SOFTMAX):
             raise ModelError("it is no classifier by softmax or hierarchical softmax")
         size, words, labels = (reader.number("i4") for _ in range(3))
         reader.values("i8", 1)
         pruned = reader.number("i8")
-        if words < 0 or labels < 1 or size != words + labels:
+        if words < 0 or labels < int(classifier) or size != words + labels:
             raise ModelError("its dictionary is damaged")
         entries = []
         for _ in range(size):
@@ -148,6 +183,7 @@ class _Head:
         self.words = [word for word, _ in entries[:words]]
         labelled = [word.decode(errors="replace") for word, _ in entries[words:]]
         self.names = tuple(label.removeprefix("__label__") for label in labelled)
+        self.word_counts = [count for _, count in entries[:words]]
         self.label_counts = [count for _, count in entries[words:]]
         # Which buckets have rows, and which: (bucket, row) [n, 2]. None when all have.
         self.pruned: npt.NDArray[np.int32] | None = None
