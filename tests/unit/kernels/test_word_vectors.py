@@ -112,7 +112,9 @@ def test_the_other_kind_of_model_is_refused(
         read_model(tmp_path / "words")
     (tmp_path / "text").write_text("__label__a one\n__label__b two\n" * 9)
     read: Callable[..., Any] = fasttext.train_supervised
-    read(str(tmp_path / "text"), dim=3, minCount=1, verbose=0).save_model(str(tmp_path / "classes"))
+    read(
+        str(tmp_path / "text"), dim=16, wordNgrams=2, bucket=600_000, thread=1, verbose=0
+    ).save_model(str(tmp_path / "classes"))
     with pytest.raises(ModelError, match="no model of words"):
         read_vectors(tmp_path / "classes")
 
