@@ -1,7 +1,5 @@
 """Drawing a mix: which pieces of the training side, how often, and in which order.
 
-A piece is a document or, where that is long, 1,024 tokens of it: else a few long documents would
-be all that a small budget sees of a source, and seeds would differ by which ones those are.
 Every source has one order of its pieces per seed and epoch, the same in all mixes, so that two
 mixes differ in nothing but their shares. Sources are interleaved so that the shares hold from the
 first documents to the last.
@@ -9,11 +7,10 @@ first documents to the last.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue
@@ -21,13 +18,9 @@ from pydantic import JsonValue
 from kernels.hashing import Hashes
 from pipeline.errors import ShardError
 from pipeline.stage import Committed, Desk, Outcome
-from proxy.mixes import Pile
-from proxy.tokenise import TOKEN_DTYPE, score_columns
-
-Longs = npt.NDArray[np.int64]
-Reals = npt.NDArray[np.float64]
-
-PIECE_TOKENS = 1_024
+from proxy.parts import Pile
+from proxy.pool import Longs, Pool, Reals, choose, mix64
+from proxy.tokenise import TOKEN_DTYPE
 
 # One row per piece drawn, in order. ``row`` is its document's row in index/{task}.parquet of the
 # tokenised corpus, ``offset`` where it begins there in tokens; ``tokens`` as drawn, with the
@@ -42,69 +35,6 @@ DRAWN_SCHEMA = pa.schema(
         pa.field("tokens", pa.int64(), nullable=False),
     ]
 )
-
-
-@dataclass(frozen=True)
-class Pool:
-    """The training side in columns [pieces], in corpus order.
-
-    ``shard`` and ``start`` (in tokens) say where a piece lies in the token files, ``end`` where its
-    document ends there, ``offset`` where it begins in its document, and ``row`` which document of
-    its shard's index that is.
-    """
-
-    source: npt.NDArray[np.object_]
-    key: Hashes
-    tokens: Longs
-    shard: Longs
-    row: Longs
-    offset: Longs
-    start: Longs
-    end: Longs
-    scores: Mapping[str, Reals]
-
-    @classmethod
-    def read(cls, tokenised: Committed, columns: Sequence[str]) -> Pool:
-        """From what TokeniseWork has left; score ``columns`` that a shard lacks are NaN there."""
-        tables = []
-        for key in tokenised.keys:
-            (path,) = tokenised.outputs("index/", key)
-            have = set(score_columns(pq.read_schema(path))) & set(columns)
-            names = ["source", "key", "tokens", *sorted(have)]
-            tables.append(pq.read_table(path, columns=names, page_checksum_verification=True))
-        lengths = [len(table) for table in tables]
-        shard = np.repeat(np.arange(len(tables)), lengths)
-        first = np.repeat(np.cumsum([0, *lengths[:-1]]), lengths)
-        whole = pa.concat_tables(tables, promote_options="default")
-        tokens = whole["tokens"].to_numpy()
-        ends = np.cumsum(tokens)
-        starts = ends - tokens
-        origin = starts[first] if len(whole) else starts
-        document, offset = cut(tokens)
-        return cls(
-            source=whole["source"].to_numpy(zero_copy_only=False)[document],
-            # The first piece keeps its document's key, so short documents are ordered by that.
-            key=whole["key"].to_numpy()[document] ^ _mix64(offset.astype(np.uint64)),
-            tokens=np.minimum(tokens[document] - offset, PIECE_TOKENS),
-            shard=shard[document],
-            row=(np.arange(len(whole)) - first)[document],
-            offset=offset,
-            start=(starts - origin)[document] + offset,
-            end=(ends - origin)[document],
-            scores={
-                name: whole[name].to_numpy(zero_copy_only=False).astype(np.float64)[document]
-                for name in columns
-                if name in whole.column_names
-            },
-        )
-
-
-def cut(tokens: Longs) -> tuple[Longs, Longs]:
-    """Documents of ``tokens`` [documents] in pieces: index of the document and offset [pieces]."""
-    counts = -(-tokens // PIECE_TOKENS)
-    document = np.repeat(np.arange(len(tokens)), counts)
-    first = np.repeat(np.cumsum(counts) - counts, counts)
-    return document, (np.arange(len(document)) - first) * PIECE_TOKENS
 
 
 @dataclass(frozen=True)
@@ -205,51 +135,19 @@ def fill(weights: Reals, caps: Longs, budget: int) -> Longs:
     return whole
 
 
-def quantile(scores: Reals, tokens: Longs, share: float) -> float:
-    """The least score below or at which ``share`` of the tokens lie (no NaN among the scores)."""
-    order = np.argsort(scores, kind="stable")
-    mass = np.cumsum(tokens[order])
-    place = int(np.searchsorted(mass, share * mass[-1] * (1 + 1e-12), side="right"))
-    return float(scores[order[min(place, len(order) - 1)]])
-
-
 def _members(pool: Pool, pile: Pile) -> tuple[Longs, Share]:
-    """Rows of the pool that belong to a pile, and the pile's share with nothing drawn yet."""
-    rows = np.flatnonzero(pool.source == pile.source)
-    low = high = None
-    unscored = 0
-    if pile.bucket:
-        if pile.column not in pool.scores:
-            raise ShardError("no-scores", f"no document has a numeric column {pile.column!r}")
-        scores = pool.scores[pile.column][rows]
-        unscored = int(np.isnan(scores).sum())
-        rows, scores = rows[~np.isnan(scores)], scores[~np.isnan(scores)]
-        below, above = pile.quantiles
-        if len(rows) and below > 0:
-            low = quantile(scores, pool.tokens[rows], below)
-        if len(rows) and above < 1:
-            high = quantile(scores, pool.tokens[rows], above)
-        inside = (scores >= (-np.inf if low is None else low)) & (
-            scores < (np.inf if high is None else high)
-        )
-        rows = rows[inside]
-    if not len(rows) and (pile.weight is not None or pile.bucket):
-        raise ShardError(
-            "empty-pile",
-            f"no training document is left in {pile.name!r}",
-            "take it out of the mix"
-            + (", or choose a wider bucket (many scores may be equal)" if pile.bucket else ""),
-        )
-    return rows, Share(
+    """Pieces of the pool that belong to a pile, and the pile's share with nothing drawn yet."""
+    chosen = choose(pool, pile)
+    return chosen.pieces, Share(
         pile=pile.name,
         source=pile.source,
         weight=0.0,
-        available_documents=_documents(pool, rows),
-        available_tokens=int(pool.tokens[rows].sum()),
+        available_documents=_documents(pool, chosen.pieces),
+        available_tokens=int(pool.tokens[chosen.pieces].sum()),
         max_epochs=pile.max_epochs,
-        low=low,
-        high=high,
-        unscored=unscored,
+        low=chosen.low,
+        high=chosen.high,
+        unscored=chosen.unscored,
     )
 
 
@@ -306,15 +204,8 @@ def _take(pool: Pool, rows: Longs, quota: int, seed: int, pile: int) -> _Part:
 def _order(keys: Hashes, seed: int, epoch: int) -> Longs:
     """The order of a source's pieces in one epoch; a subset keeps the order of the whole."""
     with np.errstate(over="ignore"):
-        state = _mix64(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(epoch + 1))
-        return np.argsort(_mix64(keys ^ state), kind="stable")
-
-
-def _mix64(value: Hashes | np.uint64) -> Hashes:
-    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014): bijective, all bits depend on all."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(value ^ (value >> np.uint64(31)))
+        state = mix64(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(epoch + 1))
+        return np.argsort(mix64(keys ^ state), kind="stable")
 
 
 @dataclass(frozen=True)
@@ -333,7 +224,7 @@ class MixWork:
     tokenised: Committed
 
     def run(self, desk: Desk) -> Outcome:
-        columns = sorted({pile.column for pile in self.piles if pile.column})
+        columns = sorted({column for pile in self.piles for column in pile.columns})
         pool = Pool.read(self.tokenised, columns)
         drawn = draw(pool, self.piles, self.budget, self.seed)
         (desk.out / "drawn").mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,9 @@ GROUP = 1_024
 Ids = npt.NDArray[np.uint16]
 
 # One row per training document, in the order of the token file. ``tokens`` counts the end-of-text
-# token that follows each document. Numeric columns that steps have added follow.
+# token that follows each document. Then, with CARRIED before their names, come the columns of
+# numbers and of text that steps have added, and the language: mixes choose by them, and this stage
+# knows no mix.
 INDEX_SCHEMA = pa.schema(
     [
         pa.field("source", pa.large_string(), nullable=False),
@@ -41,6 +43,7 @@ INDEX_SCHEMA = pa.schema(
         pa.field("bytes", pa.int64(), nullable=False),
     ]
 )
+CARRIED = "column."
 # ``tokens`` begin with the end-of-text token, the context of the first that is predicted.
 EVALUATION_SCHEMA = pa.schema(
     [
@@ -57,7 +60,8 @@ class TokeniseWork:
     """Encode one shard's training documents.
 
     Writes tokens/{key}.bin (little-endian uint16, end of text after every document) and
-    index/{key}.parquet (INDEX_SCHEMA and score columns as float64).
+    index/{key}.parquet (INDEX_SCHEMA, then columns of numbers as float64 and of categories as
+    text).
     """
 
     corpus: Committed
@@ -73,10 +77,7 @@ class TokeniseWork:
         for folder in ("tokens", "index"):
             (desk.out / folder).mkdir(parents=True, exist_ok=True)
         files = self.corpus.outputs(KEPT, self.key)
-        scores = sorted({name for file in files for name in score_columns(pq.read_schema(file))})
-        schema = pa.unify_schemas(
-            [INDEX_SCHEMA, pa.schema([pa.field(name, pa.float64()) for name in scores])]
-        )
+        schema, extra = _index_schema([pq.read_schema(file) for file in files])
         sources: dict[str, list[int]] = {}
         row = 0
         with (
@@ -89,7 +90,7 @@ class TokeniseWork:
             ) as index,
         ):
             for file in files:
-                for batch in read_documents(file, ["id", "text", "source", *scores]):
+                for batch in read_documents(file, ["id", "text", "source", *extra]):
                     here = slice(row, row + batch.num_rows)
                     row += batch.num_rows
                     batch = batch.append_column("key", pa.array(keys[here]))
@@ -170,10 +171,32 @@ def score_columns(schema: pa.Schema) -> list[str]:
     ]
 
 
+def category_columns(schema: pa.Schema) -> list[str]:
+    """Names of the columns of text that sort documents: those that are no part of every document,
+    and the language."""
+    return [
+        field.name
+        for field in schema
+        if (field.name not in DOCUMENT_SCHEMA.names or field.name == "language")
+        and (pa.types.is_string(field.type) or pa.types.is_large_string(field.type))
+    ]
+
+
+def _index_schema(schemas: Sequence[pa.Schema]) -> tuple[pa.Schema, list[str]]:
+    """The schema of an index, and the names of the documents' columns that it carries."""
+    scores = sorted({name for schema in schemas for name in score_columns(schema)})
+    text = sorted({name for schema in schemas for name in category_columns(schema)})
+    carried = [pa.field(CARRIED + name, pa.float64()) for name in scores]
+    carried += [pa.field(CARRIED + name, pa.large_string()) for name in text]
+    return pa.schema([*INDEX_SCHEMA, *carried]), [*scores, *text]
+
+
 def _index(batch: pa.RecordBatch, tokens: Offsets, schema: pa.Schema) -> pa.RecordBatch:
     made = {"tokens": pa.array(tokens, pa.int64()), "bytes": pc.binary_length(batch["text"])}
     arrays = [
-        made[field.name] if field.name in made else batch[field.name].cast(field.type)
+        made[field.name]
+        if field.name in made
+        else batch[field.name.removeprefix(CARRIED)].cast(field.type)
         for field in schema
     ]
     return pa.record_batch(arrays, schema=schema)

@@ -34,13 +34,13 @@ def reference_page(schema: JsonSchema) -> str:
     lines += ["", "## Parts"]
     for name, part in definitions.items():
         if name not in own:
-            lines += _entry(name, part)
+            lines += _entry(name, _mapping(part))
     return "\n".join(lines) + "\n"
 
 
 def undocumented(schema: JsonSchema) -> list[str]:
     """Fields without a description, as ``Model.field``."""
-    bodies = dict(schema["$defs"])
+    bodies = {name: _mapping(body) for name, body in schema["$defs"].items()}
     bodies[""] = schema
     for source in schema["properties"]["sources"]["additionalProperties"]["anyOf"]:
         bodies[source["properties"]["format"]["const"]] = source
@@ -62,6 +62,12 @@ def _name(reference: JsonSchema) -> str:
     """The definition that a step's schema refers to."""
     choices = reference.get("anyOf", [reference])
     return next(str(c["$ref"]).rpartition("/")[2] for c in choices if "$ref" in c)
+
+
+def _mapping(body: JsonSchema) -> JsonSchema:
+    """The long form of what can also be written short: a number or a word."""
+    choices = [choice for choice in body.get("anyOf", ()) if "properties" in choice]
+    return choices[0] if len(choices) == 1 else body
 
 
 def _entry(title: str, body: JsonSchema) -> Iterator[str]:

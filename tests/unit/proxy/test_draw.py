@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -8,9 +9,11 @@ from hypothesis import strategies as st
 from workbench import Workbench, batch_of
 
 from pipeline.errors import ShardError
-from proxy.draw import PIECE_TOKENS, Draw, MixWork, Pool, cut, draw, fill, quantile
+from proxy.draw import Draw, MixWork, draw, fill
 from proxy.held_out import HeldOutWork
-from proxy.mixes import Mix, Pile
+from proxy.mixes import Mix
+from proxy.parts import Pile
+from proxy.pool import PIECE_TOKENS, Pool, Sorted
 from proxy.roles import RolesWork
 from proxy.tokenise import TokeniseWork
 from proxy.tokenizer import END_OF_TEXT, TrainWork, committed_encoder
@@ -18,7 +21,11 @@ from proxy.tokenizer import END_OF_TEXT, TrainWork, committed_encoder
 SOURCES = ("web", "docs", "code")
 
 
-def pool_of(sizes: dict[str, list[int]], scores: list[float] | None = None) -> Pool:
+def pool_of(
+    sizes: dict[str, list[int]],
+    scores: list[float] | None = None,
+    categories: dict[str, list[str | None]] | None = None,
+) -> Pool:
     """A pool with one shard and documents of these numbers of tokens."""
     source = np.array([name for name, counts in sizes.items() for _ in counts], object)
     tokens = np.array([n for counts in sizes.values() for n in counts], np.int64)
@@ -34,6 +41,10 @@ def pool_of(sizes: dict[str, list[int]], scores: list[float] | None = None) -> P
         start=np.cumsum(tokens) - tokens,
         end=np.cumsum(tokens),
         scores={} if scores is None else {"quality": np.array(scores)},
+        categories={
+            name: Sorted.of(pa.chunked_array([pa.array(values).dictionary_encode()]))
+            for name, values in (categories or {}).items()
+        },
     )
 
 
@@ -157,19 +168,6 @@ def test_buckets_are_cut_at_token_weighted_quantiles() -> None:
     assert drawn.shares[0].high is None
 
 
-@given(st.lists(st.tuples(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.integers(1, 9)), min_size=1))
-def test_neighbouring_buckets_share_nothing_and_leave_nothing(
-    documents: list[tuple[float, int]],
-) -> None:
-    scores = np.array([score for score, _ in documents])
-    tokens = np.array([n for _, n in documents])
-    at = quantile(scores, tokens, 0.7)
-    assert at in scores
-    # At most 70 % of the tokens lie below, and with the threshold's own more than that.
-    assert tokens[scores < at].sum() <= 0.7 * tokens.sum() + 1e-9
-    assert tokens[scores <= at].sum() > 0.7 * tokens.sum() - 1e-9
-
-
 def test_documents_without_a_score_are_in_no_bucket_and_counted() -> None:
     pool = pool_of({"web": [10] * 4}, [float("nan"), 0.2, 0.4, float("nan")])
     drawn = draw(pool, piles({"web": {"quality": "top 100%"}}), None, seed=0)
@@ -189,6 +187,25 @@ def test_a_pile_without_documents_fails(mix: object, scores: list[float] | None,
     with pytest.raises(ShardError) as caught:
         draw(pool_of({"web": [10] * 4}, scores), piles(mix), 100, seed=0)
     assert caught.value.code == code
+
+
+def test_parts_of_categories_are_drawn_by_their_weights_in_the_order_of_the_source() -> None:
+    topics = ["law", "tax", "art", "art"] * 25
+    pool = pool_of({"web": [10] * 100}, categories={"topic": topics})
+    mix = {"web": [{"topic": "art", "weight": 0.2}, {"topic": ["law", "tax"], "weight": 0.8}]}
+    drawn = draw(pool, piles(mix), 500, seed=5)
+    assert tokens_by_pile(drawn) == [100, 400]
+    assert [share.available_documents for share in drawn.shares] == [50, 50]
+    whole = draw(pool, piles({"web": 1.0}), None, seed=5).piece.tolist()
+    for number, wanted in enumerate([{"art"}, {"law", "tax"}]):
+        mine = drawn.piece[drawn.pile == number].tolist()
+        assert mine == [row for row in whole if topics[row] in wanted][: len(mine)]
+
+
+def test_categories_without_weights_share_by_their_tokens() -> None:
+    pool = pool_of({"web": [10] * 10}, categories={"topic": ["law"] * 3 + ["tax"] * 6 + [None]})
+    mix = {"web": [{"topic": "law"}, {"topic": "tax"}]}
+    assert tokens_by_pile(draw(pool, piles(mix), 60, seed=0)) == [20, 40]
 
 
 def test_proportional_passes_over_a_source_without_documents() -> None:
@@ -228,17 +245,6 @@ def test_a_mix_is_written_as_the_documents_it_lists(bench: Workbench) -> None:
     assert at == len(ids)
     assert {d["row"] >= 15 for d in drawn if d["task"] == "web-0"} == {True}
     assert {d["pile"] for d in drawn} == {"web, quality top 50%", "docs"}
-
-
-@given(st.lists(st.integers(1, 5_000), max_size=20))
-def test_pieces_cover_every_document_once(sizes: list[int]) -> None:
-    document, offset = cut(np.array(sizes, np.int64))
-    covered = [
-        (d, token)
-        for d, begin in zip(document.tolist(), offset.tolist(), strict=True)
-        for token in range(begin, min(begin + PIECE_TOKENS, sizes[d]))
-    ]
-    assert covered == [(d, token) for d, size in enumerate(sizes) for token in range(size)]
 
 
 def test_long_documents_are_drawn_in_pieces(bench: Workbench) -> None:

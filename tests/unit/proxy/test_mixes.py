@@ -10,7 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import Problem
 from pipeline.step import ManifestView
-from proxy.mixes import NATURAL, Mix, Part, Pile, TokenCount, interval, parse_tokens, with_natural
+from proxy.mixes import NATURAL, Mix, TokenCount, parse_tokens, with_natural
+from proxy.parts import Part, Pile
 
 VIEW = ManifestView(Path(), 0, ("web", "docs", "code"), ("quality", "topic"))
 
@@ -43,32 +44,13 @@ def test_text_that_is_no_number_is_refused_with_an_example(text: str) -> None:
         parse_tokens(text)
 
 
-@pytest.mark.parametrize(
-    ("bucket", "quantiles"),
-    [
-        ("top 30%", (0.7, 1.0)),
-        ("bottom 50%", (0.0, 0.5)),
-        ("middle 40%", (0.3, 0.7)),
-        ("top 2.5 %", (0.975, 1.0)),
-        ("top 100%", (0.0, 1.0)),
-    ],
-)
-def test_buckets_are_quantiles(bucket: str, quantiles: tuple[float, float]) -> None:
-    assert interval(bucket) == pytest.approx(quantiles)
-
-
-@pytest.mark.parametrize("bucket", ["top 0%", "top 101%", "30%", "best 30%", "top 30", "top -1%"])
-def test_other_buckets_are_refused(bucket: str) -> None:
-    with pytest.raises(ValueError, match=r"bucket|share"):
-        interval(bucket)
-
-
-def test_the_three_ways_to_write_a_part() -> None:
+def test_the_ways_to_write_a_part() -> None:
     mix = Mix.model_validate(
         {
             "web": {"quality": "top 30%", "weight": 0.5, "max_epochs": 2},
-            "docs": 0.5,
+            "docs": 0.2,
             "code": [{"topic": "top 10%"}, {"topic": "bottom 90%", "weight": 0.1}],
+            "law": {"topic": ["court", "tax"], "quality": "top 5%", "level": 19},
             "max_epochs": 3,
             "tokens": "10M",
         }
@@ -76,9 +58,10 @@ def test_the_three_ways_to_write_a_part() -> None:
     assert mix.tokens == 10_000_000
     assert mix.piles(VIEW.sources) == (
         Pile("web", 0.5, 2, "quality", "top 30%"),
-        Pile("docs", 0.5, 3),
+        Pile("docs", 0.2, 3),
         Pile("code", None, 3, "topic", "top 10%"),
         Pile("code", 0.1, 3, "topic", "bottom 90%"),
+        Pile("law", None, 3, "quality", "top 5%", (("topic", ("court", "tax")), ("level", (19,)))),
     )
 
 
@@ -129,10 +112,21 @@ def test_an_unknown_source_is_named_with_the_nearest_known() -> None:
     assert problem.hint == "did you mean 'web'?"
 
 
-def test_an_unknown_score_column_is_named_with_the_nearest_known() -> None:
+def test_an_unknown_column_is_named_with_the_nearest_known() -> None:
     (problem,) = problems({"web": {"qualty": "top 30%"}})
     assert (problem.path, problem.code) == (("web", "qualty"), "unknown-column")
     assert problem.hint == "did you mean 'quality'?"
+
+
+def test_a_misspelt_field_with_a_whole_number_is_an_unknown_column() -> None:
+    (problem, weights) = problems({"web": {"wieght": 1, "weight": 0.5}})
+    assert (problem.path, problem.hint) == (("web", "wieght"), "did you mean 'weight'?")
+    assert weights.code == "weights"
+
+
+def test_the_language_is_a_category_of_every_document_but_no_score() -> None:
+    assert codes({"web": {"language": ["en", "de"]}}) == []
+    assert codes({"web": {"language": "top 10%"}}) == ["unknown-column"]
 
 
 @pytest.mark.parametrize(
@@ -154,22 +148,11 @@ def test_weights_that_do_not_work_out_are_problems(mix: object) -> None:
         {"web": 0.1, "docs": 0.2, "code": 0.7},
         {"web": {"quality": "top 30%"}, "docs": 0.4},
         {"web": [{"quality": "top 30%", "weight": 0.9}, {"quality": "bottom 70%"}]},
+        {"web": [{"topic": "law", "weight": 0.9}, {"topic": ["tax", "health"]}]},
     ],
 )
 def test_sound_mixes_have_no_problems(mix: object) -> None:
     assert codes(mix) == []
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
-        [{"quality": "top 30%"}, {"quality": "bottom 80%"}],
-        [{"quality": "top 30%"}, {"topic": "bottom 10%"}],
-        [{"quality": "top 30%"}, {"weight": 0.5}],
-    ],
-)
-def test_parts_of_a_source_may_not_share_documents(parts: object) -> None:
-    assert codes({"web": parts}) == ["overlapping-buckets"]
 
 
 def test_the_json_schema_takes_what_the_model_takes() -> None:
@@ -178,9 +161,14 @@ def test_the_json_schema_takes_what_the_model_takes() -> None:
         "proportional",
         {"web": 0.5, "docs": {"quality": "top 30%", "weight": 0.2}, "tokens": "2M"},
         {"code": [{"topic": "top 10%"}, 0.1]},
+        {"web": {"topic": "law", "quality": "top 30%"}},
+        {"web": [{"topic": ["law", "tax"], "level": [18, 19]}, {"level": 0}]},
+        {"web": {"topic": ["top 30%"]}},
     ):
         assert Mix.model_validate(mix)
         assert validator.is_valid(mix), mix
-    for mix in ("even", {"web": "half"}, {"web": 2}, {"web": {"quality": "best"}}):
+    for mix in ("even", {"web": "half"}, {"web": 2}, {"web": {"quality": "best 3%"}}):
+        with pytest.raises(ValidationError):
+            Mix.model_validate(mix)
         assert not validator.is_valid(mix), mix
     assert Part.model_json_schema()

@@ -16,7 +16,14 @@ from pipeline.stage import Committed
 from proxy.evaluate import read_held_out
 from proxy.held_out import HELD_OUT, HeldOutWork, evaluated
 from proxy.roles import TRAINING, RolesWork, read_roles
-from proxy.tokenise import EVALUATION, EvaluationWork, TokeniseWork, encode, score_columns
+from proxy.tokenise import (
+    EVALUATION,
+    EvaluationWork,
+    TokeniseWork,
+    category_columns,
+    encode,
+    score_columns,
+)
 from proxy.tokenizer import END_OF_TEXT, Encoder, TrainWork, committed_encoder
 
 WORDS = [
@@ -99,7 +106,7 @@ def test_a_shard_holds_its_training_documents_and_nothing_else(bench: Workbench)
         assert table["bytes"].to_pylist() == [len(TEXTS[n].encode()) for n in numbers]
         assert table["tokens"].to_numpy().sum() == len(ids)
         scores = [None if n % 9 == 0 else n / 60 for n in numbers]
-        assert table["quality"].to_pylist() == scores
+        assert table["column.quality"].to_pylist() == scores
 
 
 def test_facts_count_documents_tokens_and_bytes(bench: Workbench) -> None:
@@ -140,8 +147,10 @@ def test_equal_input_gives_equal_bytes(benches: Callable[[str], Workbench]) -> N
         assert outputs == [receipt.outputs for receipt in two[name].receipts()]
 
 
-def test_score_columns_are_numbers_that_steps_have_added() -> None:
-    schema = batch_of("web", ["a"], {"quality": [0.5]}).schema.append(
-        pa.field("topic", pa.string())
-    )
-    assert score_columns(schema) == ["quality"]
+def test_columns_that_mixes_choose_by_are_numbers_and_text_that_steps_have_added() -> None:
+    schema = batch_of("web", ["a"], {"quality": [0.5]}).schema
+    soft = pa.struct([("0", pa.float32())])
+    for name, kind in {"topic": pa.string(), "level": pa.int32(), "soft": soft}.items():
+        schema = schema.append(pa.field(name, kind))
+    assert score_columns(schema) == ["quality", "level"]
+    assert category_columns(schema) == ["language", "topic"]

@@ -52,6 +52,14 @@ SCHEMA = {
 }
 
 
+SHORT = {
+    "anyOf": [
+        {"type": "number"},
+        {"description": "Or long.", "properties": {"weight": {"type": "number"}}},
+    ]
+}
+
+
 @pytest.fixture(scope="module")
 def page() -> str:
     return reference_page(SCHEMA)
@@ -99,3 +107,11 @@ def test_committed_schema_is_the_generated_one(root: Path) -> None:
 
     committed = json.loads((root / "manifests" / "schema.json").read_text())
     assert committed == json.loads(json.dumps(manifest_schema())), "run: make schemas"
+
+
+def test_what_can_be_written_short_is_described_in_its_long_form() -> None:
+    schema = {**SCHEMA, "$defs": {**SCHEMA["$defs"], "Share": SHORT}}
+    page = reference_page(schema)
+    assert "### `Share`\n\nOr long.\n\n| key |" in page
+    assert "| `weight` | number |" in page
+    assert "Share.weight" in undocumented(schema)
