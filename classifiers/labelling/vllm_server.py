@@ -112,7 +112,7 @@ class VllmServer:
         """Return when it answers requests.
 
         Raises ShardError: ``vllm-missing``, ``vllm-died`` with the last lines of its log,
-        ``vllm-not-ready`` in time, ``vllm-too-old``.
+        ``vllm-not-ready`` in time, ``vllm-refused``, ``vllm-too-old``.
         """
         if self.is_alive():
             return
@@ -161,10 +161,13 @@ class VllmServer:
 
         Raises aiohttp.ClientError or TimeoutError while it does not answer.
         """
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as session:
-            async with session.get(f"{self.url}/metrics") as response:
-                response.raise_for_status()
-                self._last = read_counters(await response.text())
+        timeout = aiohttp.ClientTimeout(60)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"{self.url}/metrics") as response,
+        ):
+            response.raise_for_status()
+            self._last = read_counters(await response.text())
         return self._before + self._last
 
     def last_lines(self) -> str:
@@ -178,14 +181,17 @@ class VllmServer:
             if not hold_port:
                 self._reserved.close()
                 self._reserved = None
-        revision = ("--revision", self.revision) if self.revision else ()
-        serve = (command, "serve", self.name, "--host", HOST, "--port", str(self.port))
+        serve = [command, "serve", self.name, "--host", HOST, "--port", str(self.port)]
+        if self.revision:
+            serve += ["--revision", self.revision, "--tokenizer-revision", self.revision]
+        # A model's own settings for generation ask for sampling and penalties.
+        serve += ["--enable-prefix-caching", "--generation-config", "vllm", *self.args]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             guard = (sys.executable, "-m", "classifiers.labelling.guard", str(GRACE_S))
             self._process = subprocess.Popen(
-                (*guard, *serve, *revision, "--enable-prefix-caching", *self.args),
+                (*guard, *serve),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -243,6 +249,10 @@ class VllmServer:
         timeout = aiohttp.ClientTimeout(max(seconds, 1.0))
         url = f"{self.url}/v1/completions"
         async with session.post(url, json=request, timeout=timeout) as response:
+            if 400 <= response.status < 500:
+                message = f"vllm refuses a first request: {(await response.text())[:500]}"
+                hint = "see that its arguments do not rename the model or ask for a key"
+                raise ShardError("vllm-refused", message, hint)
             if response.status != 200:
                 return False
             answer: dict[str, Any] = await response.json()
