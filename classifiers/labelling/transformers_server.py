@@ -17,6 +17,8 @@ import numpy.typing as npt
 import torch
 from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig
 
+from pipeline.errors import ShardError
+
 # On two cores, with 24 prompts of 500 to 1000 tokens, 16,384 took 1.5 times as long as 4,096.
 BATCH_TOKENS = {"cpu": 4_096, "cuda": 16_384}
 # A beginning that all prompts share is read once, from this length on. In the same measurement a
@@ -28,7 +30,8 @@ Prompts = Sequence[Sequence[int]]
 
 
 class TransformersServer:
-    """``model`` is a folder, or a name on the hub with its ``revision``.
+    """``model`` is a folder, or a name on the hub with its ``revision``. Raises ShardError
+    ``model-unreadable`` when that is no model.
 
     ``device`` "auto" is a GPU where there is one; ``dtype`` "auto" is bfloat16 there and float32
     on a processor. A batch holds ``batch_tokens`` tokens at most (default by device), and
@@ -51,9 +54,14 @@ class TransformersServer:
             dtype = "float32" if device == "cpu" else "bfloat16"
         self.device = torch.device(device)
         self.batch_tokens = batch_tokens or BATCH_TOKENS.get(self.device.type, 4_096)
-        network = AutoModelForCausalLM.from_pretrained(
-            model, revision=revision or "main", dtype=getattr(torch, dtype)
-        )
+        try:
+            network = AutoModelForCausalLM.from_pretrained(
+                model, revision=revision or "main", dtype=getattr(torch, dtype)
+            )
+        except (OSError, ValueError, KeyError) as error:  # missing, broken, or of unknown kind
+            message = f"{model} cannot be read as a language model: {str(error)[:500]}"
+            hint = "name a folder with config.json and safetensors, or a model and its revision"
+            raise ShardError("model-unreadable", message, hint) from error
         self._network: Any = network.to(self.device).eval()
         config = network.config.get_text_config()
         self.max_length = int(config.max_position_embeddings)

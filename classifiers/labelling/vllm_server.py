@@ -74,6 +74,7 @@ class VllmServer:
         port: int = 0,
         environment: Mapping[str, str] | None = None,
         start_timeout_s: float = START_TIMEOUT_S,
+        grace_s: float = GRACE_S,
     ) -> None:
         self.name = str(model)  # what requests call the model
         self.revision = revision
@@ -82,6 +83,7 @@ class VllmServer:
         self.gpu = gpu
         self.port = port
         self.start_timeout_s = start_timeout_s
+        self.grace_s = grace_s
         self._command = command
         self._any_port = port == 0
         self._environment = dict(environment or {})
@@ -189,7 +191,7 @@ class VllmServer:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._log_start = log.tell()
-            guard = (sys.executable, "-m", "classifiers.labelling.guard", str(GRACE_S))
+            guard = (sys.executable, "-m", "classifiers.labelling.guard", str(self.grace_s))
             self._process = subprocess.Popen(
                 (*guard, *serve),
                 stdin=subprocess.PIPE,
