@@ -5,7 +5,7 @@ Nemotron-CC's way to join its three classifiers (Su et al. 2024, arXiv 2412.0259
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -23,6 +23,7 @@ from classifiers.columns import check_columns, score_column
 from classifiers.quantiles import Longs, Ranks, Scored, Scores, Weight, keys_of, scores_of
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.errors import Problem
+from pipeline.panel import Chapter
 from pipeline.parquet import read_documents
 from pipeline.step import BarrierStep, Evidence, ManifestView, Position, Verdict
 
@@ -96,6 +97,11 @@ class Ensemble(BarrierStep):
         bucket = _join(scores, cuts)
         column = pa.array(bucket, mask=bucket == NO_BIN)
         return Verdict(np.ones(len(docs), np.bool_), columns={self.column: column})
+
+    def chapters(self, label: str, findings: Path, facts: Mapping[str, Any]) -> Sequence[Chapter]:
+        from classifiers.score_chapters import ensemble_chapters
+
+        return ensemble_chapters(label, self.column, findings, facts)
 
     def _names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.columns))

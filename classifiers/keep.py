@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -21,6 +21,7 @@ from classifiers.columns import Group, Groups, check_columns, group_column, scor
 from classifiers.quantiles import Longs, Ranks, Scored, Scores, Weight, keys_of, scores_of
 from pipeline.documents import Docs
 from pipeline.errors import Problem
+from pipeline.panel import Chapter
 from pipeline.parquet import read_documents
 from pipeline.step import BarrierStep, Evidence, ManifestView, Position, Verdict
 
@@ -139,6 +140,11 @@ class Keep(BarrierStep):
         codes = np.select(broken, range(1, len(reasons) + 1), 0)
         signals = {"score": scores, "threshold": found.threshold[group]}
         return Verdict.of_codes(codes, reasons, signals)
+
+    def chapters(self, label: str, findings: Path, facts: Mapping[str, Any]) -> Sequence[Chapter]:
+        from classifiers.score_chapters import keep_chapters
+
+        return keep_chapters(label, self.column, facts)
 
     def _by(self) -> tuple[str, ...]:
         names = (self.by,) if isinstance(self.by, str) else self.by or ()

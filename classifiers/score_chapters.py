@@ -1,0 +1,107 @@
+"""What the report tells of thresholds: what `keep` left of each group, what `ensemble` joined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pyarrow.parquet as pq
+
+from pipeline.panel import Chapter, Chart, Panel, Table
+
+Cell = str | int | float | None
+
+
+def keep_chapters(label: str, column: str, facts: Mapping[str, Any]) -> Sequence[Chapter]:
+    """One chapter: a row for each of the largest groups, or one for all documents."""
+    groups = facts.get("by_group", {"all documents": facts})
+    rows: list[list[Cell]] = [
+        [
+            name,
+            group["documents"],
+            group["no_score"],
+            group.get("threshold"),
+            group["kept"],
+            _percent(group["kept_of_scored"]),
+            _percent(group["kept_of_bytes"]),
+        ]
+        for name, group in groups.items()
+    ]
+    note = (
+        "Shares are of the documents that have a score. They are larger than was asked for where "
+        "documents tie at the threshold, smaller where a fixed threshold took more."
+    )
+    if facts.get("groups_not_shown"):
+        note += (
+            f" The {len(rows)} groups with the most documents; the other "
+            f"{facts['groups_not_shown']:,} are in groups.parquet, among the findings of this step."
+        )
+    columns = ["group", "documents", "without a score", "threshold", "kept"]
+    columns += ["of documents", "of text"]
+    table = Table("Thresholds, and what they left", columns, rows, note)
+    lead = (
+        f"{facts['kept']:,} of {facts['documents']:,} documents were kept by `{column}`. "
+        "Thresholds are exact quantiles of all documents."
+    )
+    return [Chapter(label, f"Kept by {column}, by {label}", [table], lead)]
+
+
+def ensemble_chapters(
+    label: str, column: str, findings: Path, facts: Mapping[str, Any]
+) -> Sequence[Chapter]:
+    """One chapter: how much is in each bucket, and at which scores the bins begin."""
+    least: dict[tuple[str, int], float] = {}
+    for row in pq.read_table(findings / "cuts.parquet").to_pylist():
+        least[row["column"], row["bin"]] = row["least_score"]
+    scorers = list(facts["scored"])
+    total = sum(bucket["bytes"] for bucket in facts["buckets"].values())
+    rows: list[list[Cell]] = [
+        [
+            int(number),
+            bucket["documents"],
+            _percent(bucket["bytes"] / total if total else None),
+            *(_score(least.get((scorer, int(number)))) for scorer in scorers),
+        ]
+        for number, bucket in reversed(facts["buckets"].items())
+    ]
+    note = (
+        "A document is in the highest bin that any of its scores reaches, so the upper buckets "
+        "hold more than an equal share. Scores are those at which a scorer's bin begins."
+    )
+    columns = ["bucket", "documents", "of text", *(f"{scorer} from" for scorer in scorers)]
+    panels: list[Panel] = [
+        _bars(column, facts["buckets"], total),
+        Table("Buckets, and where the bins of each score begin", columns, rows, note),
+    ]
+    lead = (
+        f"`{column}` joins {len(scorers)} scores ({', '.join(scorers)}) of "
+        f"{facts['documents']:,} documents; {facts['without_any_score']:,} have none of them."
+    )
+    return [Chapter(label, f"Buckets {column}, by {label}", panels, lead)]
+
+
+def _bars(column: str, buckets: Mapping[str, Mapping[str, int]], total: int) -> Chart:
+    values = [
+        {"bucket": int(number), "share": bucket["bytes"] / total if total else 0}
+        for number, bucket in buckets.items()
+    ]
+    chart = (
+        alt.Chart(alt.Data(values=values))
+        .mark_bar()
+        .encode(
+            x=alt.X("bucket:O", title=column),
+            y=alt.Y("share:Q", title="share of text", axis=alt.Axis(format="%")),
+        )
+    )
+    words = "; ".join(f"{entry['bucket']} {_percent(entry['share'])}" for entry in values)
+    return Chart("Text by bucket", chart.to_dict(), f"Share of text in each bucket: {words}.")
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.1f} %"
+
+
+def _score(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4g}"
