@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BeforeValidator, Field, FiniteFloat, WithJsonSchema, model_validator
 
-from classifiers.columns import Group, Groups, check_columns, group_column, score_column
-from classifiers.quantiles import Longs, Ranks, Scored, Scores, Weight, keys_of, scores_of
-from pipeline.documents import Docs
+from classifiers.columns import check_columns, group_column, score_column
+from classifiers.group_thresholds import Observed, facts_of, read
+from classifiers.quantiles import Ranks, Weight, keys_of
+from pipeline.documents import BoolArray, Docs
 from pipeline.errors import Problem
 from pipeline.panel import Chapter
-from pipeline.parquet import read_documents
 from pipeline.step import BarrierStep, Evidence, ManifestView, Position, Verdict
 
 FINDINGS = "groups.parquet"
-SHOWN_GROUPS = 50
+OTHER_SOURCE = "other_source"
 NO_SCORE = "no_score"
 BELOW_SHARE = "below_top_share"
 BELOW_SCORE = "below_min_score"
@@ -34,6 +32,9 @@ BELOW_ROUNDED = "below_rounded"
 # Columns that every document has and that group documents.
 GROUPING = ("source", "language")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s?%")
+
+
+Names = str | Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 def parse_share(text: str) -> Fraction:
@@ -71,20 +72,25 @@ class Keep(BarrierStep):
     for no share and are dropped as ``no_score``.
 
     ``min_score`` and ``rounded_at_least`` are fixed thresholds; where several are given, a document
-    must pass all of them. Scores are read as 32-bit floats. Memory while concluding: about 200 MB,
-    and more where there are more than some thousand groups (docs/adr/0009).
+    must pass all of them. With ``sources``, documents of other sources are dropped as
+    ``other_source`` and count for nothing: texts, say, that a classifier was given to learn from.
+    Scores are read as 32-bit floats. Memory while concluding: about 200 MB, and more where there
+    are many thousands of groups (docs/adr/0009).
     """
 
-    observed_parameters: ClassVar[frozenset[str] | None] = frozenset({"column", "by"})
+    observed_parameters: ClassVar[frozenset[str] | None] = frozenset({"column", "by", "sources"})
 
     column: str = Field(description="column of the scores")
     top: Share | None = Field(
         default=None, description="share of each group to keep, the best first: `30%`"
     )
-    by: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+    by: Names | None = Field(
         default=None,
         description="columns of text whose values make the groups: `language`, `source`, or a "
         "column that a step adds; one group of all documents without it",
+    )
+    sources: Names | None = Field(
+        default=None, description="sources to keep from; all of them without it"
     )
     of: Weight = Field(default="documents", description="what `top` is a share of")
     min_score: FiniteFloat | None = Field(default=None, description="least score to keep")
@@ -104,12 +110,17 @@ class Keep(BarrierStep):
 
     def check(self, view: ManifestView) -> Iterator[Problem]:
         yield from check_columns(view, [(("column",), self.column)])
-        single = isinstance(self.by, str)
-        places = [(("by",) if single else ("by", n), name) for n, name in enumerate(self._by())]
-        yield from check_columns(view, places, GROUPING)
+        yield from check_columns(view, _places("by", self.by), GROUPING)
+        for path, name in _places("sources", self.sources):
+            if name not in view.sources:
+                close = get_close_matches(name, view.sources, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(view.sources)}"
+                yield Problem(path, "unknown-source", f"no source is named {name}", hint)
 
     def observe(self, docs: Docs) -> pa.RecordBatch:
-        """``score`` [rows] (null without one), ``bytes`` [rows] of text, and ``by.NAME`` [rows]."""
+        """``score`` [rows] (null without one), ``bytes`` [rows] of text, and ``by.NAME`` [rows], of
+        the documents of ``sources``."""
+        docs = docs.filter(self._wanted(docs))
         columns = {
             "score": score_column(docs, self.column),
             "bytes": pc.binary_length(docs.text),
@@ -120,22 +131,24 @@ class Keep(BarrierStep):
     def conclude(self, evidence: Evidence, folder: Path) -> Mapping[str, Any]:
         """Writes groups.parquet: per group its documents, the score at the share (``cut``), the
         threshold, and what is at or above it."""
-        observed = _Observed(evidence, self._by())
+        observed = Observed(evidence, self._by())
         shares = [] if self.top is None else [parse_share(self.top)]
         fixed = keys_of(np.array([score for score, _ in self._fixed()], np.float32))
         ranks = Ranks.of(observed, shares, self.of, fixed.tolist())
         table = observed.table(ranks, fixed)
         pq.write_table(table, folder / FINDINGS, write_page_checksum=True)
-        return _facts(table, self._by())
+        return facts_of(table, self._by())
 
     def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
-        found = _read(findings / FINDINGS, self._by())
-        columns = [group_column(docs, name) for name in self._by()]
-        group = found.groups.of(columns, len(docs))
+        found = read(findings / FINDINGS, self._by())
+        wanted = self._wanted(docs)
+        columns = [group_column(docs.filter(wanted), name) for name in self._by()]
+        group = np.full(len(docs), -1, np.int64)
+        group[wanted] = found.groups.of(columns, int(wanted.sum()))
         scores = score_column(docs, self.column).to_numpy(zero_copy_only=False)
-        reasons = [NO_SCORE, BELOW_SHARE, *(reason for _, reason in self._fixed())]
+        reasons = [OTHER_SOURCE, NO_SCORE, BELOW_SHARE, *(reason for _, reason in self._fixed())]
         # No document is below NaN, the cut where there is none.
-        broken = [np.isnan(scores), scores < found.cut[group]]
+        broken = [~wanted, np.isnan(scores), scores < found.cut[group]]
         broken += [scores < least for least, _ in self._fixed()]
         codes = np.select(broken, range(1, len(reasons) + 1), 0)
         signals = {"score": scores, "threshold": found.threshold[group]}
@@ -149,6 +162,14 @@ class Keep(BarrierStep):
     def _by(self) -> tuple[str, ...]:
         names = (self.by,) if isinstance(self.by, str) else self.by or ()
         return tuple(dict.fromkeys(names))
+
+    def _wanted(self, docs: Docs) -> BoolArray:
+        if self.sources is None:
+            return np.ones(len(docs), np.bool_)
+        source = docs.column("source")
+        names = [self.sources] if isinstance(self.sources, str) else self.sources
+        known = pa.array(names, type=source.type)
+        return np.asarray(pc.is_in(source, value_set=known).to_numpy(zero_copy_only=False))
 
     def _fixed(self) -> list[tuple[np.float32, str]]:
         """Least scores to keep, whatever the group, each with the reason of what is below."""
@@ -164,133 +185,15 @@ class Keep(BarrierStep):
         return found
 
 
+def _places(key: str, names: Names | None) -> list[tuple[tuple[str | int, ...], str]]:
+    """Where in the step each of ``names`` is written."""
+    if names is None or isinstance(names, str):
+        return [] if names is None else [((key,), names)]
+    return [((key, number), name) for number, name in enumerate(names)]
+
+
 def _at_least(value: float) -> np.float32:
     """The least 32-bit float that is not below ``value``."""
     with np.errstate(over="ignore"):
         near = np.float32(value)
     return np.nextafter(near, np.float32(np.inf)) if float(near) < value else near
-
-
-@dataclass
-class _Observed:
-    """The scores that were observed, streamed as often as asked for."""
-
-    evidence: Evidence
-    by: tuple[str, ...]
-    groups: Groups = field(default_factory=Groups)
-    unscored: dict[int, int] = field(default_factory=dict)
-
-    def __call__(self) -> Iterator[Scored]:
-        self.unscored = {}
-        for path in self.evidence.observations:
-            for batch in read_documents(path):
-                columns = [batch.column(f"by.{name}") for name in self.by]
-                group = self.groups.of(columns, len(batch))
-                scores = batch.column("score")
-                there = scores.is_valid().to_numpy(zero_copy_only=False)
-                for number in group[~there].tolist():
-                    self.unscored[number] = self.unscored.get(number, 0) + 1
-                keys = keys_of(scores.drop_null().to_numpy())
-                yield Scored(group[there], keys, batch.column("bytes").to_numpy()[there])
-
-    def table(self, ranks: Ranks, fixed: Longs) -> pa.Table:
-        """A row for each group, by name (null first), so that input order does not matter."""
-        keys = np.concatenate([ranks.cuts, np.tile(fixed, (len(ranks.groups), 1))], axis=1)
-        threshold = keys.max(axis=1)
-        place = {int(group): row for row, group in enumerate(ranks.groups)}
-        order = sorted(self.groups.numbers.items(), key=lambda item: _sorting(item[0]))
-        rows = pa.array([place.get(number) for _, number in order], pa.int64())
-        found: dict[str, npt.NDArray[Any]] = {
-            "documents": ranks.totals()[0],
-            "bytes": ranks.totals()[1],
-            "threshold": scores_of(threshold),
-            "kept_documents": ranks.at_or_above(threshold)[0],
-            "kept_bytes": ranks.at_or_above(threshold)[1],
-        }
-        if ranks.cuts.shape[1]:
-            found["cut"] = scores_of(ranks.cuts[:, 0])
-        columns = {
-            f"by.{name}": pa.array([group[n] for group, _ in order], pa.large_string())
-            for n, name in enumerate(self.by)
-        }
-        columns |= {name: pa.array(values).take(rows) for name, values in found.items()}
-        for name in _COUNTED[:-1]:
-            columns[name] = columns[name].fill_null(0)
-        unscored = [self.unscored.get(number, 0) for _, number in order]
-        columns["no_score"] = pa.array(unscored, pa.int64())
-        return pa.table(columns)
-
-
-def _sorting(group: Group) -> list[tuple[bool, str]]:
-    return [(value is not None, value or "") for value in group]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """The findings: the number of each group is its row. ``cut`` and ``threshold`` [groups] are
-    NaN where there is none."""
-
-    groups: Groups
-    cut: Scores
-    threshold: Scores
-
-
-# A worker judges batch by batch with the same findings.
-@lru_cache(maxsize=4)
-def _read(path: Path, by: tuple[str, ...]) -> _Found:
-    table = pa.Table.from_batches(read_documents(path), pq.read_schema(path))
-    groups = {group: row for row, group in enumerate(_names(table, by))}
-    threshold = table["threshold"].to_numpy()
-    nothing = np.full(len(table), np.nan, np.float32)
-    cut = table["cut"].to_numpy() if "cut" in table.column_names else nothing
-    return _Found(Groups(groups), cut, threshold)
-
-
-def _names(table: pa.Table, by: tuple[str, ...]) -> list[Group]:
-    columns = [table[f"by.{name}"].to_pylist() for name in by]
-    return list(zip(*columns, strict=True)) if by else [()] * len(table)
-
-
-def _facts(table: pa.Table, by: tuple[str, ...]) -> dict[str, Any]:
-    """What the report shows: all documents, and the largest groups."""
-    whole = _fact({name: table[name].to_numpy().sum() for name in _COUNTED}, None)
-    if not by:
-        thresholds = table["threshold"].to_pylist()
-        return {**whole, "threshold": _plain(thresholds[0]) if thresholds else None}
-    names = _names(table, by)
-    sizes = table["documents"].to_numpy() + table["no_score"].to_numpy()
-    largest = np.argsort(-sizes, kind="stable")[:SHOWN_GROUPS]
-    shown: dict[str, Any] = {}
-    for row in largest.tolist():
-        name = ", ".join("(none)" if value is None else value for value in names[row])
-        # Values with commas may read alike.
-        name = name if name not in shown else f"{name} ({row})"
-        (values,) = table.slice(row, 1).to_pylist()
-        shown[name] = _fact(values, values["threshold"])
-    return {
-        **whole,
-        "groups": len(table),
-        "groups_not_shown": len(table) - len(shown),
-        "by_group": shown,
-    }
-
-
-_COUNTED = ("documents", "bytes", "kept_documents", "kept_bytes", "no_score")
-
-
-def _fact(counts: Mapping[str, Any], threshold: float | None) -> dict[str, Any]:
-    scored, kept = int(counts["documents"]), int(counts["kept_documents"])
-    sizes, kept_bytes = int(counts["bytes"]), int(counts["kept_bytes"])
-    return {
-        "documents": scored + int(counts["no_score"]),
-        "no_score": int(counts["no_score"]),
-        "kept": kept,
-        "kept_of_scored": round(kept / scored, 6) if scored else None,
-        "kept_of_bytes": round(kept_bytes / sizes, 6) if sizes else None,
-        **({} if threshold is None else {"threshold": _plain(threshold)}),
-    }
-
-
-def _plain(score: float | None) -> float | None:
-    """A 32-bit float as people write it: 0.1, not 0.10000000149. None when it is not finite."""
-    return float(str(np.float32(score))) if score is not None and np.isfinite(score) else None

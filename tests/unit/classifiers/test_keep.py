@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from classifiers.keep import SHOWN_GROUPS, Keep, parse_share
+from classifiers.group_thresholds import SHOWN_GROUPS
+from classifiers.keep import Keep, parse_share
 from pipeline.errors import ShardError
 from pipeline.step import ManifestView
 
@@ -119,6 +120,36 @@ def test_a_group_in_which_nothing_has_a_score_keeps_nothing() -> None:
         "kept_of_scored": None,
         "kept_of_bytes": None,
     }
+
+
+def test_documents_of_other_sources_count_for_nothing_and_go() -> None:
+    rows = [
+        {"edu": score, "source": source, "topic": topic}
+        for score, source, topic in [
+            (1, "web", "a"),
+            (9, "good", "a"),
+            (2, "web", "a"),
+            (8, "good", "only there"),
+            (3, "wiki", "b"),
+            (None, "good", None),
+        ]
+    ]
+    ran = run(rows, top="50%", by="topic", sources=["web", "wiki"])
+    assert ran.kept == ["d2", "d4"]
+    assert ran.dropped["d1"] == {"reason": "other_source", "score": 9}
+    assert {ran.dropped[key]["reason"] for key in ("d1", "d3", "d5")} == {"other_source"}
+    assert ran.facts["documents"] == 3
+    assert set(ran.facts["by_group"]) == {"a", "b"}
+    assert run(rows, 3, 2, top="50%", by="topic", sources=["web", "wiki"]) == ran
+    assert kept(rows, min_score=0, sources="good") == [1, 3]
+
+
+def test_a_source_that_is_not_there_is_named() -> None:
+    (problem,) = Keep(column="edu", top="1%", sources="wep").check(VIEW)
+    assert (problem.path, problem.code) == (("sources",), "unknown-source")
+    assert problem.hint == "did you mean web?"
+    (problem,) = Keep(column="edu", top="1%", sources=["web", "x"]).check(VIEW)
+    assert problem.path == ("sources", 1)
 
 
 def test_a_share_of_bytes_weighs_long_documents_more() -> None:
@@ -335,7 +366,7 @@ def test_shares_are_read_exactly() -> None:
 
 
 def test_editing_a_threshold_reuses_what_was_observed() -> None:
-    assert Keep.observed_parameters == {"column", "by"}
+    assert Keep.observed_parameters == {"column", "by", "sources"}
     assert set(Keep.model_fields) - Keep.observed_parameters == {
         "top",
         "of",

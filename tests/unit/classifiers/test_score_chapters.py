@@ -8,7 +8,8 @@ import pytest
 from barriers import Ran, run_barrier
 
 from classifiers.ensemble import Ensemble
-from classifiers.keep import SHOWN_GROUPS, Keep
+from classifiers.group_thresholds import SHOWN_GROUPS
+from classifiers.keep import Keep
 from pipeline.panel import Chapter, Chart, Table
 from pipeline.report.charts import svg
 from pipeline.report.page import Page, render
