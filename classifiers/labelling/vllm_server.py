@@ -113,8 +113,8 @@ class VllmServer:
     async def start(self) -> None:
         """Return when it answers requests.
 
-        Raises ShardError: ``vllm-missing``, ``vllm-died`` with the last lines of its log,
-        ``vllm-not-ready`` in time, ``vllm-refused``, ``vllm-too-old``.
+        Raises ShardError: ``vllm-missing``, ``port-taken``, ``vllm-died`` with the last lines of
+        its log, ``vllm-not-ready`` in time, ``vllm-refused``, ``vllm-too-old``.
         """
         if self.is_alive():
             return
@@ -183,6 +183,9 @@ class VllmServer:
             if not hold_port:
                 self._reserved.close()
                 self._reserved = None
+        elif answers(self.port):
+            message = f"something else answers on port {self.port}"
+            raise ShardError("port-taken", message, "stop it, or leave the port open")
         serve = [command, "serve", self.name, "--host", HOST, "--port", str(self.port)]
         if self.revision:
             serve += ["--revision", self.revision, "--tokenizer-revision", self.revision]
@@ -288,15 +291,24 @@ def find_command(given: str | Path | None = None) -> str:
 def reserve_port() -> tuple[socket.socket, int]:
     """A free port that no other process is given while the socket is open.
 
-    vLLM binds its own with SO_REUSEPORT too, so it can use the port all the same; connections go
-    to it alone, for this socket does not listen. Without this, two servers that are started at
-    once could even *share* a port.
+    vLLM sets the same options, so it can use the port all the same, and connections go to it
+    alone, for this socket does not listen. Two servers that took a port each as it came could even
+    share one.
     """
     held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     held.bind((HOST, 0))
     return held, int(held.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens there; vLLM would share the port with another vLLM."""
+    try:
+        socket.create_connection((HOST, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def read_counters(metrics: str) -> Counters:
