@@ -138,6 +138,9 @@ class GoldSpec(_Part):
     attribute: str = Field(
         default="", description="the attribute it grades; by default the rubric's first"
     )
+    threshold: float | None = Field(
+        default=None, description="grade from which a document is good, for F1 (upper half)"
+    )
 
 
 class Checks(_Part):

@@ -1,0 +1,275 @@
+"""Have a sample of documents judged by a large model, by a rubric, and measure the judge."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from classifiers.agreement.facts import AgreementFacts
+from classifiers.columns import check_columns, group_column, score_column
+from classifiers.labelling import checks as checking
+from classifiers.labelling.answers import Answer
+from classifiers.labelling.config import Budget, Checks, SampleSpec, ServerSpec
+from classifiers.labelling.findings import (
+    LABELS,
+    answers_of,
+    columns_for,
+    write_labels,
+)
+from classifiers.labelling.gold import Gold, attribute_of, read_gold
+from classifiers.labelling.identity import model_name
+from classifiers.labelling.job import Told
+from classifiers.labelling.questions import Terms, ask
+from classifiers.labelling.rubric import Rubric, load_rubric, rubric_path, shipped
+from classifiers.labelling.store import Stored
+from classifiers.labelling.tokens import Truncation
+from classifiers.sampling import place_hash, stratified, texts_at
+from pipeline.documents import DOCUMENT_SCHEMA, Docs
+from pipeline.errors import ManifestError, Problem
+from pipeline.named_files import Location, NamesFiles
+from pipeline.panel import Chapter
+from pipeline.step import BarrierStep, Evidence, ManifestView, Position, Verdict
+
+
+class Label(NamesFiles, BarrierStep):
+    """Append labels of a large model to a sample of the documents.
+
+    Nothing is dropped. A sampled document gets, for every attribute of the rubric, a column with
+    its score (or category) and one with the probabilities; the others get nulls. Labels are kept
+    in a store that all runs share: what was asked once is never paid again.
+    """
+
+    observed_parameters: ClassVar[frozenset[str] | None] = frozenset({"sample"})
+
+    rubric: str = Field(
+        default="educational_value",
+        min_length=1,
+        description="name of a rubric that comes along, or a YAML file beside the manifest",
+    )
+    server: ServerSpec = Field(description="the judge")
+    mode: Literal["expectation", "rationale"] = Field(
+        default="expectation",
+        description="the expected answer from one reading, or reasons first and then the same",
+    )
+    rationale_tokens: int = Field(default=200, ge=1, description="most tokens of a rationale")
+    sample: SampleSpec = Field(default=SampleSpec(), description="which documents are judged")
+    max_tokens: int = Field(default=2_048, ge=32, description="most tokens of a document")
+    truncate: Truncation = Field(
+        default="head", description="what is kept of a longer document: its head, or both ends"
+    )
+    min_mass: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="least probability that all labels together must have had",
+    )
+    max_errors: float = Field(
+        default=0.05, ge=0, le=1, description="share of documents without a label that ends the run"
+    )
+    max_concurrency: int = Field(
+        default=256, ge=1, description="most documents under way at once, per server"
+    )
+    budget: Budget = Field(default=Budget(), description="where paying ends")
+    checks: Checks = Field(default=Checks(), description="what is measured about the judge")
+    seed: int | None = Field(
+        default=None, ge=0, description="seed of the sample; by default the manifest's"
+    )
+
+    # --- the manifest ---
+
+    def check(self, view: ManifestView) -> Iterator[Problem]:
+        yield from super().check(view)
+        yield from self._check_rubric(view)
+        servers = {("server",): self.server, ("checks", "other_judge"): self.checks.other_judge}
+        for path, server in servers.items():
+            if server is not None:
+                for problem in server.check(view.folder):
+                    yield Problem(
+                        (*path, *problem.path), problem.code, problem.message, problem.hint
+                    )
+        if self.sample.score:
+            yield from check_columns(view, [(("sample", "score"), self.sample.score)])
+
+    def _check_rubric(self, view: ManifestView) -> Iterator[Problem]:
+        try:
+            rubric = self._rubric()
+        except OSError:
+            return  # said by ``missing``
+        except ManifestError as error:
+            for found in error.problems:
+                message = f"{found.file}:{found.line}:{found.column} {found.message}"
+                yield Problem(("rubric",), found.code, message, found.hint)
+            return
+        for name in rubric.columns():
+            if name in (*DOCUMENT_SCHEMA.names, *view.columns):
+                message = f"documents already have a column {name}"
+                hint = "give the rubric's attribute another name"
+                yield Problem(("rubric",), "column-exists", message, hint)
+        gold = self.checks.gold
+        if gold is not None and attribute_of(gold, rubric) not in rubric.attributes:
+            message = f"the rubric {rubric.name} has no attribute {gold.attribute}"
+            hint = f"its attributes: {', '.join(rubric.attributes)}"
+            yield Problem(("checks", "gold", "attribute"), "unknown-attribute", message, hint)
+
+    def files(self) -> Mapping[Location, Path]:
+        named: dict[Location, Path] = {("rubric",): rubric_path(self.rubric, self._folder)}
+        if self.checks.gold is not None:
+            named[("checks", "gold", "path")] = self.located(Path(self.checks.gold.path))
+        return named
+
+    def missing(self, place: Location, path: Path) -> Problem:
+        if place != ("rubric",):
+            return super().missing(place, path)
+        message = f"there is no rubric '{self.rubric}'"
+        hint = (
+            f"one that comes along ({', '.join(shipped())}), or a path from the manifest's folder"
+        )
+        return Problem(place, "no-rubric", message, hint)
+
+    def _rubric(self) -> Rubric:
+        return load_rubric(self.rubric, self._folder)
+
+    def adds(self) -> tuple[str, ...]:
+        try:
+            return self._rubric().columns()
+        except (OSError, ManifestError):
+            return ()
+
+    # --- the three phases ---
+
+    def observe(self, docs: Docs) -> pa.RecordBatch:
+        """``stratum`` [rows], ``hash`` [rows] of the place and, if strata are split by one,
+        ``score`` [rows]."""
+        parts = []
+        for by in self.sample.by:
+            if by == "length":
+                size = np.maximum(pc.binary_length(docs.text).to_numpy(), 1)
+                exponent = np.floor(np.log2(size) / 2).astype(np.int64)
+                parts.append(pc.cast(pa.array(4**exponent), pa.large_string()))
+            else:
+                parts.append(pc.fill_null(group_column(docs, by), "unknown"))
+        names = (
+            pc.binary_join_element_wise(*parts, pa.scalar(" · ", pa.large_string()))
+            if parts
+            else pa.array(["all"] * len(docs), pa.large_string())
+        )
+        columns = {
+            "stratum": names,
+            "hash": pa.array(place_hash(docs.column("_source"), docs.column("_offset"))),
+        }
+        if self.sample.score:
+            columns["score"] = score_column(docs, self.sample.score)
+        return pa.RecordBatch.from_pydict(columns)
+
+    def conclude(self, evidence: Evidence, folder: Path) -> Mapping[str, Any]:
+        seed = evidence.seed if self.seed is None else self.seed
+        rubric = self._rubric()
+        sample = stratified(
+            evidence.observations, self.sample.documents, self.sample.allocation, seed
+        )
+        texts = texts_at(evidence.documents, sample.places)
+        first = next(iter(rubric.attributes))
+        gold = self._gold(rubric)
+        canaried = texts[: self.checks.canaries]
+        planted = checking.plant(canaried, rubric.attributes[first], self.max_tokens, seed)
+        asked = checking.questions(texts, gold, planted, self.checks, self.max_tokens)
+        told, stored = ask(self.server, rubric, asked, self._terms(), self._folder)
+        answers = {k: answers_of(found, self.min_mass) for k, found in stored.items()}
+        other = self._other(rubric, texts, gold)
+        write_labels(folder / LABELS, rubric, sample, answers["document"])
+        said = checking.Said(
+            answers=answers,
+            other=other,
+            gold=gold,
+            gold_attribute=attribute_of(self.checks.gold, rubric) if self.checks.gold else "",
+            planted=planted,
+            sources=[sample.names[i].split(" · ")[0] for i in sample.stratum.tolist()],
+            threshold=self.checks.gold.threshold if self.checks.gold else None,
+            seed=seed,
+        )
+        facts: dict[str, Any] = {
+            "judge": {"model": model_name(self.server), "revision": told.revision[:16]},
+            "rubric": {"name": rubric.name, "version": rubric.version, "digest": rubric.digest},
+            "mode": self.mode,
+            "seed": seed,
+            "strata": len(sample.names),
+            "errors": _errors(answers["document"], rubric),
+            "cost": _cost(stored),
+            "agreement": self._agreement(rubric, told, said),
+        }
+        text = orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
+        (folder / "card.json").write_bytes(text + b"\n")
+        loaded: dict[str, Any] = orjson.loads(text)
+        return loaded
+
+    def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
+        found = columns_for(findings / LABELS, self._rubric(), at.shard, at.row, len(docs))
+        return Verdict(np.ones(len(docs), dtype=np.bool_), columns=dict(found))
+
+    def chapters(self, label: str, findings: Path, facts: Mapping[str, Any]) -> Sequence[Chapter]:
+        from classifiers.label_chapter import chapters
+
+        return chapters(label, facts)
+
+    # --- asking ---
+
+    def _gold(self, rubric: Rubric) -> Gold | None:
+        spec = self.checks.gold
+        if spec is None:
+            return None
+        return read_gold(spec, self._folder, rubric.attributes[attribute_of(spec, rubric)])
+
+    def _other(self, rubric: Rubric, texts: Sequence[str], gold: Gold | None) -> list[Answer]:
+        if self.checks.other_judge is None:
+            return []
+        asked = {"other": checking.other_question(texts, gold, self.max_tokens)}
+        _, stored = ask(self.checks.other_judge, rubric, asked, self._terms(), self._folder)
+        return answers_of(stored["other"], self.min_mass)
+
+    def _terms(self) -> Terms:
+        return Terms(
+            keep=self.truncate,
+            rationale_tokens=self.rationale_tokens if self.mode == "rationale" else 0,
+            least_mass=self.min_mass,
+            most_errors=self.max_errors,
+            most_at_once=self.max_concurrency,
+            budget=self.budget,
+        )
+
+    def _agreement(self, rubric: Rubric, told: Told, said: checking.Said) -> AgreementFacts:
+        facts = AgreementFacts(
+            judge=f"{model_name(self.server)} {told.revision[:8]}".strip(),
+            rubric=f"{rubric.name} {rubric.version}",
+            attributes={
+                name: checking.attribute_facts(name, rubric, said) for name in rubric.attributes
+            },
+        )
+        if self.checks.other_judge is not None:
+            facts["other_judge"] = model_name(self.checks.other_judge)
+        return facts
+
+
+def _errors(answers: Sequence[Answer], rubric: Rubric) -> dict[str, int]:
+    """Documents without a label of some attribute, by code."""
+    counts: Counter[str] = Counter()
+    for answer in answers:
+        counts.update({answer.error(name) for name in rubric.attributes} - {""})
+    return dict(sorted(counts.items()))
+
+
+def _cost(stored: Mapping[str, Sequence[Stored | None]]) -> dict[str, int]:
+    """Tokens that these labels have cost, whenever that was; each label once."""
+    labels = {label.key: label for found in stored.values() for label in found if label}
+    return {
+        "labels": len(labels),
+        "prompt_tokens": sum(label.prompt_tokens for label in labels.values()),
+        "completion_tokens": sum(label.completion_tokens for label in labels.values()),
+    }

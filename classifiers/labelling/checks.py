@@ -1,0 +1,184 @@
+"""What else a judge is asked, so that its labels can be trusted or not: a gold set, the same again,
+the scale backwards, half of the text, and orders injected into documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from classifiers.agreement.against_gold import length_groups
+from classifiers.agreement.canaries import benign, canaries
+from classifiers.agreement.effects import injections, paired_categories, paired_scores
+from classifiers.agreement.facts import (
+    AttributeFacts,
+    against_gold,
+    disagreements,
+    spread,
+)
+from classifiers.labelling.answers import Answer
+from classifiers.labelling.config import Checks
+from classifiers.labelling.findings import probabilities_of, scores_of
+from classifiers.labelling.gold import Gold
+from classifiers.labelling.prompts import document_id
+from classifiers.labelling.questions import Question
+from classifiers.labelling.rubric import Attribute, Rubric
+
+# Control tokens as text, of ChatML (Qwen), Llama 3, Gemma and Mistral. Always the same ones: a
+# canary must not be another on a machine that has the labels and not the tokenizer.
+CONTROLS = (
+    *("<|im_start|>", "<|im_end|>", "<|endoftext|>"),
+    *("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+    *("<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]"),
+)
+# Fewer characters than a token has, so that a canary at the end of a document is read.
+SURE_CHARACTERS = 2
+OTHER_JUDGES = 100  # documents of the sample that a second judge reads without a gold set
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A canary in a document and its harmless counterpart."""
+
+    document: str
+    kind: str
+    original: str
+    injected: str
+    harmless: str
+
+
+def questions(
+    texts: Sequence[str], gold: Gold | None, planted: Sequence[Planted], checks: Checks, limit: int
+) -> dict[str, Question]:
+    """Everything that the judge is asked, by purpose; nothing that is not wanted."""
+    asked = {
+        "document": Question(texts, limit),
+        "gold": Question(gold.texts if gold else [], limit),
+        "retest": Question(texts[: checks.retest], limit, repeat=1),
+        "position": Question(texts[: checks.position], limit, reverse=True),
+        "truncation": Question(texts[: checks.truncation], max(1, limit // 2)),
+        "original": Question([item.original for item in planted], limit),
+        "canary": Question([item.injected for item in planted], limit),
+        "benign": Question([item.harmless for item in planted], limit),
+    }
+    return {purpose: question for purpose, question in asked.items() if question.texts}
+
+
+def other_question(texts: Sequence[str], gold: Gold | None, limit: int) -> Question:
+    """What a second judge is asked."""
+    return Question(gold.texts if gold else texts[:OTHER_JUDGES], limit)
+
+
+def plant(texts: Sequence[str], attribute: Attribute, limit: int, seed: int) -> list[Planted]:
+    """A canary of every kind in each of ``texts``, all asking for the last answer."""
+    planted = []
+    for text in texts:
+        whole = text[: limit * SURE_CHARACTERS]
+        for canary in canaries(whole, CONTROLS, seed, attribute.answers[-1]):
+            name = document_id(whole).hex()
+            harmless = benign(whole, canary)
+            planted.append(Planted(name, canary.kind, whole, canary.text, harmless))
+    return planted
+
+
+@dataclass(frozen=True)
+class Said:
+    """Answers by purpose, with what they are compared by."""
+
+    answers: Mapping[str, Sequence[Answer]]
+    other: Sequence[Answer]  # of a second judge, about the gold set or the first documents
+    gold: Gold | None
+    gold_attribute: str
+    planted: Sequence[Planted]
+    sources: Sequence[str]  # of the sampled documents
+    threshold: float | None
+    seed: int
+
+
+def attribute_facts(name: str, rubric: Rubric, said: Said) -> AttributeFacts:
+    """Everything that is known of one attribute's labels."""
+    attribute = rubric.attributes[name]
+    ordered = attribute.values is not None
+    answers = said.answers["document"]
+    facts = AttributeFacts(
+        labels=list(attribute.labels),
+        ordered=ordered,
+        asked=len(answers),
+        labelled=sum(name in answer.labels for answer in answers),
+        spread=spread(
+            given(answers, name, attribute),
+            np.array(said.sources, dtype=object),
+            attribute.labels,
+            ordered,
+            said.seed,
+        ),
+    )
+    if said.gold is not None and name == said.gold_attribute:
+        facts["gold"], facts["disagreements"] = _gold(name, attribute, said, said.gold)
+    if "retest" in said.answers:
+        facts["retest"] = _paired(name, attribute, answers, said.answers["retest"], said.seed)
+    if "position" in said.answers:
+        facts["position"] = _paired(name, attribute, answers, said.answers["position"], said.seed)
+    if "truncation" in said.answers:
+        other = said.answers["truncation"]
+        facts["truncation"] = _paired(name, attribute, answers, other, said.seed)
+    if said.other:
+        mine = said.answers["gold"] if said.gold is not None else answers
+        facts["other_judge"] = _paired(name, attribute, mine, said.other, said.seed)
+    if said.planted and name == next(iter(rubric.attributes)):
+        facts["canaries"] = _canaries(name, attribute, said)
+    return facts
+
+
+def given(answers: Sequence[Answer], name: str, attribute: Attribute) -> Any:
+    """Labels [n] as agreement compares them: scores, or names of categories, None without one."""
+    scores = scores_of(answers, name, attribute)
+    if attribute.values is not None:
+        return scores
+    known = [attribute.labels[int(s)] if not np.isnan(s) else None for s in scores]
+    return np.array(known, dtype=object)
+
+
+def _gold(name: str, attribute: Attribute, said: Said, gold: Gold) -> Any:
+    judged = given(said.answers["gold"], name, attribute)
+    sizes = np.array([len(text.encode()) for text in gold.texts])
+    groups = {"source": gold.sources, "language": gold.languages, "length": length_groups(sizes)}
+    groups = {k: v for k, v in groups.items() if k == "length" or any(x is not None for x in v)}
+    ordered = attribute.values is not None
+    threshold = said.threshold
+    if threshold is None:
+        threshold = float(attribute.labels[len(attribute.labels) // 2]) if ordered else 0.0
+    figures = against_gold(
+        judged, gold.labels, groups, attribute.labels, ordered, threshold, said.seed
+    )
+    ids = [f"gold line {number}" for number in range(1, len(gold.texts) + 1)]
+    sources = [source or "" for source in gold.sources.tolist()]
+    apart = disagreements(ids, sources, gold.texts, gold.labels, judged, attribute.labels, ordered)
+    return figures, apart
+
+
+def _paired(
+    name: str, attribute: Attribute, first: Sequence[Answer], second: Sequence[Answer], seed: int
+) -> dict[str, Any]:
+    """The beginning of ``first`` against ``second``."""
+    a, b = (scores_of(answers, name, attribute) for answers in (first[: len(second)], second))
+    if attribute.values is None:
+        return paired_categories(a, b, seed)
+    return paired_scores(a, b, attribute.values, seed)
+
+
+def _canaries(name: str, attribute: Attribute, said: Said) -> list[dict[str, Any]]:
+    """Of a scale the score; of categories the probability of the one that is asked for."""
+    values = attribute.values
+    columns = [
+        scores_of(said.answers[purpose], name, attribute)
+        if values is not None
+        else probabilities_of(said.answers[purpose], name, len(attribute.labels))[:, -1]
+        for purpose in ("original", "canary", "benign")
+    ]
+    span = values[-1] - values[0] if values is not None else 1.0
+    documents = [item.document for item in said.planted]
+    kinds = [item.kind for item in said.planted]
+    return injections(documents, kinds, columns[0], columns[1], columns[2], span, said.seed)
