@@ -157,14 +157,14 @@ def _figures(
         "overall": figures(everything, list(metrics)),
         "groups": {
             kind: {
-                name: figures(rows, in_groups) for name, rows in _members(column, labelled & known)
+                name: figures(rows, in_groups) for name, rows in members(column, labelled & known)
             }
             for kind, column in groups.items()
         },
     }
 
 
-def _members(
+def members(
     column: Column, counted: npt.NDArray[np.bool_]
 ) -> list[tuple[str, npt.NDArray[np.bool_]]]:
     """Groups with their documents [n], the largest first (groups of length in their order)."""

@@ -14,14 +14,15 @@ Cell = str | int | float | None
 
 def decimal(value: float | None, digits: int = 3) -> str | None:
     """A figure with a fixed number of decimals and a true minus; None stays None."""
-    return None if value is None else f"{value:.{digits}f}".replace("-", "−")
+    # Adding nothing makes a zero of what rounds to a negative one.
+    return None if value is None else f"{round(value, digits) + 0:.{digits}f}".replace("-", "−")
 
 
 def interval(low: float | None, high: float | None, digits: int = 3) -> str | None:
-    """``low to high``; None where there is no interval."""
+    """``low to high`` on one line; None where there is no interval."""
     if low is None or high is None:
         return None
-    return f"{decimal(low, digits)} to {decimal(high, digits)}"
+    return f"{decimal(low, digits)}\u00a0to\u00a0{decimal(high, digits)}"
 
 
 def estimate_cells(estimate: Mapping[str, Any], digits: int = 3) -> list[Cell]:

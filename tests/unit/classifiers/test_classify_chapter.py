@@ -69,7 +69,7 @@ def test_the_auc_stands_beside_its_interval_and_counts(
     assert rows_of(chapter, "On held-out documents")[0][:3] == [
         "AUC",
         f"{held_out['auc']:.3f}",
-        f"{low:.3f} to {high:.3f}",
+        f"{low:.3f}\u00a0to\u00a0{high:.3f}",
     ]
     table = chapter.panels[0]
     assert isinstance(table, Table)

@@ -10,12 +10,13 @@ from pipeline.report.charts import svg
 
 def test_decimals_have_a_true_minus_and_nothing_stays_nothing() -> None:
     assert decimal(-0.12345) == "−0.123"
+    assert decimal(-0.0004) == "0.000"
     assert decimal(2, 1) == "2.0"
     assert decimal(None) is None
 
 
 def test_an_interval_needs_both_ends() -> None:
-    assert interval(-0.25, 0.5, 2) == "−0.25 to 0.50"
+    assert interval(-0.25, 0.5, 2) == "−0.25\u00a0to\u00a00.50"
     assert interval(None, 0.5) is None
     assert interval(0.5, None) is None
 
