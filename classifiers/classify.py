@@ -8,30 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
-from xxhash import xxh3_64_intdigest
 
 from classifiers.agreement.two_classes import evaluate
-from classifiers.fasttext_student import (
-    NEGATIVE,
-    POSITIVE,
-    FastTextStudent,
-    Settings,
-    is_blank,
+from classifiers.students.fasttext_classifier import (
+    Entry,
+    FastTextClassifier,
     load,
-    train,
-    view,
     write_card,
 )
+from classifiers.students.fasttext_training import Settings, library, train
+from classifiers.students.sampling import hash_of, lowest_ranked, place_hash, read_rows
+from classifiers.students.view import Texts
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.errors import Problem, ShardError
 from pipeline.fingerprint import sha256_file
@@ -45,7 +39,6 @@ MODEL = "model.bin"
 SIDES = {"positive": 1, "negative": -1}
 
 Names = str | Annotated[tuple[str, ...], Field(min_length=1)]
-Hashes = npt.NDArray[np.uint64]
 Hashed = tuple[int, str]
 Counts = dict[str, dict[str, int]]
 
@@ -134,16 +127,22 @@ class Classify(BarrierStep, Settings):
         seed = (evidence.seed if self.seed is None else self.seed) % 2**31
         positive, negative, counts = self._sample(evidence, seed)
         held = max(1, round(len(positive) * HELD_OUT))
-        documents = sorted(
-            [(key, POSITIVE, seen) for key, seen in positive[held:]]
-            + [(key, NEGATIVE, seen) for key, seen in negative[held:]]
+        learned = sorted(
+            (key, side, text)
+            for side, pairs in (("positive", positive), ("negative", negative))
+            for key, text in pairs[held:]
         )
+        seen = texts_of([text for *_, text in learned]).seen.to_pylist()
         model = folder / MODEL
-        train([(label, seen) for _, label, seen in documents], self, seed, model)
-        student = FastTextStudent(model)
+        train(zip([side for _, side, _ in learned], seen, strict=True), self, seed, model)
+        student = FastTextClassifier(model)
+        held_out = [
+            student.score(texts_of([text for _, text in pairs[:held]]), "positive")
+            for pairs in (positive, negative)
+        ]
         card: dict[str, Any] = {
             "student": self.student,
-            "library": f"fasttext-numpy2 {version('fasttext-numpy2')}",
+            "library": library(),
             "positive": list(self.train.names("positive")),
             "negative": list(self.train.names("negative")),
             "settings": self.model_dump(include=set(Settings.model_fields)),
@@ -151,12 +150,8 @@ class Classify(BarrierStep, Settings):
             "seed": seed,
             "documents": counts,
             "trained_on": {"positive": len(positive) - held, "negative": len(negative) - held},
-            "held_out": evaluate(
-                student.score([seen for _, seen in positive[:held]]),
-                student.score([seen for _, seen in negative[:held]]),
-                seed,
-            ),
-            "telling": student.telling(TELLING_WORDS),
+            "held_out": evaluate(held_out[0], held_out[1], seed),
+            "telling": telling(student),
             "model": {"bytes": model.stat().st_size, "sha256": sha256_file(model)},
         }
         write_card(folder / "card.json", card)
@@ -164,8 +159,7 @@ class Classify(BarrierStep, Settings):
         return {**card, "telling": words}
 
     def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
-        student = load(findings / MODEL)
-        scores = student.score(view(docs.text).to_pylist())
+        scores = load(findings / MODEL).score(Texts(docs.text), "positive")
         return Verdict(np.ones(len(docs), dtype=np.bool_), columns={self.column: scores})
 
     def chapters(self, label: str, findings: Path, facts: Mapping[str, Any]) -> Sequence[Chapter]:
@@ -175,16 +169,18 @@ class Classify(BarrierStep, Settings):
 
     def _sample(self, evidence: Evidence, seed: int) -> tuple[list[Hashed], list[Hashed], Counts]:
         """Equally many distinct documents of each class, ordered by hash, and counts."""
-        seen: dict[str, dict[int, str]] = {}
+        distinct: dict[str, dict[int, str]] = {}
         counts: Counts = {}
         for side, label in SIDES.items():
             places, found = lowest_ranked(evidence.observations, label, self.max_documents, seed)
-            texts = read_views(evidence.documents, places)
-            seen[side] = {hash_of(text, seed): text for text in texts if not is_blank(text)}
+            raw = read_rows(evidence.documents, places, ["text"])["text"].to_pylist()
+            texts = texts_of(raw)
+            rows = zip(texts.seen.to_pylist(), raw, texts.blank.tolist(), strict=True)
+            distinct[side] = {hash_of(seen, seed): text for seen, text, blank in rows if not blank}
             counts[side] = {"found": found, "sampled": len(places)}
         # A text of both classes teaches nothing, and its copy would betray the held-out one.
-        both = seen["positive"].keys() & seen["negative"].keys()
-        classes = [[(k, t) for k, t in seen[side].items() if k not in both] for side in SIDES]
+        both = distinct["positive"].keys() & distinct["negative"].keys()
+        classes = [[(k, t) for k, t in distinct[side].items() if k not in both] for side in SIDES]
         for side, pairs in zip(SIDES, classes, strict=True):
             counts[side]["distinct"] = len(pairs)
             if len(pairs) < MIN_DOCUMENTS:
@@ -199,61 +195,17 @@ class Classify(BarrierStep, Settings):
         return sorted(classes[0][:size]), sorted(classes[1][:size]), counts
 
 
-def hash_of(text: str, seed: int) -> int:
-    return xxh3_64_intdigest(text.encode(), seed)
+def texts_of(raw: Sequence[str]) -> Texts:
+    return Texts(pa.array(raw, pa.large_string()))
 
 
-def mixed(values: Hashes) -> Hashes:
-    """The finaliser of splitmix64 (Steele et al. 2014): bijective, every bit depends on all."""
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
-
-
-def place_hash(source: pa.LargeStringArray, offset: pa.Int64Array) -> Hashes:
-    """A hash [rows] of (``_source``, ``_offset``), whatever batch or shard they are met in."""
-    encoded = source.dictionary_encode()
-    names = [hash_of(name, 0) for name in encoded.dictionary.to_pylist()]
-    hashes = np.array(names, dtype=np.uint64)[encoded.indices.to_numpy()]
-    return mixed(hashes ^ mixed(offset.to_numpy().view(np.uint64)))
-
-
-def lowest_ranked(
-    observations: Sequence[Path], label: int, limit: int, seed: int
-) -> tuple[npt.NDArray[np.int64], int]:
-    """(shard, row) [≤ limit, 2] of the documents with ``label`` whose seeded hash is lowest.
-
-    A sample without replacement that does not depend on how documents are sharded. Also returns
-    how many documents have the label.
-    """
-    salt = mixed(np.array([seed], dtype=np.uint64))
-    ranks, places, found = np.empty(0, np.uint64), np.empty((0, 2), np.int64), 0
-    for shard, path in enumerate(observations):
-        table = pq.read_table(path, columns=["label", "hash"])
-        rows = np.flatnonzero(table["label"].to_numpy() == label)
-        found += len(rows)
-        ranks = np.concatenate([ranks, mixed(table["hash"].to_numpy()[rows] ^ salt)])
-        places = np.concatenate([places, np.column_stack([np.full_like(rows, shard), rows])])
-        order = np.argsort(ranks, kind="stable")[:limit]
-        ranks, places = ranks[order], places[order]
-    return places, found
-
-
-def read_views(documents: Sequence[Path], places: npt.NDArray[np.int64]) -> list[str]:
-    """``view`` of the documents at (shard, row) [n, 2], in that order; only their row groups
-    are read."""
-    views: dict[tuple[int, int], str] = {}
-    for shard in np.unique(places[:, 0]).tolist():
-        rows = np.sort(places[places[:, 0] == shard, 1])
-        with pq.ParquetFile(documents[shard]) as file:
-            start = 0
-            for group in range(file.num_row_groups):
-                end = start + file.metadata.row_group(group).num_rows
-                inside = rows[(rows >= start) & (rows < end)]
-                if len(inside):
-                    text = file.read_row_group(group, columns=["text"])["text"]
-                    seen = view(text.take(pa.array(inside - start))).to_pylist()
-                    views.update(zip(((shard, int(row)) for row in inside), seen, strict=True))
-                start = end
-    return [views[shard, row] for shard, row in places.tolist()]
+def telling(student: FastTextClassifier) -> dict[str, list[Entry]]:
+    """The words that push a document to either side; ``weight`` is what they add to its log-odds
+    of being positive."""
+    directions = {
+        side: {name: value * sign for name, value in SIDES.items()} for side, sign in SIDES.items()
+    }
+    words = student.telling(directions, TELLING_WORDS)
+    for entry in words["negative"]:
+        entry["weight"] = -entry["weight"]
+    return words
