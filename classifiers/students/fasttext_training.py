@@ -85,17 +85,18 @@ def train(
         "wordNgrams": settings.word_ngrams,
         "bucket": settings.bucket,
         "minCount": settings.min_count,
+        "seed": seed,
     }
-    run(options, (f"{LABEL}{label} {seen}" for label, seen in documents), seed, path)
+    run(options, (f"{LABEL}{label} {seen}" for label, seen in documents), path)
 
 
-def run(options: dict[str, Any], lines: Iterable[str], seed: int, path: Path) -> None:
+def run(options: dict[str, Any], lines: Iterable[str], path: Path) -> None:
     """Train on ``lines`` with fastText's own ``options`` and save the model to ``path``."""
     program = [sys.executable, "-P", "-m", "classifiers.students.fasttext_process"]
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", suffix=".txt") as file:
         file.writelines(f"{line}\n" for line in lines)
         file.flush()
-        given = json.dumps({"input": file.name, **options, "seed": seed})
+        given = json.dumps({"input": file.name, **options})
         done = subprocess.run([*program, given, str(path)], capture_output=True, text=True)
     why = done.stderr.strip()
     if done.returncode == DIVERGED:

@@ -104,7 +104,7 @@ def test_divergence_is_an_error_with_advice(tmp_path: Path) -> None:
 def test_models_of_words_repeat_too(documents: Labelled, tmp_path: Path) -> None:
     options = {"model": "skipgram", "dim": 16, "bucket": 600_000, "epoch": 1, "lr": 0.05}
     for name in ("one", "two"):
-        run(options, (text for _, text in documents[:60]), 1, tmp_path / name)
+        run(options, (text for _, text in documents[:60]), tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
