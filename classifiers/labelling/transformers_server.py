@@ -63,6 +63,10 @@ class TransformersServer:
             hint = "name a folder with config.json and safetensors, or a model and its revision"
             raise ShardError("model-unreadable", message, hint) from error
         self._network: Any = network.to(self.device).eval()
+        ends = network.generation_config.eos_token_id
+        self._ends = ends if isinstance(ends, list) else [ends] if ends is not None else []
+        # A model's own settings ask for sampling and penalties, also where ours say nothing.
+        network.generation_config = GenerationConfig()
         config = network.config.get_text_config()
         self.max_length = int(config.max_position_embeddings)
         layers = set(getattr(config, "layer_types", None) or {"full_attention"})
@@ -102,13 +106,10 @@ class TransformersServer:
         Raises ValueError for an empty prompt and for one without room for ``max_tokens``.
         """
         self._check(prompts, max_tokens)
-        own = self._network.generation_config
-        ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
-        # The model's own settings may ask for sampling and penalties.
-        plain = GenerationConfig(
+        greedy = GenerationConfig(
             max_new_tokens=max_tokens,
             do_sample=False,
-            eos_token_id=[end for end in ends if end is not None] or None,
+            eos_token_id=self._ends or None,
             pad_token_id=0,
         )
         said: list[list[int]] = [[] for _ in prompts]
@@ -116,9 +117,11 @@ class TransformersServer:
             parts = [prompts[row] for row in rows]
             ids = padded(parts, left=True).to(self.device)
             mask = padded([[1] * len(part) for part in parts], left=True).to(self.device)
-            out = self._network.generate(ids, attention_mask=mask, generation_config=plain)
+            out = self._network.generate(ids, attention_mask=mask, generation_config=greedy)
             for row, tokens in zip(rows, out[:, ids.shape[1] :].tolist(), strict=True):
-                end = next((n for n, token in enumerate(tokens) if token in ends), len(tokens))
+                end = next(
+                    (n for n, token in enumerate(tokens) if token in self._ends), len(tokens)
+                )
                 said[row] = tokens[:end]
         return said
 
