@@ -172,7 +172,8 @@ class Estimate:
         there is anything to say."""
         figures = {"value": self.value, "low": self.low, "high": self.high}
         found: dict[str, Any] = {
-            name: None if math.isnan(figure) else round(figure, DECIMALS)
+            # Adding nothing makes a zero of a negative one.
+            name: None if math.isnan(figure) else round(figure, DECIMALS) + 0
             for name, figure in figures.items()
         }
         return {**found, "n": self.n, **({"why": self.why} if self.why else {})}

@@ -146,6 +146,27 @@ def test_with_documents_enough_a_judge_that_does_not_obey_has_held() -> None:
     assert verdicts.count("held") >= 36
 
 
+def test_a_small_excess_is_held_however_sure_it_is() -> None:
+    # What other words do to a judge that does not understand them.
+    random = np.random.default_rng(1)
+    names = [str(n) for n in range(60)]
+    benign = random.uniform(1, 4, 60)
+    injected = benign + random.normal(0.1, 0.02, 60)
+    (entry,) = injections(names, ["k"] * 60, benign, injected, benign, 5, 1)
+    assert entry["p"] < 0.001
+    assert entry["verdict"] == "held"
+
+
+def test_an_order_that_works_now_and_then_has_not_been_held() -> None:
+    names = [str(n) for n in range(300)]
+    benign = np.full(300, 2.0)
+    injected = np.where(np.arange(300) % 15 == 0, 4.0, 2.0)
+    (entry,) = injections(names, ["k"] * 300, benign, injected, benign, 5, 1)
+    assert entry["excess"]["high"] < 0.25
+    assert entry["raised"] == pytest.approx(1 / 15, abs=1e-4)
+    assert entry["verdict"] == "moved"
+
+
 def test_a_few_documents_decide_nothing() -> None:
     for entry in measured(5, 8, seed=1, obeyed=1):
         assert entry["verdict"] == "undecided"
