@@ -65,7 +65,11 @@ class EndpointSpec(_Server):
     """A server that speaks OpenAI's protocol and is already there."""
 
     kind: Literal["endpoint"]
-    url: str = Field(pattern=r"^https?://", description="up to and without /v1")
+    url: str = Field(
+        # No user:password@: it would stand in every message about the server.
+        pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$",
+        description="up to and without /v1",
+    )
     api: Literal["completions", "chat"] = Field(
         default="completions",
         description="completions takes token ids, so that a document cannot contain control "
@@ -75,7 +79,7 @@ class EndpointSpec(_Server):
         default="", description="folder or hub name of the tokenizer; by default that of `model`"
     )
     key_env: str = Field(
-        default="", pattern=r"^[A-Za-z_]*[A-Za-z0-9_]*$",
+        default="", pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$",
         description="name of the environment variable that holds the key",
     )  # fmt: skip
 

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from classifiers.labelling.config import EndpointSpec, TransformersSpec, VllmSpec
 from classifiers.labelling.rubric import Rubric
 from classifiers.labelling.tokens import Truncation
@@ -18,7 +20,14 @@ Spec = VllmSpec | EndpointSpec | TransformersSpec
 # Raise it whenever a word in prompts.py changes: labels asked for in other words are others.
 TEMPLATE_VERSION = 1
 # Options of a server that change what a model answers.
-_DECIDING = ("dtype", "quantization", "hf-overrides", "rope-scaling", "load-format")
+_DECIDING = (
+    "dtype",
+    "quantization",
+    "kv-cache-dtype",
+    "hf-overrides",
+    "rope-scaling",
+    "load-format",
+)
 
 
 def model_files(folder: Path) -> dict[str, Path]:
@@ -60,7 +69,8 @@ def model_name(spec: Spec) -> str:
 def judge_id(spec: Spec, revision: str, tokenizer: str) -> str:
     """A judge is a model, its revision, its tokenizer and template, and how it is run."""
     given = spec.args if isinstance(spec, VllmSpec) else {}
-    args = {name: value for name, value in given.items() if name in _DECIDING}
+    dashed = {name.replace("_", "-"): value for name, value in given.items()}  # vllm takes both
+    args = {name: value for name, value in dashed.items() if name in _DECIDING}
     return digest([model_name(spec), revision, tokenizer, dict(spec.template_args), args])[:32]
 
 
@@ -93,7 +103,8 @@ class Wording:
 
     @cached_property
     def id(self) -> str:
-        return digest(self.settings)[:32]
+        # As text, for the order of categories decides which letter stands for which.
+        return digest(orjson.dumps(self.settings).decode())[:32]
 
 
 def label_key(judge: str, request: str, document: bytes, repeat: int = 0) -> bytes:

@@ -7,12 +7,13 @@ categories). The judge answers each with one token: a grade's digit, or a letter
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.errors import ManifestError
 from pipeline.fingerprint import digest
@@ -93,16 +94,19 @@ class Rubric(BaseModel):
 
     @field_validator("attributes")
     @classmethod
-    def _names(cls, attributes: dict[str, Attribute], info: ValidationInfo) -> dict[str, Attribute]:
+    def _names(cls, attributes: dict[str, Attribute]) -> dict[str, Attribute]:
         for name in attributes:
-            if not name.isascii() or not name.isidentifier():
+            if not re.fullmatch(NAME, name):
                 raise ValueError(f"{name!r} cannot name an attribute: letters, digits and _")
+            if f"{name}_p" in attributes:
+                raise ValueError(f"{name}_p is the column with the probabilities of {name}")
         return attributes
 
     @property
     def digest(self) -> str:
-        """Of every word in it: another wording gives other labels."""
-        return digest(self.model_dump(mode="json"))
+        """Of every word in it: another wording gives other labels. So does another order, which
+        gives categories other letters."""
+        return digest(self.model_dump_json())
 
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that labels by this rubric add to documents."""
