@@ -20,6 +20,10 @@ from pipeline.fingerprint import digest
 Truncation = Literal["head", "ends"]
 # A token seldom stands for more characters than this: what is beyond need not be tokenised.
 CHARACTERS_PER_TOKEN = 16
+# Of a head, that much is tried first; it is enough when it makes EXTRA tokens more than wanted,
+# for where a text is cut only its last tokens may be others.
+USUAL_CHARACTERS_PER_TOKEN = 5
+EXTRA = 64
 _BREAK = "\u200b"  # zero-width space
 
 
@@ -56,12 +60,21 @@ class Codec:
 
         ``keep`` is what stays of longer ones: the head, or both ends, half and half.
         """
-        shorter = [_shorten(text, limit * CHARACTERS_PER_TOKEN, keep) for text in texts]
-        encoded = self._plain.encode_batch(shorter, add_special_tokens=False)
+        usual = USUAL_CHARACTERS_PER_TOKEN if keep == "head" else CHARACTERS_PER_TOKEN
+        shorter = [_shorten(text, (limit + EXTRA) * usual, keep) for text in texts]
+        encoded = self._encoded(shorter)
+        for place, (text, short) in enumerate(zip(texts, shorter, strict=True)):
+            if len(short) < len(text) and len(encoded[place]) < limit + EXTRA:
+                shorter[place] = _shorten(text, limit * CHARACTERS_PER_TOKEN, keep)
+                encoded[place] = self._encoded([shorter[place]])[0]
         return [
-            _fit(self._without_controls(text, found.ids), limit, keep)
-            for text, found in zip(shorter, encoded, strict=True)
+            _fit(self._without_controls(text, ids), limit, keep)
+            for text, ids in zip(shorter, encoded, strict=True)
         ]
+
+    def _encoded(self, texts: Sequence[str]) -> list[list[int]]:
+        found = self._plain.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [one.ids for one in found]
 
     def _without_controls(self, text: str, ids: list[int]) -> list[int]:
         """A vocabulary may hold a control token as an ordinary piece too: such text is broken up
