@@ -19,6 +19,7 @@ from pipeline.manifest import load_manifest
 
 RECIPES = ("gopher", "c4", "fineweb", "refinedweb", "dclm")
 DOCUMENTS = 60
+GOOD = "good"
 SECRET = "j.doe@real-company.com"
 
 
@@ -51,16 +52,21 @@ def sample(shared: Path) -> dict[str, list[dict[str, str]]]:
         {"id": id_, "text": text, "url": "https://www.example.org" + path}
         for id_, (text, path) in odd.items()
     ]
-    return {"articles": articles, "wiki": wiki, "zz-odd": planted}
+    good = [
+        {"id": f"good-{n}", "text": row["text"]}
+        for n, row in zip(range(2 * DOCUMENTS), published(shared, "domains/edu"), strict=False)
+    ]
+    return {"articles": articles, "wiki": wiki, "zz-odd": planted, GOOD: good}
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
+    """A folder of web text; texts that are good by definition lie beside it."""
     folder = tmp_path_factory.mktemp("recipes") / "data"
     folder.mkdir()
     for name, rows in sample(shared_data).items():
         lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (folder / f"{name}.jsonl").write_text(lines)
+        (folder.parent if name == GOOD else folder).joinpath(f"{name}.jsonl").write_text(lines)
     with (folder / "articles.jsonl").open("a") as file:
         file.write("no JSON\n")
     return folder
@@ -72,7 +78,7 @@ def run(request: pytest.FixtureRequest, root: Path, data: Path) -> tuple[str, Pa
     output = data.parent / request.param
     arguments = ("--set", "sources.web.max_bad=0.1", "--output", output)
     path = root / "manifests" / f"{request.param}.yaml"
-    environment = {"WINNOW_DATA": str(data)}
+    environment = {"WINNOW_DATA": str(data), "WINNOW_GOOD": str(data.parent / f"{GOOD}.jsonl")}
     done = winnow("run", path, *arguments, cwd=data.parent, environment=environment)
     assert done.returncode == 0, done.stderr
     return request.param, output
@@ -85,7 +91,7 @@ def counts_of(output: Path) -> dict[str, Any]:
 
 def steps_of(recipe: str, root: Path, **environment: str) -> list[str]:
     path = root / "manifests" / f"{recipe}.yaml"
-    given = {"WINNOW_DATA": "data", **environment}
+    given = {"WINNOW_DATA": "data", "WINNOW_GOOD": "good.jsonl", **environment}
     return [named.label for named in load_manifest(path, environment=given).steps]
 
 
@@ -103,9 +109,35 @@ def test_every_row_is_kept_dropped_or_quarantined(run: tuple[str, Path], data: P
     dropped = sum(t["documents"] for d in counts["dropped"].values() for t in d.values())
     quarantined = sum(counts["quarantined"].values())
     assert quarantined == 1
-    assert counts["rows"] == sum(len(p.read_text().splitlines()) for p in data.glob("*.jsonl"))
+    files = list(data.glob("*.jsonl"))
+    if run[0] == "dclm":
+        files.append(data.parent / f"{GOOD}.jsonl")
+    assert counts["rows"] == sum(len(path.read_text().splitlines()) for path in files)
     assert counts["rows"] == counts["kept"]["documents"] + dropped + quarantined
-    assert counts["kept"]["documents"] > DOCUMENTS
+    assert counts["kept"]["documents"] > (0 if run[0] == "dclm" else DOCUMENTS)
+
+
+@pytest.mark.parametrize("run", ["dclm"], indirect=True)
+def test_dclm_keeps_the_best_tenth_of_the_web_and_no_text_that_it_learned_from(
+    run: tuple[str, Path],
+) -> None:
+    _, output = run
+    counts = counts_of(output)
+    learned = counts["dropped"]["keep"]["other_source"]["documents"]
+    met = counts["entered"]["keep"]["documents"] - learned
+    assert learned >= 50
+    assert counts["kept"]["documents"] == -(-met // 10)
+    last = max(path.parent for path in output.glob("stages/*/kept"))
+    scores = [pq.read_table(path, columns=["quality"])["quality"] for path in last.glob("kept/*")]
+    below = [
+        row["signals"]
+        for path in last.glob("dropped/*")
+        for row in pq.read_table(path).to_pylist()
+        if row["reason"] == "below_top_share"
+    ]
+    least = min(score for column in scores for score in column.to_pylist())
+    assert all(json.loads(signals)["score"] < least for signals in below)
+    assert all(json.loads(signals)["threshold"] == least for signals in below)
 
 
 def test_every_step_is_in_the_funnel_and_met_documents(run: tuple[str, Path], root: Path) -> None:
@@ -126,7 +158,8 @@ def test_what_must_go_goes_by_the_step_that_is_there_for_it(run: tuple[str, Path
     assert dropped["french"] == "language"
     assert dropped["copy"].endswith("dedup")
     assert {"menu", "empty"} <= dropped.keys()
-    assert "article-3" not in dropped
+    # Nothing but its score speaks against it.
+    assert dropped.get("article-3") in ((None, "keep") if recipe == "dclm" else (None,))
     if recipe in ("fineweb", "refinedweb", "dclm"):
         assert dropped["banned"] == "url"
 
@@ -134,7 +167,8 @@ def test_what_must_go_goes_by_the_step_that_is_there_for_it(run: tuple[str, Path
 def test_only_fineweb_takes_addresses_out(run: tuple[str, Path]) -> None:
     recipe, output = run
     last = max(path.parent for path in output.glob("stages/*/kept"))
-    rows = [row for path in last.glob("kept/*") for row in pq.read_table(path).to_pylist()]
+    files = [*last.glob("kept/*"), *last.glob("dropped/*")]
+    rows = [row for path in files for row in pq.read_table(path).to_pylist()]
     (text,) = [row["text"] for row in rows if row["id"] == "article-3"]
     assert (SECRET in text) == (recipe != "fineweb")
     assert ("email@example.com" in text) == (recipe == "fineweb")
@@ -156,7 +190,7 @@ def test_a_recipe_is_valid_and_so_is_what_its_comments_offer(
     offered = re.sub(r"^( *)# (?=(- )?\w+: \{)", r"\1", text, flags=re.MULTILINE)
     (tmp_path / "m.yaml").write_text(offered)
     steps = load_manifest(tmp_path / "m.yaml", environment=environment).steps
-    more = {"gopher": ["decontaminate"], "c4": ["c4_badwords"], "dclm": ["classify"]}
+    more = {"gopher": ["decontaminate"], "c4": ["c4_badwords"]}
     assert [named.label for named in steps] == steps_of(recipe, root) + more.get(recipe, [])
 
 
