@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MISSING = -math.inf  # logprob of a label that the server did not report
+MOST_MASS = 1.02  # servers compute in 16 bits, too
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Label:
     def of_logprobs(cls, logprobs: Sequence[float]) -> Label:
         """From the natural-log probabilities [labels] of the answers, as the model has them.
 
-        Raises ValueError for NaN, for positive values, and when no label has any probability.
+        Raises ValueError for NaN, for positive values, for more than all probability, and when no
+        label has any.
         """
         values = np.asarray(logprobs, dtype=np.float64)
         if np.isnan(values).any() or (values > 1e-3).any():
@@ -37,7 +39,10 @@ class Label:
             raise ValueError("no label has any probability")
         shares = np.exp(values - top)
         total = float(shares.sum())
-        return cls(tuple((shares / total).tolist()), min(1.0, total * math.exp(top)))
+        mass = total * math.exp(top)
+        if mass > MOST_MASS:
+            raise ValueError(f"labels have {mass:.2f} of all probability: {list(logprobs)}")
+        return cls(tuple((shares / total).tolist()), min(1.0, mass))
 
     @classmethod
     def certain(cls, index: int, labels: int) -> Label:

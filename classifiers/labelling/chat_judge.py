@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from classifiers.labelling.answers import MISSING, Answer, Label
-from classifiers.labelling.completions_judge import TOP, Connection
+from classifiers.labelling.completions_judge import TOP, Connection, check_top
 from classifiers.labelling.http_replies import read_body, read_usage
 from classifiers.labelling.identity import Wording
 from classifiers.labelling.judge import Trouble, Usage, Work
@@ -23,12 +23,15 @@ from classifiers.labelling.rubric import Attribute
 from classifiers.labelling.tokens import CHARACTERS_PER_TOKEN
 
 # Text that servers turn into control tokens: <|…|> of most models, <s> and [INST] of Llama 2 and
-# Mistral, <start_of_turn> of Gemma, <think> and the like. A zero-width space breaks it up.
-_CONTROL = re.compile(r"<(?=\||/?[A-Za-z_]+>|｜)|\[(?=/?(?:INST|SYS|TOOL|AVAILABLE)[A-Z_]*\])")
+# Mistral, [gMASK] of GLM, <start_of_turn> of Gemma, <think>, <extra_id_0> and the like. A
+# zero-width space breaks it up.
+_CONTROL = re.compile(r"<(?=\||/?[A-Za-z0-9_]+>|｜)|\[(?=/?g?[A-Z_]{3,}\])")
 _BREAK = "\u200b"
 Message = dict[str, str]
 # About as many characters as tokens: a server of unknown tokenizer counts by itself.
 CHARACTERS = 4
+BYTES = 3  # as many to a token, or more, in most languages
+LINE_TOKENS = 100  # a question and what a template puts around messages
 
 
 def broken_up(text: str) -> str:
@@ -54,20 +57,21 @@ class ChatJudge:
         return marked(mark_of(document_id(work.text)), broken_up(text))
 
     async def ask(self, work: Work) -> tuple[Answer, Usage]:
-        reasons, paid = "", Usage()
+        paid = Usage()
         head = [_system(work.wording), {"role": "user", "content": self._document(work)}]
-        labels: dict[str, Label] = {}
         try:
-            if work.wording.rationale_tokens:
-                reasons, usage = await self._reasons(head, work.wording.rationale_tokens)
+            if work.wording.rationale_tokens and work.reasons is None:
+                work.reasons, usage = await self._reasons(head, work.wording.rationale_tokens)
                 paid += usage
+            reasons = work.reasons or ""
             for name, attribute in work.wording.rubric.attributes.items():
-                label, usage = await self._label(head, name, attribute, reasons)
-                labels[name] = label
-                paid += usage
+                if name not in work.told:
+                    work.told[name], usage = await self._label(head, name, attribute, reasons)
+                    paid += usage
         except Trouble as trouble:
             trouble.usage += paid
             raise
+        labels, work.told = work.told, {}
         return Answer(labels, {}, reasons), paid
 
     async def _post(self, messages: Sequence[Message], **more: Any) -> Mapping[str, Any]:
@@ -94,19 +98,25 @@ class ChatJudge:
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise Trouble("garbage", "bad-choices", str(error)[:200], usage=usage) from None
 
-    def estimate(self, work: Work) -> int:
+    def estimate(self, work: Work) -> Usage:
         wording = work.wording
-        tokens = len(_system(wording)["content"]) // CHARACTERS + wording.limit
-        return len(wording.rubric.attributes) * tokens + wording.rationale_tokens
+        text = _system(wording)["content"] + self._document(work)
+        # Bytes, for in scripts other than Latin a character is a token or more.
+        once = len(text.encode()) // BYTES + LINE_TOKENS
+        asked = len(wording.rubric.attributes)
+        if not (most := wording.rationale_tokens):
+            return Usage(asked * once, 0, asked)
+        return Usage((asked + 1) * once + asked * most, 0, asked + most)
 
     def shorten(self, work: Work) -> bool:
         if work.shortened or len(work.text) < CHARACTERS_PER_TOKEN:
             return False
-        work.shortened = True
+        work.shortened, work.reasons, work.told = True, None, {}
         return True
 
     async def check_labels(self, wording: Wording) -> Usage:
-        """Nothing to find out: the first answer shows whether there are log probabilities."""
+        """The first answer shows whether there are log probabilities; there are at most TOP."""
+        check_top(wording, Usage())
         return Usage()
 
     async def is_alive(self, trouble: Trouble) -> bool:

@@ -8,15 +8,22 @@ from typing import Any
 import aiohttp
 import orjson
 
-from classifiers.labelling.answers import MISSING, Answer, Label
-from classifiers.labelling.http_replies import check_status, read_body, read_logprobs, read_usage
+from classifiers.labelling.answers import Answer, Label
+from classifiers.labelling.http_replies import (
+    check_status,
+    first_choice,
+    read_body,
+    read_logprobs,
+    read_usage,
+)
 from classifiers.labelling.identity import Wording
 from classifiers.labelling.judge import Trouble, Usage, Work
 from classifiers.labelling.prompts import PromptMaker, PromptMakers
 
 # What servers that do not know logprob_token_ids give at most (vLLM before 0.26).
 TOP = 20
-SHORTEST = 16  # tokens of a document below which cutting it again would leave nothing to judge
+# Shorter keys ("EMPTY", "x") are no secrets, and may be part of an honest answer.
+SECRET = 8
 
 
 class Connection:
@@ -38,18 +45,35 @@ class Connection:
             headers["Authorization"] = f"Bearer {self._key}"
         try:
             async with self._session.request(
-                method, self.url + path, data=data, headers=headers
+                method,
+                self.url + path,
+                data=data,
+                headers=headers,
+                allow_redirects=False,  # whoever is there would get the key and the documents
             ) as reply:
                 body: bytes = await reply.read()
                 check_status(reply.status, reply.headers, self._redacted(body))
-                return body
+                return self._redacted(body) if len(self._key) >= SECRET else body
         except TimeoutError:
             raise Trouble("again", "timeout", "no answer in time") from None
-        except aiohttp.ClientError as error:
-            raise Trouble("again", "unreachable", str(error)[:200]) from None
+        except (aiohttp.ClientError, OSError) as error:
+            message = self._redacted(str(error).encode()).decode()
+            raise Trouble("again", "unreachable", message[:200]) from None
 
     def _redacted(self, body: bytes) -> bytes:
         return body.replace(self._key.encode(), b"(key)") if self._key else body
+
+
+def check_top(wording: Wording, usage: Usage) -> None:
+    """Raises Trouble when the TOP likeliest tokens cannot be all labels of an attribute."""
+    for name, attribute in wording.rubric.attributes.items():
+        if len(attribute.labels) > TOP:
+            message = (
+                f"this server names its {TOP} likeliest tokens alone, and {name} has "
+                f"{len(attribute.labels)} labels"
+            )
+            hint = "vLLM 0.26 or newer names any token; or take attributes with fewer labels"
+            raise Trouble("fatal", "labels-not-told", message, hint=hint, usage=usage)
 
 
 class CompletionsJudge:
@@ -62,7 +86,7 @@ class CompletionsJudge:
 
     async def ask(self, work: Work) -> tuple[Answer, Usage]:
         maker = self.makers.of(work.wording)
-        if not work.ids:
+        if not work.ids:  # a probe
             work.ids = maker.encode([work.text])[0]
         if not work.wording.rationale_tokens:
             labels, usage = await self._labels(maker.questions(work.ids), maker.answer_ids)
@@ -92,7 +116,7 @@ class CompletionsJudge:
             if [choice["index"] for choice in choices] != list(range(len(prompts))):
                 raise Trouble("garbage", "wrong-choices", "not one choice for each prompt")
             labels = {
-                name: Label.of_logprobs(read_logprobs(choice, ids))
+                name: Label.of_logprobs(read_logprobs(choice, ids, only_top=self.only_top))
                 for (name, ids), choice in zip(answers.items(), choices, strict=True)
             }
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -113,7 +137,7 @@ class CompletionsJudge:
         }
         body = read_body(await self.connection.post("/v1/completions", payload), self.model)
         usage = read_usage(body)
-        choice = body["choices"][0] if body["choices"] else {}
+        choice = first_choice(body)
         ids = choice.get("token_ids")
         if isinstance(ids, list) and all(isinstance(number, int) for number in ids):
             return ids, usage
@@ -121,21 +145,15 @@ class CompletionsJudge:
             return maker.codec.documents([said], len(said) + 1, "head")[0], usage
         raise Trouble("garbage", "no-text", "the reply holds no text", usage=usage)
 
-    def estimate(self, work: Work) -> int:
-        maker = self.makers.of(work.wording)
-        return maker.estimate(len(work.ids)) + work.wording.rationale_tokens
+    def estimate(self, work: Work) -> Usage:
+        return self.makers.of(work.wording).estimate(work)
 
     def shorten(self, work: Work) -> bool:
-        limit = len(work.ids) // 2
-        if work.shortened or limit < SHORTEST:
-            return False
-        work.ids = self.makers.of(work.wording).encode([work.text], limit)[0]
-        work.shortened, work.said = True, None
-        return True
+        return self.makers.shorten(work)
 
     async def check_labels(self, wording: Wording) -> Usage:
         """Find out how the server tells log probabilities; what asking cost. Raises Trouble when
-        it does not tell them at all.
+        it does not tell them at all, or not those of all labels.
 
         A server that does not know ``logprob_token_ids`` ignores it without a word.
         """
@@ -143,13 +161,17 @@ class CompletionsJudge:
         ids = sorted({number for ids in maker.answer_ids.values() for number in ids})
         payload = self._payload(maker.questions(maker.encode(["?"])[0])[:1], ids)
         body = read_body(await self.connection.post("/v1/completions", payload), self.model)
-        found = read_logprobs(body["choices"][0] if body["choices"] else {}, ids)
-        self.only_top = MISSING in found
-        if self.only_top and len(ids) > TOP:
-            hint = "vLLM 0.26 or newer names any token; or take attributes with fewer labels"
-            message = f"this server names its {TOP} likeliest tokens alone, {len(ids)} are needed"
-            raise Trouble("fatal", "labels-not-told", message, hint=hint)
-        return read_usage(body)
+        usage = read_usage(body)
+        try:
+            read_logprobs(first_choice(body), ids, only_top=self.only_top)
+        except Trouble as trouble:
+            trouble.usage = usage
+            if trouble.code != "labels-missing":
+                raise
+            self.only_top = True
+        if self.only_top:
+            check_top(wording, usage)
+        return usage
 
     def _payload(self, prompts: Sequence[list[int]], ids: Sequence[int]) -> dict[str, Any]:
         payload: dict[str, Any] = {

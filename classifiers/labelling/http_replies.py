@@ -14,6 +14,7 @@ from classifiers.labelling.answers import MISSING
 from classifiers.labelling.judge import Trouble, Usage
 
 MAX_WAIT_S = 300.0  # longer waits that a server asks for are cut to this
+MOST_TOKENS = 2**40  # of one request; what is more is no count of tokens
 _TOO_LONG = (
     "maximum context length",
     "max_tokens must be at least 1",
@@ -65,7 +66,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         try:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             return None
     return min(max(seconds, 0.0), MAX_WAIT_S) if math.isfinite(seconds) else None
 
@@ -92,20 +93,38 @@ def read_usage(whole: Mapping[str, Any]) -> Usage:
         return Usage()
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    counts = (usage.get("prompt_tokens"), cached, usage.get("completion_tokens"))
-    return Usage(*(count if isinstance(count, int) and count > 0 else 0 for count in counts))
+    prompt, completion = (_count(usage.get(f"{part}_tokens")) for part in ("prompt", "completion"))
+    return Usage(prompt, min(_count(cached), prompt), completion)
 
 
-def read_logprobs(choice: Mapping[str, Any], ids: Sequence[int]) -> list[float]:
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and 0 < value < MOST_TOKENS else 0
+
+
+def first_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Raises Trouble when there is none."""
+    choice = body["choices"][0] if body["choices"] else None
+    if not isinstance(choice, dict):
+        raise Trouble("garbage", "no-choices", "the reply has no choices", usage=read_usage(body))
+    return choice
+
+
+def read_logprobs(
+    choice: Mapping[str, Any], ids: Sequence[int], *, only_top: bool = True
+) -> list[float]:
     """Natural-log probabilities of the tokens ``ids`` at the first generated position, by
-    ``top_logprobs`` whose keys are ``token_id:…``; MISSING where the server did not tell.
+    ``top_logprobs`` whose keys are ``token_id:…``; MISSING where the server did not tell, as one
+    that names its likeliest tokens alone (``only_top``) may.
 
-    Raises Trouble when there are none at all.
+    Raises Trouble when there are none at all, and when a server that was to name all has not.
     """
     logprobs = choice.get("logprobs")
     tops = logprobs.get("top_logprobs") if isinstance(logprobs, dict) else None
     top = tops[0] if isinstance(tops, list) and tops else None
     if not isinstance(top, dict):
         raise Trouble("garbage", "no-logprobs", "the server's reply holds no log probabilities")
-    found = [top.get(f"token_id:{number}") for number in ids]
+    keys = [f"token_id:{number}" for number in ids]
+    if not only_top and not top.keys() >= set(keys):
+        raise Trouble("garbage", "labels-missing", "the server did not tell of every label")
+    found = [top.get(key) for key in keys]  # null stands for no probability at all
     return [float(v) if isinstance(v, int | float) else MISSING for v in found]

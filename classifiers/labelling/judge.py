@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from classifiers.labelling.answers import Answer
+from classifiers.labelling.answers import Answer, Label
 from classifiers.labelling.identity import Wording
 
 
@@ -24,13 +24,21 @@ class Usage:
             self.completion + other.completion,
         )
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt - other.prompt,
+            self.cached - other.cached,
+            self.completion - other.completion,
+        )
+
 
 @dataclass
 class Work:
     """One document to be labelled, with what has happened to it so far.
 
-    ``ids`` are its tokens between the marks (none for a judge that takes text). ``said`` is a
-    rationale that has been paid for already.
+    ``ids`` are its tokens between the marks (none for a judge that takes text). ``said`` (or
+    ``reasons``, as text) is a rationale that has been paid for already, and ``told`` are labels of
+    a judge that is asked attribute by attribute, when it has not answered all.
     """
 
     key: bytes
@@ -40,6 +48,8 @@ class Work:
     repeat: int = 0
     ids: list[int] = field(default_factory=list)
     said: list[int] | None = None
+    reasons: str | None = None
+    told: dict[str, Label] = field(default_factory=dict)
     shortened: bool = False
     doubted: bool = False  # an answer to it could not be used
     tries: int = 0
@@ -85,8 +95,8 @@ class Judge(Protocol):
     async def check_labels(self, wording: Wording) -> Usage:
         """Find out whether it can answer, and how; what asking cost. Raises Trouble."""
 
-    def estimate(self, work: Work) -> int:
-        """About how many tokens the next request about it takes."""
+    def estimate(self, work: Work) -> Usage:
+        """The most that the next request about it is likely to take."""
 
     def shorten(self, work: Work) -> bool:
         """Cut the document to half its tokens; False when it cannot be cut (again)."""

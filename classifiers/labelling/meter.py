@@ -27,7 +27,7 @@ class Meter:
     ) -> None:
         self._budget, self._prices, self._gpu_seconds = budget, prices, gpu_seconds
         self.used = Usage()
-        self._reserved = 0
+        self._reserved = Usage()
         for attempt in earlier:
             self.used += Usage(
                 attempt.prompt_tokens, attempt.cached_tokens, attempt.completion_tokens
@@ -55,24 +55,30 @@ class Meter:
     def paid(self, usage: Usage) -> None:
         self.used += usage
 
-    def reserve(self, tokens: int) -> bool:
-        """Whether a request of about so many tokens fits into the budget, together with what is
-        under way; if so it counts as under way."""
-        ahead = self._reserved + tokens
+    def reserve(self, usage: Usage) -> bool:
+        """Whether a request of about this size fits into the budget, together with what is under
+        way; if so it counts as under way."""
+        ahead = self._reserved + usage
         budget = self._budget
-        if budget.tokens is not None and self.tokens + ahead > budget.tokens:
+        tokens = self.tokens + ahead.prompt + ahead.completion
+        if budget.tokens is not None and tokens > budget.tokens:
             return False
         if budget.gpu_seconds is not None and self.gpu_seconds > budget.gpu_seconds:
             return False
-        money = self.money + self._token_price(Usage(prompt=ahead))
+        money = self.money + self._token_price(ahead)
         if budget.money is not None and money > budget.money:
             return False
         self._reserved = ahead
         return True
 
-    def release(self, tokens: int) -> None:
+    def release(self, usage: Usage) -> None:
         """The request is not under way any more."""
-        self._reserved -= tokens
+        self._reserved -= usage
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether requests are under way, which may turn out smaller than they might be."""
+        return self._reserved != Usage()
 
     def __str__(self) -> str:
         parts = [f"{self.tokens:,} tokens", f"{self.gpu_seconds:,.0f} GPU-seconds"]

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from classifiers.labelling.identity import Wording
+from classifiers.labelling.judge import Usage, Work
 from classifiers.labelling.rubric import Attribute, Rubric
 from classifiers.labelling.tokens import Codec
+from pipeline.errors import Refusal
 
+SHORTEST = 16  # tokens of a document below which cutting it again would leave nothing to judge
 MARK_TOKENS = 64  # more than any tokenizer makes of a mark
 _PLACE = "\ue000document\ue000"  # stands for the marked document, and is in no rubric
 
@@ -101,6 +104,7 @@ class PromptMaker:
             for name, attribute in rubric.attributes.items()
         }
         self._rationale = self._frame(RATIONALE_LINE)
+        self._verdicts = {name: codec.frame(verdict_line(name)) for name in rubric.attributes}
         # The ids of the answers, by attribute, right after the question and after a rationale.
         self.answer_ids, self.verdict_ids = (
             {
@@ -112,6 +116,10 @@ class PromptMaker:
 
     def _frame(self, line: str) -> Frame:
         whole = self.codec.conversation(self._system, f"{_PLACE}\n\n{line}", self._args)
+        if whole.count(_PLACE) != 1:
+            hint = "take a model with another chat template, or an endpoint with api: chat"
+            message = "the chat template of the judge does not show the user's message once"
+            raise Refusal("chat-template", message, hint)
         before, _, after = whole.partition(_PLACE)
         return Frame(self.codec.frame(before), self.codec.frame(after), after)
 
@@ -124,10 +132,15 @@ class PromptMaker:
         tails = self.codec.documents([f"\n[{mark}]" for mark in marks], MARK_TOKENS, "head")
         return [h + b + t for h, b, t in zip(heads, bodies, tails, strict=True)]
 
-    def estimate(self, tokens: int) -> int:
-        """Tokens of all prompts about an encoded document of ``tokens``."""
-        frames = self._frames.values()
-        return sum(len(frame.before) + tokens + len(frame.after) + 1 for frame in frames)
+    def estimate(self, work: Work) -> Usage:
+        """Tokens of all requests about an encoded document, with a rationale of full length."""
+        if not (most := self.wording.rationale_tokens):
+            return Usage(sum(map(len, self.questions(work.ids))), 0, len(self._frames))
+        first = len(self.rationale(work.ids))
+        said = most if work.said is None else len(work.said)
+        verdicts = sum(first + said + len(ids) for ids in self._verdicts.values())
+        paid = work.said is not None
+        return Usage(verdicts + (0 if paid else first), 0, len(self._frames) + (0 if paid else most))
 
     def questions(self, document: list[int]) -> list[list[int]]:
         """One prompt per attribute, in the rubric's order, about an encoded ``document``."""
@@ -140,7 +153,7 @@ class PromptMaker:
     def verdicts(self, prompt: list[int], said: Sequence[int]) -> list[list[int]]:
         """One prompt per attribute that goes on from a rationale, ``said`` after ``prompt``."""
         spoken = [i for i in said if i not in self.codec.controls]
-        return [prompt + spoken + self.codec.frame(verdict_line(name)) for name in self._frames]
+        return [prompt + spoken + ids for ids in self._verdicts.values()]
 
 
 class PromptMakers:
@@ -154,3 +167,12 @@ class PromptMakers:
         if wording.id not in self._made:
             self._made[wording.id] = PromptMaker(wording, self._codec, self._args)
         return self._made[wording.id]
+
+    def shorten(self, work: Work) -> bool:
+        """Cut the document to half its tokens; False when it cannot be cut (again)."""
+        limit = len(work.ids) // 2
+        if work.shortened or limit < SHORTEST:
+            return False
+        work.ids = self.of(work.wording).encode([work.text], limit)[0]
+        work.shortened, work.said = True, None
+        return True
