@@ -17,6 +17,7 @@ from classifiers.agreement.facts import AgreementFacts
 from classifiers.columns import check_columns, group_column, score_column
 from classifiers.labelling import checks as checking
 from classifiers.labelling.answers import Answer
+from classifiers.labelling.asking import FEW_ERRORS, too_many_errors
 from classifiers.labelling.config import Budget, Checks, SampleSpec, ServerSpec
 from classifiers.labelling.findings import (
     LABELS,
@@ -25,6 +26,7 @@ from classifiers.labelling.findings import (
     write_labels,
 )
 from classifiers.labelling.gold import Gold, attribute_of, read_gold
+from classifiers.labelling.hire import Progress
 from classifiers.labelling.identity import model_name
 from classifiers.labelling.job import Told
 from classifiers.labelling.questions import Terms, ask
@@ -33,7 +35,7 @@ from classifiers.labelling.store import Stored
 from classifiers.labelling.tokens import Truncation
 from classifiers.sampling import place_hash, stratified, texts_at
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
-from pipeline.errors import ManifestError, Problem
+from pipeline.errors import ManifestError, Problem, ShardError
 from pipeline.named_files import Location, NamesFiles
 from pipeline.panel import Chapter
 from pipeline.step import BarrierStep, Evidence, ManifestView, Position, Verdict
@@ -181,9 +183,11 @@ class Label(NamesFiles, BarrierStep):
         canaried = texts[: self.checks.canaries]
         planted = checking.plant(canaried, rubric.attributes[first], self.max_tokens, seed)
         asked = checking.questions(texts, gold, planted, self.checks, self.max_tokens)
-        told, stored = ask(self.server, rubric, asked, self._terms(), self._folder)
+        progress = evidence.progress
+        told, stored = ask(self.server, rubric, asked, self._terms(), self._folder, progress)
         answers = {k: answers_of(found, self.min_mass) for k, found in stored.items()}
-        other = self._other(rubric, texts, gold)
+        self._check_errors(answers["document"], rubric)
+        other = self._other(rubric, texts, gold, progress)
         write_labels(folder / LABELS, rubric, sample, answers["document"])
         said = checking.Said(
             answers=answers,
@@ -227,11 +231,21 @@ class Label(NamesFiles, BarrierStep):
             return None
         return read_gold(spec, self._folder, rubric.attributes[attribute_of(spec, rubric)])
 
-    def _other(self, rubric: Rubric, texts: Sequence[str], gold: Gold | None) -> list[Answer]:
+    def _check_errors(self, answers: Sequence[Answer], rubric: Rubric) -> None:
+        """Labels of an earlier run may be errors too: the clerk looks at what it asks itself."""
+        bad = sum(any(answer.error(name) for name in rubric.attributes) for answer in answers)
+        if bad > max(FEW_ERRORS, self.max_errors * len(answers)):
+            counts = _errors(answers, rubric)
+            raise ShardError(*too_many_errors(bad, len(answers), counts))
+
+    def _other(
+        self, rubric: Rubric, texts: Sequence[str], gold: Gold | None, progress: Progress
+    ) -> list[Answer]:
         if self.checks.other_judge is None:
             return []
         asked = {"other": checking.other_question(texts, gold, self.max_tokens)}
-        _, stored = ask(self.checks.other_judge, rubric, asked, self._terms(), self._folder)
+        judge, terms = self.checks.other_judge, self._terms()
+        _, stored = ask(judge, rubric, asked, terms, self._folder, progress)
         return answers_of(stored["other"], self.min_mass)
 
     def _terms(self) -> Terms:

@@ -59,5 +59,6 @@ class ConcludeWork:
             observations=tuple(self.observed.outputs(OBSERVED)),
             documents=tuple(self.corpus.outputs(KEPT)),
             seed=self.seed,
+            progress=desk.progress,
         )
         return Outcome(facts=dict(self.step.conclude(evidence, folder)))

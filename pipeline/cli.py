@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,11 @@ from pipeline.errors import Refusal, WinnowError
 from pipeline.report.format import visible
 
 if TYPE_CHECKING:
+    from pipeline.manifest import Manifest
     from pipeline.results import FailureResult
+
+# Commands of steps: functions that typer makes commands of, by entry point.
+COMMANDS = "winnow.commands"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -72,13 +77,26 @@ def plan(manifest: ManifestPath, overrides: Overrides = None, output: OutputFold
 
 
 @app.command()
-def run(manifest: ManifestPath, overrides: Overrides = None, output: OutputFolder = None) -> None:
+def run(
+    manifest: ManifestPath,
+    overrides: Overrides = None,
+    output: OutputFolder = None,
+    until: Annotated[
+        str, typer.Option("--until", metavar="STEP", help="Stop after this step.")
+    ] = "",
+) -> None:
     """Run a manifest; what is done already is reused."""
     from pipeline.manifest import load_manifest
+
+    loaded = load_manifest(manifest, overrides or (), output)
+    run_loaded(loaded.until(until) if until else loaded)
+
+
+def run_loaded(loaded: Manifest) -> None:
+    """Run it, print what came of it, and end with its exit code."""
     from pipeline.results import REPORT, RESULTS
     from pipeline.run import run as run_manifest
 
-    loaded = load_manifest(manifest, overrides or (), output)
     results = run_manifest(loaded)
     _print_failures(results.failures)
     reused = sum(stage.status == "reused" for stage in results.stages)
@@ -260,6 +278,8 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal without → or −
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
+    for point in sorted(entry_points(group=COMMANDS), key=lambda point: point.name):
+        app.command(point.name)(point.load())
     try:
         app()
     except WinnowError as error:

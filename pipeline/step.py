@@ -7,7 +7,7 @@ have seen all documents before it can judge any.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -156,12 +156,14 @@ class Evidence:
 
     ``observations[i]`` is the Parquet file that holds what ``observe`` returned for shard i, and
     ``documents[i]`` that shard's documents, both in input order: sources as the manifest lists
-    them, then files by name. ``seed`` is the manifest's.
+    them, then files by name. ``seed`` is the manifest's. ``progress(done, total)`` feeds the
+    progress bar, for conclusions that take long.
     """
 
     observations: tuple[Path, ...]
     documents: tuple[Path, ...]
     seed: int
+    progress: Callable[[float, float], None] = lambda done, total: None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from classifiers.labelling.answers import Answer
@@ -36,6 +36,18 @@ class Patience:
     few: int = 50
     drain_s: float = 30.0
     first_wait_s: float = FIRST_WAIT_S
+
+
+def too_many_errors(bad: int, done: int, errors: Mapping[str, int]) -> tuple[str, str, str]:
+    """Code, message and hint for ``bad`` of ``done`` documents without a label."""
+    counts = ", ".join(f"{code}: {errors[code]}" for code in sorted(errors))
+    hint = "raise max_errors to go on without them"
+    if errors.get("low-mass"):
+        hint = (
+            "low-mass: the judge wanted to say something else than a label; take a model that "
+            "follows instructions, see its words with mode: rationale, or lower min_mass"
+        )
+    return "too-many-errors", f"{bad} of {done} documents got no label ({counts})", hint
 
 
 class Asking:
@@ -197,10 +209,9 @@ class Asking:
 
     def too_many_errors(self) -> Trouble:
         """What to say of the share of documents without a label."""
-        counts = ", ".join(f"{code}: {n}" for code, n in self.errors.most_common())
-        message = f"{sum(self.errors.values())} of {self.done} documents got no label ({counts})"
-        hint = "see what the judge answers with mode: rationale, or raise max_errors"
-        return Trouble("fatal", "too-many-errors", message, hint=hint)
+        bad = sum(self.errors.values())
+        code, message, hint = too_many_errors(bad, self.done, self.errors)
+        return Trouble("fatal", code, message, hint=hint)
 
     def _note(self, work: Work, outcome: str, usage: Usage, seconds: float) -> None:
         work.paid += usage

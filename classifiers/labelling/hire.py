@@ -12,8 +12,10 @@ from pydantic import ValidationError
 from classifiers.labelling.job import Job, Told
 from pipeline.errors import ShardError
 
+Progress = Callable[[float, float], None]  # (done, total) documents
 
-def do_job(job: Job, progress: Callable[[float, float], None] = lambda done, total: None) -> Told:
+
+def do_job(job: Job, progress: Progress = lambda done, total: None) -> Told:
     """Return when every document of the job has what it can get.
 
     The clerk outlives this process for as long as answers are under way. Raises ShardError with

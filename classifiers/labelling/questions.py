@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from classifiers.labelling.config import Budget
 from classifiers.labelling.findings import stored_labels
-from classifiers.labelling.hire import do_job
+from classifiers.labelling.hire import Progress, do_job
 from classifiers.labelling.identity import Spec, model_name
 from classifiers.labelling.job import Job, Pass, Told
 from classifiers.labelling.prompts import document_id
@@ -45,7 +45,12 @@ class Terms:
 
 
 def ask(
-    server: Spec, rubric: Rubric, asked: Mapping[str, Question], terms: Terms, folder: Path
+    server: Spec,
+    rubric: Rubric,
+    asked: Mapping[str, Question],
+    terms: Terms,
+    folder: Path,
+    progress: Progress,
 ) -> tuple[Told, dict[str, list[Stored | None]]]:
     """What the store holds of every question, by purpose, once the clerk is done.
 
@@ -71,7 +76,7 @@ def ask(
             budget=terms.budget,
             passes=passes,
         )
-        told = do_job(job)
+        told = do_job(job, progress)
     store = LabelStore(path)
     stored = {
         part.purpose: stored_labels(

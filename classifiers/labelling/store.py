@@ -87,6 +87,22 @@ class Attempt:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Costs:
+    """The ledger of a job in sums. ``answers`` are labels that came back, ``failed`` requests
+    brought none, and of ``lost`` ones nobody knows; ``gpu_seconds`` are of servers started here."""
+
+    job: str
+    model: str
+    answers: int
+    lost: int
+    failed: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    gpu_seconds: float
+
+
 class LabelStore:
     """Open for as long as it is used; safe to share between processes, not between threads."""
 
@@ -255,9 +271,45 @@ class LabelStore:
         query = "select coalesce(sum(seconds * max(gpus, 1)), 0) from engines where job=?"
         return float(self._db.execute(query, [job]).fetchone()[0])
 
+    def costs(self) -> list[Costs]:
+        """What every job has cost, the latest last."""
+        rows = self._db.execute("""
+            select a.job, max(a.id), sum(a.outcome = 'labelled' and a.purpose != 'probe'),
+                sum(a.outcome = 'lost'), sum(a.outcome not in ('labelled', 'lost')),
+                sum(a.prompt_tokens), sum(a.cached_tokens), sum(a.completion_tokens),
+                (select j.model from labels l join judges j using (judge)
+                 where l.key in (select key from attempts where job = a.job) limit 1)
+            from attempts a group by a.job order by 2""")
+        return [
+            Costs(job, model or "?", answers, lost, failed, prompt, cached, completion,
+                  self.gpu_seconds(job))
+            for job, _, answers, lost, failed, prompt, cached, completion, model in rows
+        ]  # fmt: skip
+
+    def labels(self) -> Iterator[Stored]:
+        """Every label, in key order."""
+        for row in self._db.execute("select * from labels order by key"):
+            key, judge, request, document, repeat, answer, prompt, completion = row
+            told = read_answer(answer)
+            yield Stored(key, judge, request, document, repeat, told, prompt, completion)
+
+    def add_all(
+        self,
+        judges: Sequence[tuple[object, ...]],
+        requests: Sequence[tuple[object, ...]],
+        labels: Sequence[Stored],
+    ) -> None:
+        """Rows of another store, all or none; what is here already stays as it is."""
+        with self._writing():
+            self._db.executemany("insert or ignore into judges values (?,?,?,?,?)", judges)
+            self._db.executemany("insert or ignore into requests values (?,?)", requests)
+            self._db.executemany(
+                "insert or ignore into labels values (?,?,?,?,?,?,?,?)", map(_row, labels)
+            )
+
     def rows(self, table: str) -> Iterator[tuple[object, ...]]:
-        """Every row of ``judges``, ``requests``, ``labels`` or ``engines``, in key order."""
-        assert table in ("judges", "requests", "labels", "engines")
+        """Every row of ``judges``, ``requests`` or ``engines``, in key order."""
+        assert table in ("judges", "requests", "engines")
         yield from self._db.execute(f"select * from {table} order by 1")
 
 

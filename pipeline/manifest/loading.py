@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from pipeline.errors import LocatedProblem, ManifestError, Problem
+from pipeline.errors import LocatedProblem, ManifestError, Problem, Refusal
 from pipeline.manifest.environment import substitute
 from pipeline.manifest.located import find, redact, secrets_in, show
 from pipeline.manifest.overrides import apply_override, override_name, parse_override
@@ -108,6 +108,15 @@ class Manifest:
     def view(self, columns: Sequence[str] = ()) -> ManifestView:
         """What steps and sections may know; ``columns`` are those that earlier steps added."""
         return ManifestView(self.folder, self.seed, tuple(self.sources), tuple(columns))
+
+    def until(self, label: str) -> Manifest:
+        """The same manifest up to and with the step of this label, and without sections: its
+        stages are those of the whole one. Raises Refusal when there is no such step."""
+        labels = [named.label for named in self.steps]
+        if label not in labels:
+            hint = f"its steps: {', '.join(labels)}" if labels else "it has no steps"
+            raise Refusal("unknown-step", f"{self.path} has no step {show_text(label)}", hint)
+        return replace(self, steps=self.steps[: labels.index(label) + 1], sections={})
 
     @property
     def columns(self) -> tuple[str, ...]:

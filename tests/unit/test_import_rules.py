@@ -11,6 +11,7 @@ PACKAGES = ("pipeline", "filters", "dedup", "classifiers", "proxy", "kernels")
 CONTRACTS = {
     f"pipeline.{name}"
     for name in (
+        "cli",
         "documents",
         "errors",
         "fingerprint",

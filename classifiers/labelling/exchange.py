@@ -1,0 +1,139 @@
+"""Labels carried from one machine to another: JSON lines, compressed by zstd.
+
+The first line says what the file is; then judges, requests and labels, each line by itself. The
+ledger stays where the money was spent.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import orjson
+import pyarrow as pa
+
+from classifiers.labelling.store import LabelStore, Stored, read_answer, write_answer
+from pipeline.errors import Refusal
+
+HEADER = {"winnow_labels": 1}
+JUDGE = ("judge", "model", "revision", "tokenizer", "probe")
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What an import found: labels that were ``new``, ``known`` ones, and those of the known
+    that say something ``different`` here, which stay as they are."""
+
+    new: int = 0
+    known: int = 0
+    different: int = 0
+
+
+def export_labels(store: LabelStore, path: Path) -> int:
+    """Write every label of the store, and what its keys mean; how many labels."""
+    count = 0
+    partial = path.with_name(path.name + ".partial")
+    with pa.CompressedOutputStream(str(partial), "zstd") as file:
+
+        def line(value: object) -> None:
+            file.write(orjson.dumps(value) + b"\n")
+
+        line(HEADER)
+        for row in store.rows("judges"):
+            line(dict(zip(JUDGE, row, strict=True)))
+        for request, settings in store.rows("requests"):
+            line({"request": request, "settings": settings})
+        for label in store.labels():
+            count += 1
+            line(
+                {
+                    "key": _text(label.key),
+                    "by": label.judge,
+                    "of": label.request,
+                    "document": _text(label.document),
+                    "repeat": label.repeat,
+                    "answer": orjson.Fragment(write_answer(label.answer)),
+                    "prompt_tokens": label.prompt_tokens,
+                    "completion_tokens": label.completion_tokens,
+                }
+            )
+    partial.replace(path)
+    return count
+
+
+def import_labels(store: LabelStore, path: Path) -> Moved:
+    """Add the labels of a file to the store; all of them, or none when a line is wrong.
+
+    Raises Refusal naming the line.
+    """
+    lines = _lines(path)
+    number, header = next(lines, (0, None))
+    if header != HEADER:
+        _wrong(path, max(number, 1), "this is no export of winnow's labels, or of another version")
+    judges: list[tuple[Any, ...]] = []
+    requests: list[tuple[Any, ...]] = []
+    labels: list[Stored] = []
+    for number, value in lines:
+        try:
+            if "judge" in value:
+                judges.append(tuple(value[name] for name in JUDGE))
+            elif "request" in value:
+                requests.append((value["request"], value["settings"]))
+            else:
+                labels.append(_label(value))
+        except (KeyError, TypeError, ValueError) as error:
+            _wrong(path, number, f"not a label: {type(error).__name__} {error}")
+    known = store.find([label.key for label in labels])
+    different = sum(
+        write_answer(known[label.key].answer) != write_answer(label.answer)
+        for label in labels
+        if label.key in known
+    )
+    store.add_all(judges, requests, labels)
+    return Moved(len(labels) - len(known), len(known), different)
+
+
+def _label(value: dict[str, Any]) -> Stored:
+    return Stored(
+        _bytes(value["key"]),
+        str(value["by"]),
+        str(value["of"]),
+        _bytes(value["document"]),
+        int(value["repeat"]),
+        read_answer(orjson.dumps(value["answer"]).decode()),
+        int(value["prompt_tokens"]),
+        int(value["completion_tokens"]),
+    )
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+    rest, number = b"", 0
+    try:
+        with pa.CompressedInputStream(str(path), "zstd") as file:
+            while block := file.read(2**20):
+                *whole, rest = (rest + block).split(b"\n")
+                for line in whole:
+                    number += 1
+                    yield number, orjson.loads(line)
+    except FileNotFoundError:
+        raise Refusal("no-file", f"there is no file '{path}'", "name an export") from None
+    except (OSError, ValueError) as error:
+        _wrong(path, number, f"cannot be read: {error}")
+    if rest:
+        _wrong(path, number + 1, "the file ends within a line")
+
+
+def _wrong(path: Path, line: int, message: str) -> NoReturn:
+    hint = "make the file with winnow label --export FILE; nothing was imported"
+    raise Refusal("bad-labels", f"{path}:{line}:1 {message}", hint)
+
+
+def _text(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _bytes(value: str) -> bytes:
+    return base64.b64decode(value, validate=True)
