@@ -118,6 +118,7 @@ class VllmServer:
         """
         if self.is_alive():
             return
+        await self.stop()  # what is left of one that died
         for attempt in range(PORT_TRIES):
             try:
                 # A release that does not share ports finds the one that we hold in use.

@@ -277,6 +277,19 @@ def test_a_killed_server_is_noticed_and_restarted(make: Make, note: Path) -> Non
     assert not list(living(first["pid"])), "its children went too"
 
 
+def test_a_server_that_died_can_simply_be_started(make: Make, note: Path) -> None:
+    async def use() -> int:
+        async with make() as server:
+            os.kill(started(note)[0]["pid"], signal.SIGTERM)
+            while server.is_alive():
+                await asyncio.sleep(0.05)
+            await server.start()
+            return await ask(server)
+
+    assert asyncio.run(use()) == 200
+    assert len(started(note)) == 2
+
+
 def test_counters_go_on_over_restarts(make: Make) -> None:
     async def use() -> list[Counters]:
         async with make() as server:
