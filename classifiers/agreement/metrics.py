@@ -25,6 +25,8 @@ CONFIDENCE = 0.95
 BINS = 10
 # Where more resamples than this share have no figure, the others no longer stand for all.
 MOST_UNDEFINED = 0.05
+# Of fewer documents resamples are too much alike for an interval.
+FEWEST = 10
 # Values of a column drawn at once: 32 MB of them.
 CHUNK = 4_000_000
 DECIMALS = 4
@@ -193,8 +195,8 @@ def bootstrap(
     counted. ``strata`` [n] resamples each of its groups by itself (the classes, for ``auc``).
     Columns that are not numbers are categories. Equal input and seed give equal figures.
 
-    A perfect or a hopeless figure has an interval without width, and below some 20 documents
-    intervals are too narrow: read them beside ``n``.
+    A perfect or a hopeless figure has an interval without width, and on few documents intervals
+    are too narrow (below 10 there is none): read them beside ``n``.
     """
     one_group = np.zeros(len(columns[0]), dtype=np.int64)
     groups = one_group if strata is None else _numbered(strata)
@@ -203,6 +205,8 @@ def bootstrap(
     value = float(metric(*numbers)) if n else math.nan
     if math.isnan(value) or n < 2:
         return Estimate(value if n > 1 else math.nan, math.nan, math.nan, n, _why(numbers))
+    if n < FEWEST:
+        return Estimate(value, math.nan, math.nan, n, f"no interval: {n} documents")
     random = np.random.default_rng(seed)
     found = np.concatenate(
         [

@@ -290,6 +290,14 @@ def test_equal_input_and_seed_give_equal_figures_whatever_the_memory(
     assert bootstrap(spearman, a, b, seed=7) == first
 
 
+def test_a_handful_of_documents_has_a_figure_and_no_interval() -> None:
+    x = np.arange(10.0)
+    few = bootstrap(spearman, x[:9], x[:9], seed=1)
+    assert (few.value, few.n, few.why) == (1, 9, "no interval: 9 documents")
+    assert math.isnan(few.low)
+    assert bootstrap(spearman, x, x, seed=1).low == 1
+
+
 def test_strata_keep_their_sizes() -> None:
     truth = np.repeat([1, 0], [3, 50])
     shares = bootstrap(lambda t: t.mean(-1), truth, seed=1, strata=truth)

@@ -8,11 +8,11 @@ from classifiers.agreement.two_classes import evaluate
 
 
 def test_figures_of_a_perfect_scorer() -> None:
-    found = evaluate(np.array([1.0, 1.0]), np.array([0.0, 0.0, 0.0]), seed=1)
-    assert found["n"] == {"positive": 2, "negative": 3}
+    found = evaluate(np.ones(8), np.zeros(12), seed=1)
+    assert found["n"] == {"positive": 8, "negative": 12}
     assert (found["auc"], found["auc_95"], found["accuracy"]) == (1, [1, 1], 1)
     assert (found["brier"], found["calibration_error"]) == (0, 0)
-    assert [entry["n"] for entry in found["calibration"]] == [3, 2]
+    assert [entry["n"] for entry in found["calibration"]] == [12, 8]
 
 
 def test_figures_of_a_scorer_that_knows_nothing() -> None:
