@@ -236,7 +236,8 @@ def test_nothing_is_left_of_a_server_whose_parent_was_killed(
             from classifiers.labelling.vllm_server import VllmServer
 
             server = VllmServer({str(tiny_model)!r}, args={ARGS!r}, command={str(command)!r},
-                                log=Path({str(tmp_path / "log")!r}), environment={ENVIRONMENT!r}, grace_s=3)
+                                log=Path({str(tmp_path / "log")!r}),
+                                environment={ENVIRONMENT!r}, grace_s=3)
             asyncio.run(server.start())
         """)
     )
