@@ -136,7 +136,8 @@ class Part(BaseModel):
     A key that is not a field names a column. `top 30%`, `bottom 30%` or `middle 30%` is a bucket of
     its scores; any other text or whole number is a category, and a list names several. Categories
     of several columns are an intersection. One column at most may have a bucket: it is cut among
-    the documents that the categories choose, by tokens.
+    the documents that the categories choose, by tokens. A text that no document has, or numbers of
+    which no document has any, end the run.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")

@@ -69,6 +69,7 @@ def pool(bench: Workbench) -> Pool:
         ({"language": "en"}, [0, 2, 4]),
         ({"level": 2}, [1, 5]),
         ({"level": [3, 0]}, [0, 4, 6]),
+        ({"level": [3, 4, 5]}, [0, 6]),
         ({"quality": "top 100%"}, [0, 1, 2, 3, 5, 6]),
         ({}, [0, 1, 2, 3, 4, 5, 6]),
     ],
@@ -90,6 +91,8 @@ def test_a_bucket_is_cut_among_the_documents_of_the_categories(pool: Pool) -> No
     [
         ({"topic": "lwa"}, "unknown-category", "'lwa'", "there are: 'art', 'law', 'tax'"),
         ({"topic": ["law", "x"]}, "unknown-category", "'x'", "'tax'"),
+        ({"level": [8, 9]}, "unknown-category", "has 8", "there are: 0, 1, 2, 3"),
+        ({"level": [2, "x"]}, "unknown-category", "has 'x'", "0, 1, 2, 3"),
         ({"level": 9}, "unknown-category", "of 'web' has 9", "there are: 0, 1, 2, 3"),
         ({"level": "2"}, "unknown-category", "has '2'", "0, 1, 2, 3"),
         ({"quality": 7}, "unknown-category", "has 7", "0, '0.125', '0.25', '0.5', '0.75', 1"),
