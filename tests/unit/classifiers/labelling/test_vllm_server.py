@@ -362,6 +362,18 @@ def test_a_reserved_port_is_given_to_nobody_else() -> None:
             stranger.bind(("127.0.0.1", port))
 
 
+@pytest.mark.parametrize("option", [socket.SO_REUSEADDR, socket.SO_REUSEPORT])
+def test_a_server_can_use_the_port_reserved_for_it(option: int) -> None:
+    held, port = reserve_port()
+    with held, socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, option, 1)
+        server.bind(("127.0.0.1", port))
+        server.listen()
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", port), timeout=5):
+                server.accept()[0].close()
+
+
 def test_the_process_that_started_it_may_be_killed(make: Make, note: Path, tmp_path: Path) -> None:
     """A process that is gone before it can stop its server leaves nothing either."""
     server = make()
