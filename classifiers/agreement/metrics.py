@@ -27,6 +27,8 @@ BINS = 10
 MOST_UNDEFINED = 0.05
 # Of fewer documents resamples are too much alike for an interval.
 FEWEST = 10
+# Whole numbers this close together are counted as they are.
+DENSE = 256
 # Values of a column drawn at once: 32 MB of them.
 CHUNK = 4_000_000
 DECIMALS = 4
@@ -295,20 +297,31 @@ def _variance(values: Floats) -> Any:
 
 def _tallies(a: Column, b: Column) -> list[npt.NDArray[np.int64]]:
     """Per category [..., categories]: documents that have it in both, in ``a``, and in ``b``."""
-    names, inverse = np.unique(np.stack([a, b]), return_inverse=True)
-    codes = inverse.reshape(2, *a.shape)
-    shape = (*a.shape[:-1], len(names))
-    number, keys = _keyed(codes[0], len(names))
+    codes, kinds = _codes(np.stack([a, b]))
+    shape = (*a.shape[:-1], kinds)
+    number, keys = _keyed(codes[0], kinds)
     same = (codes[0] == codes[1]).reshape(-1)
-    length = number * len(names)
+    length = number * kinds
     return [
         np.bincount(found, minlength=length).reshape(shape)
         for found in (
             keys.reshape(-1)[same],
             keys.reshape(-1),
-            _keyed(codes[1], len(names))[1].reshape(-1),
+            _keyed(codes[1], kinds)[1].reshape(-1),
         )
     ]
+
+
+def _codes(values: Column) -> tuple[npt.NDArray[np.int64], int]:
+    """Categories as numbers from 0, and how many numbers there may be."""
+    numbers = values.size and values.dtype.kind in "iuf"
+    low, high = (values.min(), values.max()) if numbers else (0, DENSE)
+    if high - low < DENSE:
+        codes = (values - low).astype(np.int64)
+        if (codes + low == values).all():  # whole numbers need no sorting
+            return codes, int(high - low) + 1
+    names, inverse = np.unique(values, return_inverse=True)
+    return inverse.reshape(values.shape), len(names)
 
 
 def _keyed(codes: npt.NDArray[np.int64], kinds: int) -> tuple[int, npt.NDArray[np.int64]]:

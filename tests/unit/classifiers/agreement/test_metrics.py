@@ -84,6 +84,25 @@ def test_kappa_accuracy_and_macro_f1_of_categories_are_scikit_learns(
     assert macro_f1(a, b) == pytest.approx(quietly(oracle.f1_score, a, b, average="macro"))
 
 
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1))
+def test_categories_may_be_names_or_truth_values(pairs: list[tuple[bool, bool]]) -> None:
+    a, b = columns(pairs)
+    for metric in (cohen_kappa, macro_f1, accuracy):
+        expected = pytest.approx(metric(a.astype(int), b.astype(int)), nan_ok=True)
+        assert metric(a, b) == expected
+        assert metric(np.where(a, "yes", "no"), np.where(b, "yes", "no")) == expected
+
+
+@given(graded, st.sampled_from([1.0, 0.1, 1_000.0, -1.0]), st.sampled_from([0, 0.5, -3]))
+def test_categories_may_be_any_numbers(
+    pairs: list[tuple[int, int]], step: float, first: float
+) -> None:
+    a, b = columns(pairs)
+    for metric in (cohen_kappa, macro_f1):
+        named = metric(a * step + first, b * step + first)
+        assert named == pytest.approx(metric(a, b), nan_ok=True)
+
+
 @given(graded, st.sampled_from(GRADES))
 def test_f1_at_a_threshold_is_scikit_learns_where_it_is_defined(
     pairs: list[tuple[int, int]], threshold: int
