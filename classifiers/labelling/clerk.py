@@ -11,29 +11,33 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import pyarrow.parquet as pq
 
 from classifiers.labelling.answers import Answer
-from classifiers.labelling.asking import Asking, Patience
+from classifiers.labelling.asking import BUDGET_SPENT, Asking, Patience
 from classifiers.labelling.completions_judge import CompletionsJudge
-from classifiers.labelling.hiring import Hired, codec_for
+from classifiers.labelling.config import EndpointSpec
+from classifiers.labelling.hiring import Hired, codec_for, local_tokenizer
 from classifiers.labelling.identity import judge_id, label_key, model_name, revision_of
 from classifiers.labelling.job import Job, Pass, Told
 from classifiers.labelling.judge import Judge, Trouble, Work
 from classifiers.labelling.local_judge import LocalJudge
 from classifiers.labelling.meter import Meter
 from classifiers.labelling.pool import Pool
-from classifiers.labelling.probes import Probes, Watch
+from classifiers.labelling.probes import TRIES, Probes, Watch
 from classifiers.labelling.prompts import document_id
 from classifiers.labelling.store import LabelStore, Stored
-from pipeline.errors import WinnowError
+from pipeline.errors import Refusal, WinnowError
 
 CHUNK = 16  # documents claimed at once
 TELL_EVERY_S = 0.5
+OTHERS = 500  # documents that another process asks about, looked up at once
 WAIT_FOR_OTHERS_S = 0.5
+BEAT_S = 30.0
+CHAT = "chat"  # in place of a tokenizer, where the server has it
 MOST_JOB_BYTES = 2**24
 
 
@@ -78,12 +82,17 @@ class Clerk:
 
         Then neither the server is needed nor the model.
         """
-        for judge in self.store.judges(model_name(self.job.server), self.revision):
+        spec, folder = self.job.server, self.job.folder
+        for judge, revision, tokenizer in self.store.judges(model_name(spec), self.revision):
+            if judge != judge_id(spec, revision, tokenizer):
+                continue  # with other options
+            if isinstance(spec, EndpointSpec) and (tokenizer == CHAT) != (spec.api == "chat"):
+                continue
             if all(
                 len(self.store.find(keys)) == len(keys)
                 for part in self.job.passes
                 for keys in [self.keys(part, judge)]
-            ):
+            ) and tokenizer == (local_tokenizer(spec, folder) or tokenizer):
                 return judge
         return ""
 
@@ -98,7 +107,7 @@ class Clerk:
             self.total = self.from_store = sum(len(self.keys(p, judge)) for p in job.passes)
             return
         codec = codec_for(job.server, job.folder)
-        tokenizer = codec.digest if codec is not None else "chat"
+        tokenizer = codec.digest if codec is not None else CHAT
         self.judge = judge_id(job.server, self.revision, tokenizer)
         self.store.add_judge(self.judge, model_name(job.server), self.revision, tokenizer)
         for part in job.passes:
@@ -113,7 +122,7 @@ class Clerk:
             return
         earlier = self.store.gpu_seconds(job.id)
         hired = Hired(job.server, job.folder, codec, self.store, job.id, job.log)
-        async with hired:
+        async with hired, beating(self.store, hired):
             meter = Meter(
                 job.budget,
                 job.server.price,
@@ -128,28 +137,43 @@ class Clerk:
         self._watch = Watch(self.store, job.id, Probes(self.store, self.judge), judges, meter)
         try:
             await self._watch.begin(job.passes[0].wording(job))
-            for part in job.passes:
-                self._asking = Asking(
-                    self.store,
-                    job.id,
-                    pool,
-                    meter,
-                    Patience(errors=job.most_errors),
-                    least_mass=job.least_mass,
-                    store_label=self._stored,
-                    after_each=self._after,
-                )
-                if self._ending:
-                    return
-                await self._asking.run(self._works(part, judges[0]))
-                if self._asking.stopped == "budget-spent":
-                    raise self._budget_spent(meter)
-                if self._asking.stopped:
-                    return
-                self._done_before += self._asking.done
-            await self._watch.look()
+            try:
+                await self._ask(pool, meter)
+            except Trouble as trouble:
+                if trouble.code == "too-many-errors":  # perhaps of another model
+                    await self._watch.look()
+                raise
+            await self._watch.look(TRIES)
+        except Trouble as trouble:
+            if trouble.code == "model-changed":
+                self._watch.withdraw()
+            raise
         finally:
             await pool.close()
+        if self._asking is not None and self._asking.stopped == BUDGET_SPENT:
+            raise self._budget_spent(meter)
+
+    async def _ask(self, pool: Pool, meter: Meter) -> None:
+        """Pass after pass, until one is stopped."""
+        job = self.job
+        for part in job.passes:
+            if self._asking is not None:
+                self._done_before += self._asking.done + self._asking.elsewhere
+            asking = self._asking = Asking(
+                self.store,
+                job.id,
+                pool,
+                meter,
+                Patience(errors=job.most_errors),
+                least_mass=job.least_mass,
+                store_label=self._stored,
+                after_each=self._after,
+            )
+            if self._ending:
+                return
+            await asking.run(self._works(part, pool.seats[0].judge, asking))
+            if asking.stopped:
+                return
 
     def _stored(self, work: Work, answer: Answer) -> Stored:
         paid = work.paid
@@ -166,7 +190,7 @@ class Clerk:
             self._told = now
             tell(self.said())
 
-    async def _works(self, part: Pass, judge: Judge) -> AsyncIterator[Work]:
+    async def _works(self, part: Pass, judge: Judge, asking: Asking) -> AsyncGenerator[Work, None]:
         """Documents without a label, claimed; those that another process asks about come last, if
         it leaves them without one."""
         wording = part.wording(self.job)
@@ -179,18 +203,36 @@ class Clerk:
             mine, taken = self.store.claim(list(keyed))
             others.update({key: keyed[key] for key in taken})
             works = [Work(key, keyed[key], wording, part.purpose, part.repeat) for key in mine]
-            for work in await encoded(works, judge):
-                yield work
-        while others and not self._ending:
+            async with aclosing(self._handed_out(works, judge)) as handed_out:
+                async for work in handed_out:
+                    yield work
+        while others and not asking.is_over:
             await asyncio.sleep(WAIT_FOR_OTHERS_S)
-            mine, taken = self.store.claim(list(others))
-            for key in mine:
-                yield Work(key, others[key], wording, part.purpose, part.repeat)
-            others = {key: others[key] for key in taken}
+            keys = list(others)
+            for start in range(0, len(keys), OTHERS):
+                some = keys[start : start + OTHERS]
+                self.lost += self.store.abandoned(self.job.id, "", some)
+                mine, taken = self.store.claim(some)
+                asking.elsewhere += len(some) - len(mine) - len(taken)
+                texts = {key: others.pop(key) for key in set(some) - set(taken)}
+                works = [Work(key, texts[key], wording, part.purpose, part.repeat) for key in mine]
+                async with aclosing(self._handed_out(works, judge)) as handed_out:
+                    async for work in handed_out:
+                        yield work
+
+    async def _handed_out(self, works: list[Work], judge: Judge) -> AsyncGenerator[Work, None]:
+        """Claimed documents, tokenised; the claims of those that nobody wants are given back."""
+        left = list(works)
+        try:
+            await encoded(works, judge)
+            while left:
+                yield left.pop(0)
+        finally:
+            if left:
+                self.store.release([work.key for work in left])
 
     def _budget_spent(self, meter: Meter) -> Trouble:
-        done = self._done_before + (self._asking.done if self._asking else 0)
-        message = f"the budget is spent ({meter}); {done} of {self.total} documents have labels"
+        message = f"the budget is spent ({meter}); {self._done} of {self.total} documents are done"
         hint = "raise label.budget and run again: what is paid for is kept"
         return Trouble("fatal", "budget-spent", message, hint=hint)
 
@@ -204,10 +246,14 @@ class Clerk:
     def is_asking(self) -> bool:
         return self._asking is not None
 
+    @property
+    def _done(self) -> int:
+        asking = self._asking
+        return self._done_before + (asking.done + asking.elsewhere if asking is not None else 0)
+
     def said(self) -> Told:
-        done = self._done_before + (self._asking.done if self._asking else 0)
         return Told(
-            done=min(done, self.total), total=self.total, judge=self.judge, revision=self.revision,
+            done=self._done, total=self.total, judge=self.judge, revision=self.revision,
             from_store=self.from_store, lost=self.lost,
         )  # fmt: skip
 
@@ -222,6 +268,24 @@ async def encoded(works: list[Work], judge: Judge) -> list[Work]:
     return works
 
 
+@asynccontextmanager
+async def beating(store: LabelStore, hired: Hired) -> AsyncIterator[None]:
+    """Meanwhile, note now and then that this process lives, and how long its servers have run."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            with suppress(Refusal):  # whoever writes labels will say it
+                store.renew()
+                hired.note()
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
 def tell(said: Told) -> None:
     """A line to whoever has hired this clerk; nothing when nobody listens any more."""
     with suppress(BrokenPipeError):
@@ -232,7 +296,14 @@ async def _serve() -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=MOST_JOB_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    clerk = Clerk(Job.model_validate_json(await reader.readline()))
+    line = await reader.readline()
+    if not line:
+        return  # whoever started this process is gone already
+    try:
+        clerk = Clerk(Job.model_validate_json(line))
+    except WinnowError as error:  # no label store
+        tell(Told(code=error.code, message=error.message, hint=error.hint, ended=True))
+        return
     work = asyncio.create_task(clerk.work())
 
     async def until_nobody_wants_it() -> None:

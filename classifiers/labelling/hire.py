@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -33,9 +34,10 @@ def do_job(job: Job, progress: Progress = lambda done, total: None) -> Told:
     assert clerk.stdin is not None
     assert clerk.stdout is not None
     last: Told | None = None
-    with clerk.stdin, clerk.stdout:
-        clerk.stdin.write(job.model_dump_json().encode() + b"\n")
-        clerk.stdin.flush()
+    with clerk.stdout, suppress(BrokenPipeError), clerk.stdin:  # it may end before it has read all
+        with suppress(BrokenPipeError):
+            clerk.stdin.write(job.model_dump_json().encode() + b"\n")
+            clerk.stdin.flush()
         for line in clerk.stdout:
             try:
                 last = Told.model_validate_json(line)

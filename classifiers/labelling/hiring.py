@@ -8,7 +8,7 @@ import os
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +30,7 @@ from pipeline.errors import Refusal, WinnowError
 REQUEST_S = 600.0  # a rationale of a long document on a busy server takes minutes
 CONNECT_S = 30.0
 REACH_TRIES = 5
+HELD_S = 0.5  # between two looks at whether a GPU is free
 
 
 def codec_for(spec: Spec, folder: Path) -> Codec | None:
@@ -44,27 +45,46 @@ def codec_for(spec: Spec, folder: Path) -> Codec | None:
     return Codec(found) if found is not None else Codec(spec.model, spec.revision)
 
 
+def local_tokenizer(spec: Spec, folder: Path) -> str:
+    """Digest of a tokenizer that lies here and that the model's revision does not cover."""
+    if not isinstance(spec, EndpointSpec) or spec.api == "chat":
+        return ""
+    if not (folder / (spec.tokenizer or spec.model)).is_dir():
+        return ""
+    codec = codec_for(spec, folder)
+    return codec.digest if codec is not None else ""
+
+
 class Engine:
     """The time that one server of ours has run, and what it has counted, for the ledger."""
 
     def __init__(self, store: LabelStore, job: str, kind: str, gpu_count: int) -> None:
         self._store, self._job, self._kind, self._gpus = store, job, kind, gpu_count
-        self._id, self._begun = "", 0.0
+        self._id, self._begun, self._before = "", 0.0, 0.0
 
     def began(self) -> None:
         self._id, self._begun = uuid.uuid4().hex, time.monotonic()
 
     @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._begun if self._id else 0.0
+
+    @property
     def gpu_seconds(self) -> float:
-        """Since it began, times its GPUs (1 where there are none); 0 while it does not run."""
-        seconds = time.monotonic() - self._begun if self._id else 0.0
-        return seconds * max(self._gpus, 1)
+        """For as long as it has run, times its GPUs (1 where there are none)."""
+        return (self._before + self._seconds) * max(self._gpus, 1)
+
+    def note(self, counters: Counters | None = None) -> None:
+        """Write down how long it has run so far, lest a killed clerk takes that along."""
+        if self._id:
+            counted = (counters.prompt, counters.cached, counters.generated) if counters else None
+            self._store.engine_ended(
+                self._job, self._id, self._kind, self._gpus, self._seconds, counted
+            )
 
     def ended(self, counters: Counters | None) -> None:
-        if self._id:
-            seconds = time.monotonic() - self._begun
-            counted = (counters.prompt, counters.cached, counters.generated) if counters else None
-            self._store.engine_ended(self._job, self._id, self._kind, self._gpus, seconds, counted)
+        self.note(counters)
+        self._before += self._seconds
         self._id = ""
 
 
@@ -145,8 +165,12 @@ class Hired:
 
     @property
     def gpu_seconds(self) -> float:
-        """Server time × GPUs of what runs now."""
+        """Server time × GPUs since the clerk began."""
         return sum(engine.gpu_seconds for engine in self.engines)
+
+    def note(self) -> None:
+        for engine in self.engines:
+            engine.note()
 
     def _makers(self) -> PromptMakers:
         assert self._codec is not None
@@ -158,7 +182,7 @@ class Hired:
         starting = []
         for gpu in gpus() or (None,):
             if gpu is not None:
-                held = await asyncio.to_thread(_hold_gpu, self._store.path.parent, gpu)
+                held = await _hold_gpu(self._store.path.parent, gpu)
                 self._stack.callback(held.close)
             server = VllmServer(
                 path or spec.model,
@@ -173,11 +197,17 @@ class Hired:
             self._stack.push_async_callback(judge.stop)
             self.judges.append(judge)
             self.engines.append(engine)
-            starting.append(judge.start())
-        await asyncio.gather(*starting)
+            starting.append(asyncio.create_task(judge.start()))
+        try:
+            await asyncio.gather(*starting)
+        except BaseException:  # of one: the others would go on starting while they are stopped
+            for task in starting:
+                task.cancel()
+            await asyncio.gather(*starting, return_exceptions=True)
+            raise
 
     async def _endpoint(self, spec: EndpointSpec, session: aiohttp.ClientSession) -> None:
-        key = os.environ.get(spec.key_env, "") if spec.key_env else ""
+        key = os.environ.get(spec.key_env, "").strip() if spec.key_env else ""
         if spec.key_env and not key:
             hint = f"export {spec.key_env}=…"
             raise Refusal("no-key", f"the environment has no {spec.key_env}", hint)
@@ -231,12 +261,19 @@ def _options(args: Mapping[str, str | int | float | bool]) -> Sequence[str]:
     return options
 
 
-def _hold_gpu(folder: Path, gpu: str) -> IO[bytes]:
+async def _hold_gpu(folder: Path, gpu: str) -> IO[bytes]:
     """Wait until no other clerk of this user runs a server on the GPU; close to let go."""
     name = "".join(letter if letter.isalnum() else "-" for letter in gpu)
     file = (folder / f"gpu-{name}.lock").open("wb")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    return file
+    try:
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return file
+            await asyncio.sleep(HELD_S)  # a thread that waits could not be cancelled
+    except BaseException:
+        file.close()
+        raise
 
 
 __all__ = ["Hired", "codec_for", "revision_of"]

@@ -51,6 +51,7 @@ class Work:
     reasons: str | None = None
     told: dict[str, Label] = field(default_factory=dict)
     shortened: bool = False
+    is_sent: bool = False  # the store knows that somebody asks
     doubted: bool = False  # an answer to it could not be used
     tries: int = 0
     deaths: int = 0

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from classifiers.labelling.identity import Wording, label_key
 from classifiers.labelling.judge import Judge, Trouble, Usage, Work
 from classifiers.labelling.meter import Meter
 from classifiers.labelling.rubric import Attribute, Rubric
 from classifiers.labelling.store import Attempt, LabelStore
+from pipeline.fingerprint import digest
 
 TRIES = 4
 EVERY = 500  # documents between two looks
@@ -42,6 +44,8 @@ _RUBRIC = Rubric(
     },
 )
 WORDING = Wording(_RUBRIC, LIMIT)
+# Answers to other words are no sign of another model.
+ASKED = digest([WORDING.id, *_TEXTS])[:32]
 
 
 class Probes:
@@ -53,10 +57,8 @@ class Probes:
     async def look(self, judge: Judge) -> Usage:
         """Ask and compare; what that cost. Raises Trouble of kind ``fatal`` for another model."""
         answers, paid = await self._ask(judge)
-        known = self._store.probe(self._judge)
-        if known is None:
-            self._store.set_probe(self._judge, answers)
-            return paid
+        self._store.set_probe(self._judge, ASKED, answers)  # unless there are first ones
+        known = self._store.probe(self._judge, ASKED) or answers
         apart = max(abs(a - b) for a, b in zip(answers, known, strict=True))
         if apart > TOLERANCE:
             message = (
@@ -72,7 +74,11 @@ class Probes:
         for text in _TEXTS:
             document = hashlib.sha256(text.encode()).digest()
             key = label_key(self._judge, WORDING.id, document)
-            answer, usage = await judge.ask(Work(key, text, WORDING, purpose="probe"))
+            try:
+                answer, usage = await judge.ask(Work(key, text, WORDING, purpose="probe"))
+            except Trouble as trouble:
+                trouble.usage += paid
+                raise
             paid += usage
             for label in answer.labels.values():
                 answers += label.probabilities
@@ -89,38 +95,58 @@ class Watch:
         self._store, self._job, self._probes = store, job, probes
         self._judges, self._meter = judges, meter
         self._since: list[bytes] = []
+        self._next = EVERY
         self._looking = asyncio.Lock()
 
     async def begin(self, wording: Wording) -> None:
         """Ask once for how labels are told, then look."""
         for judge in self._judges:
             for asked in (wording, WORDING):
-                usage = await _check_labels(judge, asked)
-                self._pay(usage, "labelled")
-        await self.look()
+                await self._patiently(judge, partial(judge.check_labels, asked), TRIES)
+        await self.look(TRIES)
 
     async def finished(self, work: Work) -> None:
         self._since.append(work.key)
-        if len(self._since) >= EVERY and not self._looking.locked():
+        if len(self._since) >= self._next and not self._looking.locked():
             await self.look()
 
-    async def look(self) -> None:
-        """Raises Trouble when a judge is another model than it was."""
+    async def look(self, tries: int = 1) -> None:
+        """Raises Trouble when a judge is another model than it was, and when one of several tries
+        was not answered. After a single try, the next look is somewhat later."""
         async with self._looking:
-            good, self._since = self._since, []
+            before = len(self._since)
             for judge in self._judges:
                 try:
-                    self._pay(await self._probes.look(judge), "labelled")
+                    await self._patiently(judge, partial(self._probes.look, judge), tries)
                 except Trouble as trouble:
-                    self._pay(trouble.usage, trouble.code)
-                    if trouble.code != "model-changed":
-                        # A judge that cannot answer now is looked at again next time.
-                        self._since = good + self._since
-                        if trouble.kind == "fatal":
-                            raise
-                        continue
-                    self._store.withdraw(good + self._since)
+                    if trouble.kind == "fatal":
+                        raise
+                    self._next = len(self._since) + EVERY
+                    return
+            del self._since[:before]
+            self._next = EVERY
+
+    def withdraw(self) -> None:
+        """Take back everything since the last good look: another model may have said it."""
+        self._store.withdraw(self._since)
+
+    async def _patiently(
+        self, judge: Judge, ask: Callable[[], Awaitable[Usage]], tries: int
+    ) -> None:
+        """Ask, again where that may help. Raises the last Trouble, as fatal if it had ``tries``."""
+        for turn in range(tries):
+            try:
+                self._pay(await ask(), "labelled")
+                return
+            except Trouble as trouble:
+                self._pay(trouble.usage, trouble.code)
+                if trouble.kind == "fatal" or tries == 1:
                     raise
+                if trouble.kind == "never" or turn == tries - 1:
+                    message = f"{judge.name} gave no answer: {trouble.code} {trouble.message}"
+                    raise Trouble("fatal", "no-answer", message) from None
+                wait = 0.5 * 2**turn if trouble.after is None else trouble.after
+                await asyncio.sleep(wait)
 
     def _pay(self, usage: Usage, outcome: str) -> None:
         self._meter.paid(usage)
@@ -129,18 +155,3 @@ class Watch:
         )
         if usage != Usage():
             self._store.write([], [attempt])
-
-
-async def _check_labels(judge: Judge, wording: Wording) -> Usage:
-    """``judge.check_labels``, again where that may help. Raises the last Trouble as fatal."""
-    for turn in range(TRIES):
-        try:
-            return await judge.check_labels(wording)
-        except Trouble as trouble:
-            if trouble.kind == "fatal":
-                raise
-            if turn == TRIES - 1:
-                message = f"{judge.name} gave no first answer: {trouble.code} {trouble.message}"
-                raise Trouble("fatal", "no-answer", message, usage=trouble.usage) from None
-            await asyncio.sleep(trouble.after or 0.5 * 2**turn)
-    raise AssertionError("a turn returns or raises")

@@ -2,7 +2,8 @@
 
 One SQLite file. A label's key is a digest of the judge, the request (rubric, template, truncation,
 sampling) and the document's text, so an entry can never be stale. A *claim* says that a living
-process is asking right now: another one waits for its answer instead of asking too. *Attempts* are
+process is asking right now: another one waits for its answer instead of asking too. It is *sent*
+once a server may have heard of it. *Attempts* are
 the ledger: every request that was answered or may have been, with what it cost.
 """
 
@@ -11,7 +12,8 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,9 @@ from pipeline.errors import Refusal
 from pipeline.processes import process_birth
 
 VERSION = 1
+# A claim of a process that cannot be seen (on another host, in another container) ends when it has
+# not been renewed for so long.
+LEASE_S = 600.0
 CHUNK = 500  # variables of one SQL statement; SQLite allows 32,766
 
 _TABLES = """
@@ -34,9 +39,9 @@ create table if not exists labels (
     key blob primary key, judge text not null, request text not null, document blob not null,
     repeat integer not null, answer text not null, prompt_tokens integer not null,
     completion_tokens integer not null) without rowid;
-create table if not exists claims (
-    key blob primary key, host text not null, pid integer not null, born integer not null
-    ) without rowid;
+create table if not exists claimed (
+    key blob primary key, host text not null, pid integer not null, born integer not null,
+    seen real not null, sent integer not null) without rowid;
 create table if not exists attempts (
     id integer primary key, job text not null, engine text not null, key blob,
     purpose text not null, outcome text not null, prompt_tokens integer not null,
@@ -107,39 +112,52 @@ class LabelStore:
     """Open for as long as it is used; safe to share between processes, not between threads."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
         try:
-            self._db.execute("pragma journal_mode=wal")
-            # A killed process loses nothing; a power cut may cost the last labels, not the file.
-            self._db.execute("pragma synchronous=normal")
-            found = self._db.execute("pragma user_version").fetchone()[0]
-            if found not in (0, VERSION):
-                hint = "update winnow, or set WINNOW_LABELS to another file"
-                message = f"{path} is a label store of version {found}, not {VERSION}"
-                raise Refusal("label-store", message, hint)
-            with self._writing():
-                for statement in _TABLES.split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"pragma user_version={VERSION}")
-        except sqlite3.DatabaseError as error:
-            hint = "set WINNOW_LABELS to another file, or remove this one: its labels are lost"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
+            self._prepare()
+        except (sqlite3.Error, OSError) as error:
+            hint = "set WINNOW_LABELS to a file that can be written"
             message = f"{path} cannot be used as a label store: {error}"
             raise Refusal("label-store", message, hint) from error
+
+    def _prepare(self) -> None:
+        """Make what is missing. Raises Refusal when the file is something else."""
+        with self._writing():  # the version and the tables of one moment
+            found = self._db.execute("pragma user_version").fetchone()[0]
+            tables = self._db.execute("select count(*) from sqlite_master").fetchone()[0]
+            if found not in (0, VERSION) or (found == 0 and tables):
+                hint = "update winnow, or set WINNOW_LABELS to another file"
+                message = f"{self.path} is a label store of version {found}, not {VERSION}"
+                if found == 0:
+                    message = f"{self.path} is a database of something else"
+                raise Refusal("label-store", message, hint)
+            for statement in _TABLES.split(";\n"):
+                self._db.execute(statement)
+            if found != VERSION:
+                self._db.execute(f"pragma user_version={VERSION}")
+        _patiently(lambda: self._db.execute("pragma journal_mode=wal"))
+        # A killed process loses nothing; a power cut may cost the last labels, not the file.
+        self._db.execute("pragma synchronous=normal")
 
     def close(self) -> None:
         self._db.close()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        self._db.execute("begin immediate")
         try:
+            self._db.execute("begin immediate")
             yield
-        except BaseException:
-            self._db.execute("rollback")
+            self._db.execute("commit")
+        except BaseException as error:
+            if self._db.in_transaction:  # SQLite may have ended it already
+                self._db.execute("rollback")
+            if isinstance(error, sqlite3.Error):
+                message = f"{self.path} cannot be written: {error}"
+                hint = "make room, or set WINNOW_LABELS to a file that can be written"
+                raise Refusal("label-store", message, hint) from error
             raise
-        self._db.execute("commit")
 
     # --- labels ---
 
@@ -157,26 +175,39 @@ class LabelStore:
     def claim(self, keys: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
         """(mine, others'): the keys that this process may ask about from now on, and those that
         another living process is asking about. A key that has a label by now is in neither."""
-        me = (socket.gethostname(), os.getpid(), process_birth(os.getpid()) or 0)
+        me = _me()
         mine, others = [], []
         with self._writing():
             known = self.find(keys)
             for key in keys:
                 if key in known:
                     continue
-                row = self._db.execute("select host, pid, born from claims where key=?", [key])
-                holder = row.fetchone()
-                if holder is not None and holder != me and _is_alive(*holder):
+                query = "select host, pid, born, seen from claimed where key=?"
+                holder = self._db.execute(query, [key]).fetchone()
+                if holder is not None and holder[:3] != me and _is_alive(*holder):
                     others.append(key)
                     continue
-                self._db.execute("insert or replace into claims values (?,?,?,?)", [key, *me])
+                row = [key, *me, time.time(), 0]
+                self._db.execute("insert or replace into claimed values (?,?,?,?,?,?)", row)
                 mine.append(key)
         return mine, others
+
+    def sent(self, keys: Sequence[bytes]) -> None:
+        """Note that a server may hear of claimed keys from now on."""
+        with self._writing():
+            rows = [[key] for key in keys]
+            self._db.executemany("update claimed set sent=1 where key=?", rows)
+
+    def renew(self) -> None:
+        """Tell those who cannot see this process that it lives; due well within LEASE_S."""
+        with self._writing():
+            query = "update claimed set seen=? where host=? and pid=? and born=?"
+            self._db.execute(query, [time.time(), *_me()])
 
     def release(self, keys: Sequence[bytes]) -> None:
         """Give claims back without a label."""
         with self._writing():
-            self._db.executemany("delete from claims where key=?", [[key] for key in keys])
+            self._db.executemany("delete from claimed where key=?", [[key] for key in keys])
 
     def write(self, labels: Sequence[Stored], attempts: Sequence[Attempt]) -> None:
         """Labels with the attempts that brought them, all or none; their claims end.
@@ -187,12 +218,15 @@ class LabelStore:
             self._db.executemany(
                 "insert or ignore into labels values (?,?,?,?,?,?,?,?)", map(_row, labels)
             )
-            self._db.executemany("delete from claims where key=?", [[lb.key] for lb in labels])
-            self._db.executemany(
-                "insert into attempts (job, engine, key, purpose, outcome, prompt_tokens, "
-                "cached_tokens, completion_tokens, seconds) values (?,?,?,?,?,?,?,?,?)",
-                [tuple(vars(attempt).values()) for attempt in attempts],
-            )
+            self._db.executemany("delete from claimed where key=?", [[lb.key] for lb in labels])
+            self._add_attempts(attempts)
+
+    def _add_attempts(self, attempts: Sequence[Attempt]) -> None:
+        self._db.executemany(
+            "insert into attempts (job, engine, key, purpose, outcome, prompt_tokens, "
+            "cached_tokens, completion_tokens, seconds) values (?,?,?,?,?,?,?,?,?)",
+            [tuple(vars(attempt).values()) for attempt in attempts],
+        )
 
     def withdraw(self, keys: Sequence[bytes]) -> None:
         """Take labels back that turned out to be somebody else's; the attempts stay."""
@@ -200,17 +234,20 @@ class LabelStore:
             self._db.executemany("delete from labels where key=?", [[key] for key in keys])
 
     def abandoned(self, job: str, engine: str, keys: Sequence[bytes]) -> int:
-        """Enter the requests of dead processes about ``keys`` into the ledger as lost; how many.
+        """End the claims of dead processes on ``keys``, and enter what they had sent into the
+        ledger as lost; how many.
 
         Their outcome is unknown: the server may have answered.
         """
-        lost = []
-        for part in _chunks(keys):
-            marks = ",".join("?" * len(part))
-            rows = self._db.execute(f"select * from claims where key in ({marks})", part)
-            lost += [key for key, *holder in rows if not _is_alive(*holder)]
-        self.write([], [Attempt(job, engine, key, "document", "lost") for key in lost])
-        self.release(lost)
+        with self._writing():
+            dead: dict[bytes, int] = {}
+            for part in _chunks(keys):
+                marks = ",".join("?" * len(part))
+                rows = self._db.execute(f"select * from claimed where key in ({marks})", part)
+                dead.update({key: sent for key, *by, sent in rows if not _is_alive(*by)})
+            lost = [key for key, sent in dead.items() if sent]
+            self._db.executemany("delete from claimed where key=?", [[key] for key in dead])
+            self._add_attempts([Attempt(job, engine, key, "document", "lost") for key in lost])
         return len(lost)
 
     # --- judges, requests, costs ---
@@ -224,26 +261,31 @@ class LabelStore:
 
     def add_request(self, request: str, settings: Mapping[str, object]) -> None:
         with self._writing():
-            text = orjson.dumps(settings, option=orjson.OPT_SORT_KEYS).decode()
+            text = orjson.dumps(settings).decode()  # the order of categories counts
             self._db.execute("insert or ignore into requests values (?,?)", [request, text])
 
-    def judges(self, model: str, revision: str = "") -> list[str]:
-        """Judges whose model is called ``model`` and whose revision begins with ``revision``."""
+    def judges(self, model: str, revision: str = "") -> list[tuple[str, str, str]]:
+        """(judge, revision, tokenizer) of judges whose model is called ``model`` and whose revision
+        begins with ``revision``; without one, of those that have none."""
         rows = self._db.execute(
-            "select judge from judges where model=? and substr(revision, 1, ?)=? order by judge",
-            [model, len(revision), revision],
+            "select judge, revision, tokenizer from judges where model=? "
+            "and substr(revision, 1, ?)=? and (revision='')=(?='') order by judge",
+            [model, len(revision), revision, revision],
         )
-        return [judge for (judge,) in rows]
+        return list(rows)
 
-    def probe(self, judge: str) -> list[float] | None:
-        """What the judge answered to the probe when it was met first."""
+    def probe(self, judge: str, asked: str) -> list[float] | None:
+        """What the judge answered to the probe ``asked`` when it was met first."""
         row = self._db.execute("select probe from judges where judge=?", [judge]).fetchone()
-        return orjson.loads(row[0]) if row and row[0] else None
+        known = orjson.loads(row[0]) if row and row[0] else None
+        return known["answers"] if isinstance(known, dict) and known["asked"] == asked else None
 
-    def set_probe(self, judge: str, values: Sequence[float]) -> None:
+    def set_probe(self, judge: str, asked: str, answers: Sequence[float]) -> None:
+        """Whoever was first stays, until other probes are asked."""
         with self._writing():
-            text = orjson.dumps(list(values)).decode()
-            self._db.execute("update judges set probe=? where judge=?", [text, judge])
+            if self.probe(judge, asked) is None:
+                text = orjson.dumps({"asked": asked, "answers": list(answers)}).decode()
+                self._db.execute("update judges set probe=? where judge=?", [text, judge])
 
     def engine_ended(
         self, job: str, engine: str, kind: str, gpus: int, seconds: float,
@@ -335,9 +377,27 @@ def _row(label: Stored) -> tuple[object, ...]:
     return tuple(write_answer(v) if n == "answer" else v for n, v in values.items())
 
 
-def _is_alive(host: str, pid: int, born: int) -> bool:
-    """Of a process on another host nothing is known; it is held to be alive."""
-    return host != socket.gethostname() or process_birth(pid) == born
+def _me() -> tuple[str, int, int]:
+    return socket.gethostname(), os.getpid(), process_birth(os.getpid()) or 0
+
+
+def _is_alive(host: str, pid: int, born: int, seen: float) -> bool:
+    """Of a process on another host only its last renewal is known."""
+    if host != socket.gethostname():
+        return time.time() < seen + LEASE_S
+    return process_birth(pid) == born
+
+
+def _patiently(change: Callable[[], object]) -> None:
+    """For the one change that SQLite does not wait with while others use the file."""
+    for turn in range(50):
+        try:
+            change()
+            return
+        except sqlite3.OperationalError:
+            if turn == 49:
+                raise
+            time.sleep(0.05)
 
 
 def _chunks(keys: Sequence[bytes]) -> Iterator[list[bytes]]:

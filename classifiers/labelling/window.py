@@ -15,8 +15,8 @@ class Window:
     """A limit on requests under way. A round is as many answers as the limit allows at once.
 
     It grows while a round brings more answers per second than the one before; when growing brought
-    nothing it is taken back and tried again some rounds later. It is halved, once a round, when
-    the server says that it is busy.
+    nothing it is taken back and tried again some rounds later. It is halved when the server says
+    that it is busy, and not again by what had been asked before that.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Window:
         self._begun, self._answers = clock(), 0
         self._before: tuple[float, float] | None = None  # limit and rate that growing began from
         self._rest = 0  # rounds to wait before growing again
-        self._halved = False
+        self._behind = 0  # requests from before the last halving that are still to come back
 
     @property
     def limit(self) -> int:
@@ -34,21 +34,25 @@ class Window:
 
     def answered(self) -> None:
         """A request under way has been answered."""
+        self._behind = max(0, self._behind - 1)
         self._answers += 1
         if self._answers >= max(self.limit, ROUND):
             self._round()
 
-    def pushed_back(self) -> None:
-        """The server said that it is busy, or did not answer in time."""
-        if not self._halved:
-            self._limit = max(1.0, self._limit / 2)
-            self._halved, self._rest, self._before = True, PATIENCE, None
-            self._begun, self._answers = self._clock(), 0
+    def pushed_back(self, others: int) -> None:
+        """The server said that it is busy, or did not answer in time; ``others`` are the requests
+        that are still under way."""
+        if self._behind > 0:
+            self._behind -= 1
+            return
+        self._limit = max(1.0, self._limit / 2)
+        self._behind, self._rest, self._before = others, PATIENCE, None
+        self._begun, self._answers = self._clock(), 0
 
     def _round(self) -> None:
         now = self._clock()
         rate = self._answers / max(now - self._begun, 1e-6)
-        self._begun, self._answers, self._halved = now, 0, False
+        self._begun, self._answers = now, 0
         if self._rest > 0:
             self._rest -= 1
         elif self._before is not None and rate <= self._before[1] * GAIN:
