@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from shutil import copyfile
 from typing import Any, Literal
 
 import orjson
@@ -79,12 +80,14 @@ def train_student(
     seed: int,
     folder: Path,
     base: Path = Path(),
+    vectors: Path | None = None,
 ) -> dict[str, Any]:
     """Train on ``texts`` with labels ``soft`` and write the model's files into ``folder``.
 
     ``hashes`` [n] are the documents' own; ``corpus`` are documents to learn word vectors from, in
-    the order given; folders of encoders are looked for from ``base``. Returns what opens the
-    student: the card's part that ``Card`` describes, and its settings.
+    the order given, unless ``vectors`` is the file of those that came of it before; folders of
+    encoders are looked for from ``base``. Returns what opens the student: the card's part that
+    ``Card`` describes, and its settings.
     """
     card: dict[str, Any] = {
         "student": recipe.student,
@@ -95,7 +98,7 @@ def train_student(
         card |= {"library": library()}
         card |= train_fasttext(texts, soft, hashes, recipe.fasttext, seed, folder)
     else:
-        embedding, embedder = _embedder(recipe.embedding, corpus, folder, base)
+        embedding, embedder = _embedder(recipe.embedding, corpus, folder, base, vectors)
         features = embedder.vectors(texts).astype("float64")
         fitted = train_head(features, soft, recipe.student, recipe.hidden, seed)
         kind = {"student": recipe.student, "embedding": embedding}
@@ -107,11 +110,14 @@ def train_student(
 
 
 def _embedder(
-    embedding: Embedding, corpus: Texts, folder: Path, base: Path
+    embedding: Embedding, corpus: Texts, folder: Path, base: Path, vectors: Path | None
 ) -> tuple[dict[str, Any], Embedder]:
     """What the card says of the embedding, and the embedder itself."""
     if isinstance(embedding, FastTextVectors):
-        train_vectors(corpus, embedding, folder / VECTORS)
+        if vectors is None:
+            train_vectors(corpus, embedding, folder / VECTORS)
+        else:
+            copyfile(vectors, folder / VECTORS)
         sha256 = sha256_file(folder / VECTORS)
         told = {**embedding.model_dump(), "library": library(), "sha256": sha256}
     else:
