@@ -140,7 +140,9 @@ class PromptMaker:
         said = most if work.said is None else len(work.said)
         verdicts = sum(first + said + len(ids) for ids in self._verdicts.values())
         paid = work.said is not None
-        return Usage(verdicts + (0 if paid else first), 0, len(self._frames) + (0 if paid else most))
+        return Usage(
+            verdicts + (0 if paid else first), 0, len(self._frames) + (0 if paid else most)
+        )
 
     def questions(self, document: list[int]) -> list[list[int]]:
         """One prompt per attribute, in the rubric's order, about an encoded ``document``."""

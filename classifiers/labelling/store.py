@@ -10,7 +10,6 @@ the ledger: every request that was answered or may have been, with what it cost.
 from __future__ import annotations
 
 import os
-import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,13 +20,10 @@ from pathlib import Path
 import orjson
 
 from classifiers.labelling.answers import Answer, Label
+from classifiers.labelling.holders import is_alive, me
 from pipeline.errors import Refusal
-from pipeline.processes import process_birth
 
 VERSION = 1
-# A claim of a process that cannot be seen (on another host, in another container) ends when it has
-# not been renewed for so long.
-LEASE_S = 600.0
 CHUNK = 500  # variables of one SQL statement; SQLite allows 32,766
 
 _TABLES = """
@@ -175,7 +171,7 @@ class LabelStore:
     def claim(self, keys: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
         """(mine, others'): the keys that this process may ask about from now on, and those that
         another living process is asking about. A key that has a label by now is in neither."""
-        me = _me()
+        this = me()
         mine, others = [], []
         with self._writing():
             known = self.find(keys)
@@ -184,10 +180,10 @@ class LabelStore:
                     continue
                 query = "select host, pid, born, seen from claimed where key=?"
                 holder = self._db.execute(query, [key]).fetchone()
-                if holder is not None and holder[:3] != me and _is_alive(*holder):
+                if holder is not None and holder[:3] != this and is_alive(*holder):
                     others.append(key)
                     continue
-                row = [key, *me, time.time(), 0]
+                row = [key, *this, time.time(), 0]
                 self._db.execute("insert or replace into claimed values (?,?,?,?,?,?)", row)
                 mine.append(key)
         return mine, others
@@ -199,10 +195,10 @@ class LabelStore:
             self._db.executemany("update claimed set sent=1 where key=?", rows)
 
     def renew(self) -> None:
-        """Tell those who cannot see this process that it lives; due well within LEASE_S."""
+        """Tell those who cannot see this process that it lives; due well within a lease."""
         with self._writing():
             query = "update claimed set seen=? where host=? and pid=? and born=?"
-            self._db.execute(query, [time.time(), *_me()])
+            self._db.execute(query, [time.time(), *me()])
 
     def release(self, keys: Sequence[bytes]) -> None:
         """Give claims back without a label."""
@@ -244,7 +240,7 @@ class LabelStore:
             for part in _chunks(keys):
                 marks = ",".join("?" * len(part))
                 rows = self._db.execute(f"select * from claimed where key in ({marks})", part)
-                dead.update({key: sent for key, *by, sent in rows if not _is_alive(*by)})
+                dead.update({key: sent for key, *by, sent in rows if not is_alive(*by)})
             lost = [key for key, sent in dead.items() if sent]
             self._db.executemany("delete from claimed where key=?", [[key] for key in dead])
             self._add_attempts([Attempt(job, engine, key, "document", "lost") for key in lost])
@@ -375,17 +371,6 @@ def read_answer(text: str) -> Answer:
 def _row(label: Stored) -> tuple[object, ...]:
     values = vars(label)
     return tuple(write_answer(v) if n == "answer" else v for n, v in values.items())
-
-
-def _me() -> tuple[str, int, int]:
-    return socket.gethostname(), os.getpid(), process_birth(os.getpid()) or 0
-
-
-def _is_alive(host: str, pid: int, born: int, seen: float) -> bool:
-    """Of a process on another host only its last renewal is known."""
-    if host != socket.gethostname():
-        return time.time() < seen + LEASE_S
-    return process_birth(pid) == born
 
 
 def _patiently(change: Callable[[], object]) -> None:

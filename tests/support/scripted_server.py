@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +38,7 @@ class Asked:
 @dataclass(frozen=True)
 class Reply:
     """What to answer instead of the honest thing. ``hang`` seconds first; ``cut`` breaks the
-    connection; ``paid`` counts the tokens all the same."""
+    connection."""
 
     status: int = 200
     body: bytes = b""
@@ -49,11 +49,20 @@ class Reply:
 
 class ScriptedServer:
     """``script`` looks at each completion request and returns a Reply, or None for the honest
-    answer. A context manager; ``requests`` is the log, ``tokens`` what was worked on."""
+    answer. A context manager; ``requests`` is the log, ``tokens`` what was worked on.
 
-    def __init__(self, model: str = "judge", script: Script = lambda asked: None, salt: str = "",
-                 delay: float = 0.0) -> None:  # fmt: skip
+    With ``natural`` token ids it is an older server: it does not know ``logprob_token_ids``, names
+    its ``logprobs`` likeliest tokens alone, and gives the natural ones most of the probability.
+    ``at_once`` above 0 is how many requests it takes at a time; it answers 429 to more.
+    """
+
+    def __init__(
+        self, model: str = "judge", script: Script = lambda asked: None, salt: str = "",
+        delay: float = 0.0, natural: Sequence[int] = (), at_once: int = 0,
+    ) -> None:  # fmt: skip
         self.model, self.script, self.salt, self.delay = model, script, salt, delay
+        self.natural, self.limit = natural, at_once
+        self.refused = 0  # requests beyond ``at_once``
         self.requests: list[Asked] = []
         self.answered: list[Asked] = []  # those that got an honest answer
         self.tokens = {"prompt": 0, "generation": 0}
@@ -102,6 +111,9 @@ class ScriptedServer:
                 return web.Response(
                     status=reply.status, body=reply.body, headers=dict(reply.headers)
                 )
+            if self.limit and self._at_once > self.limit:
+                self.refused += 1
+                return web.Response(status=429, body=b'{"error": {"message": "slow down"}}')
             if self.delay:
                 await asyncio.sleep(self.delay)
             self.answered.append(asked)
@@ -109,14 +121,18 @@ class ScriptedServer:
         finally:
             self._at_once -= 1
 
-    def honest(self, asked: Asked) -> dict[str, Any]:
-        """The answer of a server that knows ``logprob_token_ids``, as vLLM 0.32 gives it."""
+    def honest(self, asked: Asked, mass: float = 0.95) -> dict[str, Any]:
+        """The answer of a server that knows ``logprob_token_ids``, as vLLM 0.32 gives it; the
+        labels have ``mass`` together."""
         if asked.path.endswith("/chat/completions"):
             return self._chat(asked)
         ids = asked.json.get("logprob_token_ids", [])
         choices = []
         for index, prompt in enumerate(asked.prompts):
-            logprobs = self._logprobs(json.dumps(prompt), ids)
+            if self.natural:
+                logprobs = self._likeliest(json.dumps(prompt), asked.json["logprobs"])
+            else:
+                logprobs = self._logprobs(json.dumps(prompt), ids, mass)
             top = {f"token_id:{number}": value for number, value in logprobs.items()}
             choices.append(
                 {"index": index, "text": "0", "token_ids": list(prompt[-3:]),
@@ -147,8 +163,16 @@ class ScriptedServer:
                  "total_tokens": prompt + generated}  # fmt: skip
         return {"model": self.model, "choices": choices, "usage": usage}
 
-    def _logprobs(self, prompt: str, labels: list[Any]) -> dict[Any, float]:
-        """Log probabilities whose sum is 0.95, drawn from a digest of prompt and salt."""
+    def _likeliest(self, prompt: str, count: int) -> dict[Any, float]:
+        others = [number for number in range(1, 100) if number not in self.natural]
+        all_of_them = {
+            **self._logprobs(prompt, list(self.natural)),
+            **self._logprobs(prompt, others, 0.05),
+        }
+        return dict(sorted(all_of_them.items(), key=lambda item: -item[1])[:count])
+
+    def _logprobs(self, prompt: str, labels: list[Any], mass: float = 0.95) -> dict[Any, float]:
+        """Log probabilities whose sum is ``mass``, drawn from a digest of prompt and salt."""
         weights = {
             label: int.from_bytes(
                 hashlib.sha256(f"{self.salt}{prompt}{label}".encode()).digest()[:4], "big"
@@ -156,5 +180,5 @@ class ScriptedServer:
             + 1
             for label in labels
         }
-        total = sum(weights.values()) / 0.95
+        total = sum(weights.values()) / mass
         return {label: math.log(weight / total) for label, weight in weights.items()}
