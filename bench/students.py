@@ -26,6 +26,7 @@ import os
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,6 +42,7 @@ sys.path[:] = [str(ROOT), *(path for path in sys.path if path != str(ROOT / "ben
 import numpy as np  # noqa: E402
 import orjson  # noqa: E402
 import pyarrow as pa  # noqa: E402
+from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 
 from classifiers.agreement.metrics import Estimate, bootstrap, f1_at, spearman  # noqa: E402
 from classifiers.agreement.metrics import quadratic_kappa as kappa  # noqa: E402
@@ -146,11 +148,7 @@ class Trial:
         learned, unseen = np.flatnonzero(self.part != number), np.flatnonzero(self.part == number)
         # In the order of hashes, as the step distill does.
         learned = learned[np.argsort(self.hashes[learned], kind="stable")]
-        texts, soft, hashes = (
-            self.texts.take(learned),
-            self.soft.take(learned),
-            self.hashes[learned],
-        )
+        texts, soft = self.texts.take(learned), self.soft.take(learned)
         found: dict[str, tuple[Student, np.ndarray]] = {}
         vectors: Path | None = None
         with tempfile.TemporaryDirectory() as root:
@@ -266,6 +264,8 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(given: Sequence[str] | None = None) -> int:
+    # Training silences these itself, but not where several threads do so at once.
+    warnings.simplefilter("ignore", ConvergenceWarning)
     try:
         asked = arguments(given)
         texts, labels = read_gold(asked.gold)
