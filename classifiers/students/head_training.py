@@ -70,7 +70,7 @@ def _scale(x: Rows, soft: SoftLabels, kind: str, hidden: int, seed: int) -> tupl
     if kind == "linear":
         penalty = float(RidgeCV(alphas=RIDGE_PENALTIES).fit(x, soft.expected).alpha_)
         ridge = Ridge(alpha=penalty).fit(x, soft.p)
-        return penalty, [(ridge.coef_.T, ridge.intercept_)]
+        return penalty, [_adding_up(ridge.coef_.T, ridge.intercept_)]
 
     def fit(rows: Index, penalty: float) -> MLPRegressor:
         return _perceptron(MLPRegressor, hidden, penalty, seed).fit(x[rows], soft.p[rows])
@@ -81,7 +81,13 @@ def _scale(x: Rows, soft: SoftLabels, kind: str, hidden: int, seed: int) -> tupl
 
     penalty = _chosen(MLP_PENALTIES, len(x), seed, fit, loss)
     model = fit(np.arange(len(x)), penalty)
-    return penalty, list(zip(model.coefs_, model.intercepts_, strict=True))
+    *layers, last = zip(model.coefs_, model.intercepts_, strict=True)
+    return penalty, [*layers, _adding_up(*last)]
+
+
+def _adding_up(weights: Rows, bias: Rows) -> tuple[Rows, Rows]:
+    """The last layer nearest to this one whose outputs add up to 1 whatever its input is."""
+    return weights - weights.mean(1, keepdims=True), bias - (bias.sum() - 1) / len(bias)
 
 
 def _categories(

@@ -78,9 +78,8 @@ class SentenceEmbedder:
         return found, np.ones(found.shape[1], dtype=np.bool_)
 
     def _encode(self, texts: list[str]) -> Floats:
-        size = int(self.model.get_sentence_embedding_dimension())
-        if not texts:
-            return np.empty((0, size), dtype=np.float32)
+        if not texts:  # the library gives no columns either then
+            return self._encode([""])[:0]
         found = self.model.encode(
             texts,
             prompt=self.prompt or None,
