@@ -53,7 +53,8 @@ class VllmSpec(_Server):
     """A vLLM that is started here, one per GPU, and stopped afterwards."""
 
     kind: Literal["vllm"]
-    args: Mapping[str, str | int | float | bool] = Field(
+    # bool comes first: where int does, pydantic writes true as 1.
+    args: Mapping[str, bool | int | float | str] = Field(
         default={}, description="options of `vllm serve`, without the dashes"
     )
     command: str = Field(

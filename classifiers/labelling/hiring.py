@@ -250,7 +250,7 @@ async def _reach(connection: Connection) -> None:
             await asyncio.sleep(0.2 * 2**turn)
 
 
-def _options(args: Mapping[str, str | int | float | bool]) -> Sequence[str]:
+def _options(args: Mapping[str, bool | int | float | str]) -> Sequence[str]:
     """As a command line; ``true`` is an option without a value, ``false`` leaves it out."""
     options = []
     for name, value in args.items():

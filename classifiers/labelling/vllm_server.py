@@ -191,7 +191,8 @@ class VllmServer:
         if self.revision:
             serve += ["--revision", self.revision, "--tokenizer-revision", self.revision]
         # A model's own settings for generation ask for sampling and penalties.
-        serve += ["--enable-prefix-caching", "--generation-config", "vllm", *self.args]
+        serve += ["--enable-prefix-caching", "--enable-prompt-tokens-details"]
+        serve += ["--generation-config", "vllm", *self.args]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._log_start = log.tell()
