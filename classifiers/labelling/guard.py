@@ -40,6 +40,7 @@ def main(grace_s: float, command: Sequence[str]) -> int:
     server = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
+        env=environment(command[0]),
         process_group=0,
         preexec_fn=lambda: die_with_parent(signal.SIGTERM),
     )
@@ -53,6 +54,14 @@ def main(grace_s: float, command: Sequence[str]) -> int:
     wait_for(lambda: not any(living(server.pid)), GONE_WITHIN_S)
     code = server.wait()
     return code if code >= 0 else 128 - code
+
+
+def environment(program: str) -> dict[str, str]:
+    """Ours, without the folders that were added to *our* Python's path: a program of another
+    installation would import modules of ours in place of its own."""
+    if Path(program).parent == Path(sys.executable).parent:
+        return dict(os.environ)
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def _only_wake(number: int, frame: FrameType | None) -> None:

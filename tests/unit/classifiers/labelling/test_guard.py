@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from classifiers.labelling.guard import has_ended, living, wait_for
+from classifiers.labelling.guard import environment, has_ended, living, wait_for
 
 GUARD = (sys.executable, "-m", "classifiers.labelling.guard")
 
@@ -189,3 +189,16 @@ def test_an_ended_child_is_left_to_be_reaped() -> None:
 def test_waiting_ends_with_the_condition_or_the_time() -> None:
     assert wait_for(lambda: True, 0)
     assert not wait_for(lambda: False, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("program", "kept"), [(sys.executable, True), ("/opt/elsewhere/bin/vllm", False)]
+)
+def test_our_module_path_is_for_programs_beside_our_python_alone(
+    program: str, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    monkeypatch.setenv("OTHER", "stays")
+    given = environment(program)
+    assert ("PYTHONPATH" in given) == kept
+    assert given["OTHER"] == "stays"
