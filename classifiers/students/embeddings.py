@@ -27,7 +27,7 @@ class FastTextVectors(Sizes):
     whether a page is prose or a list shows in the frequent ones (docs/students.md).
     """
 
-    kind: Literal["fasttext"]
+    kind: Literal["fasttext"] = Field(description="word vectors by fastText")
     documents: int = Field(default=10_000, ge=1, description="documents to learn vectors from")
     dim: int = Field(default=64, ge=1, le=512, description="length of a vector")
     epoch: int = Field(default=10, ge=1, le=1_000, description="passes over the documents")
@@ -54,7 +54,7 @@ class SentenceTransformer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["sentence-transformers"]
+    kind: Literal["sentence-transformers"] = Field(description="a neural encoder")
     model: str = Field(
         min_length=1, description="a folder, from the manifest's, or the name of a model of the hub"
     )
