@@ -46,9 +46,9 @@ from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 
 from classifiers.agreement.metrics import Estimate, bootstrap, f1_at, spearman  # noqa: E402
 from classifiers.agreement.metrics import quadratic_kappa as kappa  # noqa: E402
+from classifiers.sampling import hash_of  # noqa: E402
 from classifiers.students.embeddings import VECTORS  # noqa: E402
 from classifiers.students.figures import cuts, graded, middle, nearest  # noqa: E402
-from classifiers.students.sampling import hash_of  # noqa: E402
 from classifiers.students.soft_labels import from_numbers  # noqa: E402
 from classifiers.students.student import Student  # noqa: E402
 from classifiers.students.training import Recipe, opened, train_student  # noqa: E402

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from classifiers.agreement.two_classes import evaluate
+from classifiers.sampling import hash_of, lowest_ranked, place_hash, read_rows
 from classifiers.students.fasttext_classifier import (
     Entry,
     FastTextClassifier,
@@ -24,8 +25,7 @@ from classifiers.students.fasttext_classifier import (
     write_card,
 )
 from classifiers.students.fasttext_training import Settings, library, train
-from classifiers.students.sampling import hash_of, lowest_ranked, place_hash, read_rows
-from classifiers.students.view import Texts
+from classifiers.students.view import Texts, beginning
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.errors import Problem, ShardError
 from pipeline.fingerprint import sha256_file
@@ -173,7 +173,7 @@ class Classify(BarrierStep, Settings):
         counts: Counts = {}
         for side, label in SIDES.items():
             places, found = lowest_ranked(evidence.observations, label, self.max_documents, seed)
-            raw = read_rows(evidence.documents, places, ["text"])["text"].to_pylist()
+            raw = read_rows(evidence.documents, places, ["text"], beginning)["text"].to_pylist()
             texts = texts_of(raw)
             rows = zip(texts.seen.to_pylist(), raw, texts.blank.tolist(), strict=True)
             distinct[side] = {hash_of(seen, seed): text for seen, text, blank in rows if not blank}

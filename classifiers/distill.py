@@ -18,17 +18,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from classifiers.students.embeddings import FastTextVectors, SentenceTransformer
-from classifiers.students.fasttext_classifier import write_card
-from classifiers.students.fasttext_training import Settings
-from classifiers.students.figures import held_out, thresholds
-from classifiers.students.sampling import (
+from classifiers.sampling import (
     Hashes,
     hash_of,
     lowest_ranked,
     place_hash,
     read_rows,
 )
+from classifiers.students.embeddings import FastTextVectors, SentenceTransformer
+from classifiers.students.fasttext_classifier import write_card
+from classifiers.students.fasttext_training import Settings
+from classifiers.students.figures import held_out, thresholds
 from classifiers.students.soft_labels import SoftLabels, from_struct
 from classifiers.students.student import Student, column_names
 from classifiers.students.telling import telling
@@ -40,7 +40,7 @@ from classifiers.students.training import (
     opened,
     train_student,
 )
-from classifiers.students.view import Texts
+from classifiers.students.view import Texts, beginning
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.errors import Problem, ShardError
 from pipeline.named_files import Location, NamesFiles
@@ -212,7 +212,8 @@ class Distill(NamesFiles, BarrierStep):
     def _labelled(self, evidence: Evidence, seed: int) -> tuple[Sample, SoftLabels, dict[str, int]]:
         names = [self.labels, f"{self.labels}_p"]
         places, found = lowest_ranked(evidence.observations, 1, self.max_documents, seed)
-        sample = distinct(read_rows(evidence.documents, places, ["text", "language", *names]), seed)
+        columns = ["text", "language", *names]
+        sample = distinct(read_rows(evidence.documents, places, columns, beginning), seed)
         counts = {"labelled": found, "sampled": len(places), "distinct": len(sample.texts)}
         if len(sample.texts) < MIN_DOCUMENTS:
             raise ShardError(
@@ -232,7 +233,8 @@ class Distill(NamesFiles, BarrierStep):
         words = self.embedding.documents if isinstance(self.embedding, FastTextVectors) else 0
         size = max(self.sample, words if self.student != "fasttext" else 0)
         places, _ = lowest_ranked(evidence.observations, None, size, seed)
-        return distinct(read_rows(evidence.documents, places, ["text", "language"]), seed)
+        columns = ["text", "language"]
+        return distinct(read_rows(evidence.documents, places, columns, beginning), seed)
 
 
 def distinct(table: pa.Table, seed: int) -> Sample:

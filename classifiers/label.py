@@ -33,7 +33,8 @@ from classifiers.labelling.questions import Terms, ask
 from classifiers.labelling.rubric import Rubric, load_rubric, rubric_path, shipped
 from classifiers.labelling.store import Stored
 from classifiers.labelling.tokens import Truncation
-from classifiers.sampling import place_hash, stratified, texts_at
+from classifiers.sampling import place_hash, read_rows
+from classifiers.stratified import stratified
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.errors import ManifestError, Problem, ShardError
 from pipeline.named_files import Location, NamesFiles
@@ -177,7 +178,7 @@ class Label(NamesFiles, BarrierStep):
         sample = stratified(
             evidence.observations, self.sample.documents, self.sample.allocation, seed
         )
-        texts = texts_at(evidence.documents, sample.places)
+        texts = read_rows(evidence.documents, sample.places, ["text"])["text"].to_pylist()
         first = next(iter(rubric.attributes))
         gold = self._gold(rubric)
         canaried = texts[: self.checks.canaries]

@@ -18,7 +18,7 @@ from classifiers.labelling.identity import Wording, label_key
 from classifiers.labelling.prompts import document_id
 from classifiers.labelling.rubric import Attribute, Rubric
 from classifiers.labelling.store import LabelStore, Stored
-from classifiers.sampling import Sample
+from classifiers.stratified import Sample
 
 LABELS = "labels.parquet"
 Floats = npt.NDArray[np.float64]

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from classifiers.sampling import Hashes
 from classifiers.students.fasttext_classifier import Entry, FastTextClassifier
 from classifiers.students.fasttext_training import Settings, train
-from classifiers.students.sampling import Hashes
 from classifiers.students.soft_labels import SoftLabels
 from classifiers.students.student import Floats, Student
 from classifiers.students.view import Texts

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from classifiers.students.sampling import Hashes, mixed
+from classifiers.sampling import Hashes, mixed
 from pipeline.errors import ShardError
 
 Floats = npt.NDArray[np.float64]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from classifiers.sampling import Hashes
 from classifiers.students import fasttext_student, head_student
 from classifiers.students.embeddings import (
     VECTORS,
@@ -25,7 +26,6 @@ from classifiers.students.fasttext_student import FastTextStudent, train_fasttex
 from classifiers.students.fasttext_training import Settings, library
 from classifiers.students.head_student import HeadStudent
 from classifiers.students.head_training import train_head
-from classifiers.students.sampling import Hashes
 from classifiers.students.soft_labels import SoftLabels
 from classifiers.students.student import Student
 from classifiers.students.view import Texts

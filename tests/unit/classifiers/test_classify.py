@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from classifiers.agreement.metrics import auc
 from classifiers.classify import Classify
-from classifiers.students.sampling import lowest_ranked
+from classifiers.sampling import lowest_ranked
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.errors import ShardError
 from pipeline.fingerprint import sha256_file

@@ -11,11 +11,11 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from classifiers.sampling import hash_of
 from classifiers.score import Score
 from classifiers.students.embeddings import FastTextVectors
 from classifiers.students.fasttext_classifier import write_card
 from classifiers.students.fasttext_training import Settings
-from classifiers.students.sampling import hash_of
 from classifiers.students.soft_labels import SoftLabels
 from classifiers.students.training import Recipe, train_student
 from classifiers.students.view import Texts

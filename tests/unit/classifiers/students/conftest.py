@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from classifiers.sampling import Hashes, hash_of
 from classifiers.students.embeddings import FastTextVectors
 from classifiers.students.fasttext_classifier import write_card
 from classifiers.students.fasttext_training import Settings
-from classifiers.students.sampling import Hashes, hash_of
 from classifiers.students.soft_labels import SoftLabels
 from classifiers.students.training import Recipe, train_student
 from classifiers.students.view import Texts

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.students.sampling import (
+from classifiers.sampling import (
     hash_of,
     lowest_ranked,
     mixed,
     place_hash,
     read_rows,
 )
-from classifiers.students.view import MAX_CHARACTERS
+from classifiers.students.view import MAX_CHARACTERS, beginning
 
 ROWS = 200
 
@@ -28,7 +28,7 @@ def observed(folder: Path, sizes: list[int]) -> list[Path]:
     source = pa.array(["a.jsonl"] * ROWS, pa.large_string())
     table = pa.table(
         {
-            "label": np.arange(ROWS, dtype=np.int8) % 3 == 1,
+            "label": np.arange(ROWS) % 3 == 1,
             "hash": place_hash(source, pa.array(range(ROWS))),
         }
     ).cast(pa.schema([("label", pa.int8()), ("hash", pa.uint64())]))
@@ -102,5 +102,5 @@ def test_rows_are_read_in_the_order_asked(
 def test_texts_are_cut_off_where_students_stop_reading(tmp_path: Path) -> None:
     table = pa.table({"text": pa.array(["é" * 50_000, "short"], pa.large_string())})
     pq.write_table(table, tmp_path / "documents")
-    found = read_rows([tmp_path / "documents"], np.array([[0, 1], [0, 0]]), ["text"])
+    found = read_rows([tmp_path / "documents"], np.array([[0, 1], [0, 0]]), ["text"], beginning)
     assert found["text"].to_pylist() == ["short", "é" * MAX_CHARACTERS]
