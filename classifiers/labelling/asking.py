@@ -76,7 +76,7 @@ class Asking:
         self._store_label, self._after_each = store_label, after_each
         self._random = random.Random()  # waits alone depend on it
         self.done = 0
-        self.elsewhere = 0  # documents that another process has finished meanwhile
+        self.known = 0  # documents of the pass that had labels when it came to them
         self.errors: Counter[str] = Counter()  # documents without a label, by code
         self.stopped = ""  # why asking ended early: a code
         self._labels: list[Stored] = []

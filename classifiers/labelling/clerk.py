@@ -105,6 +105,7 @@ class Clerk:
         if judge := self.known_judge():
             self.judge = judge
             self.total = self.from_store = sum(len(self.keys(p, judge)) for p in job.passes)
+            self._done_before = self.total
             return
         codec = codec_for(job.server, job.folder)
         tokenizer = codec.digest if codec is not None else CHAT
@@ -117,8 +118,8 @@ class Clerk:
             self.total += len(keys)
             self.from_store += len(self.store.find(keys))
             self.lost += self.store.abandoned(job.id, "", keys)
-        self._done_before = self.from_store
         if self.from_store == self.total:
+            self._done_before = self.total
             return
         earlier = self.store.gpu_seconds(job.id)
         hired = Hired(job.server, job.folder, codec, self.store, job.id, job.log)
@@ -158,7 +159,7 @@ class Clerk:
         job = self.job
         for part in job.passes:
             if self._asking is not None:
-                self._done_before += self._asking.done + self._asking.elsewhere
+                self._done_before += self._asking.done + self._asking.known
             asking = self._asking = Asking(
                 self.store,
                 job.id,
@@ -201,6 +202,7 @@ class Clerk:
                 for text in chunk
             }
             mine, taken = self.store.claim(list(keyed))
+            asking.known += len(keyed) - len(mine) - len(taken)
             others.update({key: keyed[key] for key in taken})
             works = [Work(key, keyed[key], wording, part.purpose, part.repeat) for key in mine]
             async with aclosing(self._handed_out(works, judge)) as handed_out:
@@ -213,7 +215,7 @@ class Clerk:
                 some = keys[start : start + OTHERS]
                 self.lost += self.store.abandoned(self.job.id, "", some)
                 mine, taken = self.store.claim(some)
-                asking.elsewhere += len(some) - len(mine) - len(taken)
+                asking.known += len(some) - len(mine) - len(taken)
                 texts = {key: others.pop(key) for key in set(some) - set(taken)}
                 works = [Work(key, texts[key], wording, part.purpose, part.repeat) for key in mine]
                 async with aclosing(self._handed_out(works, judge)) as handed_out:
@@ -249,7 +251,7 @@ class Clerk:
     @property
     def _done(self) -> int:
         asking = self._asking
-        return self._done_before + (asking.done + asking.elsewhere if asking is not None else 0)
+        return self._done_before + (asking.done + asking.known if asking is not None else 0)
 
     def said(self) -> Told:
         return Told(

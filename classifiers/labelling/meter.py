@@ -27,7 +27,7 @@ class Meter:
     ) -> None:
         self._budget, self._prices, self._gpu_seconds = budget, prices, gpu_seconds
         self.used = Usage()
-        self._reserved = Usage()
+        self._reserved = self._kept = Usage()
         for attempt in earlier:
             self.used += Usage(
                 attempt.prompt_tokens, attempt.cached_tokens, attempt.completion_tokens
@@ -58,7 +58,7 @@ class Meter:
     def reserve(self, usage: Usage) -> bool:
         """Whether a request of about this size fits into the budget, together with what is under
         way; if so it counts as under way."""
-        ahead = self._reserved + usage
+        ahead = self._reserved + self._kept + usage
         budget = self._budget
         tokens = self.tokens + ahead.prompt + ahead.completion
         if budget.tokens is not None and tokens > budget.tokens:
@@ -74,6 +74,10 @@ class Meter:
     def release(self, usage: Usage) -> None:
         """The request is not under way any more."""
         self._reserved -= usage
+
+    def keep(self, usage: Usage) -> None:
+        """Set aside what has to be asked at the end."""
+        self._kept = usage
 
     @property
     def is_waiting(self) -> bool:

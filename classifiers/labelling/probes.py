@@ -103,7 +103,9 @@ class Watch:
         for judge in self._judges:
             for asked in (wording, WORDING):
                 await self._patiently(judge, partial(judge.check_labels, asked), TRIES)
+        before = self._meter.used
         await self.look(TRIES)
+        self._meter.keep(self._meter.used - before)  # for the last look
 
     async def finished(self, work: Work) -> None:
         self._since.append(work.key)
