@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -11,7 +12,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from classifiers.agreement.facts import AgreementFacts
 from classifiers.columns import check_columns, group_column, score_column
@@ -20,26 +21,35 @@ from classifiers.labelling.answers import Answer
 from classifiers.labelling.asking import FEW_ERRORS, too_many_errors
 from classifiers.labelling.config import Budget, Checks, SampleSpec, ServerSpec
 from classifiers.labelling.findings import (
+    EMPTY,
     LABELS,
     answers_of,
     columns_for,
+    has_words,
     write_labels,
 )
+from classifiers.labelling.glance import glance
 from classifiers.labelling.gold import Gold, attribute_of, read_gold
 from classifiers.labelling.hire import Progress
 from classifiers.labelling.identity import model_name
 from classifiers.labelling.job import Told
-from classifiers.labelling.questions import Terms, ask
+from classifiers.labelling.questions import Question, Terms, ask, shortened
 from classifiers.labelling.rubric import Rubric, load_rubric, rubric_path, shipped
 from classifiers.labelling.store import Stored
 from classifiers.labelling.tokens import Truncation
 from classifiers.sampling import place_hash, read_rows
-from classifiers.stratified import stratified
+from classifiers.stratified import Sample, stratified
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.errors import ManifestError, Problem, ShardError
 from pipeline.named_files import Location, NamesFiles
 from pipeline.panel import Chapter
 from pipeline.step import BarrierStep, Evidence, ManifestView, Position, Verdict
+
+CARD = "card.json"
+# What says how much and where is asked, and decides no label. ``max_errors`` is not among it: a
+# lower one must be able to fail a stage that is done.
+UNDECIDING = ("max_concurrency", "budget")
+UNDECIDING_OF_SERVERS = ("url", "key_env", "command", "device", "price")
 
 
 class Label(NamesFiles, BarrierStep):
@@ -83,7 +93,7 @@ class Label(NamesFiles, BarrierStep):
     budget: Budget = Field(default=Budget(), description="where paying ends")
     checks: Checks = Field(default=Checks(), description="what is measured about the judge")
     seed: int | None = Field(
-        default=None, ge=0, description="seed of the sample; by default the manifest's"
+        default=None, ge=0, lt=2**32, description="seed of the sample; by default the manifest's"
     )
 
     # --- the manifest ---
@@ -91,13 +101,9 @@ class Label(NamesFiles, BarrierStep):
     def check(self, view: ManifestView) -> Iterator[Problem]:
         yield from super().check(view)
         yield from self._check_rubric(view)
-        servers = {("server",): self.server, ("checks", "other_judge"): self.checks.other_judge}
-        for path, server in servers.items():
-            if server is not None:
-                for problem in server.check(view.folder):
-                    yield Problem(
-                        (*path, *problem.path), problem.code, problem.message, problem.hint
-                    )
+        for path, server in self._servers().items():
+            for found in server.check(view.folder):
+                yield Problem((*path, *found.path), found.code, found.message, found.hint)
         if self.sample.score:
             yield from check_columns(view, [(("sample", "score"), self.sample.score)])
 
@@ -146,6 +152,27 @@ class Label(NamesFiles, BarrierStep):
         except (OSError, ManifestError):
             return ()
 
+    @model_serializer(mode="wrap", when_used="json")
+    def _what_decides(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What fingerprints are made of: what decides labels, with the models that are in folders
+        of their own. So another address or a higher budget keeps what is done, and addresses,
+        which may come from the environment, are in no receipt."""
+        values: dict[str, Any] = self._with_contents(handler)
+        values = {name: value for name, value in values.items() if name not in UNDECIDING}
+        for path, server in self._servers().items():
+            *above, name = path
+            outer = values[above[0]] if above else values
+            outer[name] = {k: v for k, v in outer[name].items() if k not in UNDECIDING_OF_SERVERS}
+            if not server.revision and (seen := glance(server, self._folder)):
+                outer[name]["contents"] = seen
+        return values
+
+    def _servers(self) -> dict[tuple[str, ...], ServerSpec]:
+        servers: dict[tuple[str, ...], ServerSpec] = {("server",): self.server}
+        if self.checks.other_judge is not None:
+            servers["checks", "other_judge"] = self.checks.other_judge
+        return servers
+
     # --- the three phases ---
 
     def observe(self, docs: Docs) -> pa.RecordBatch:
@@ -158,7 +185,7 @@ class Label(NamesFiles, BarrierStep):
                 exponent = np.floor(np.log2(size) / 2).astype(np.int64)
                 parts.append(pc.cast(pa.array(4**exponent), pa.large_string()))
             else:
-                parts.append(pc.fill_null(group_column(docs, by), "unknown"))
+                parts.append(pc.fill_null(group_column(docs, by), f"no {by}"))
         names = (
             pc.binary_join_element_wise(*parts, pa.scalar(" · ", pa.large_string()))
             if parts
@@ -175,32 +202,26 @@ class Label(NamesFiles, BarrierStep):
     def conclude(self, evidence: Evidence, folder: Path) -> Mapping[str, Any]:
         seed = evidence.seed if self.seed is None else self.seed
         rubric = self._rubric()
-        sample = stratified(
-            evidence.observations, self.sample.documents, self.sample.allocation, seed
-        )
-        texts = read_rows(evidence.documents, sample.places, ["text"])["text"].to_pylist()
-        first = next(iter(rubric.attributes))
         gold = self._gold(rubric)
-        canaried = texts[: self.checks.canaries]
-        planted = checking.plant(canaried, rubric.attributes[first], self.max_tokens, seed)
+        sample, texts, sources = self._sampled(evidence, seed)
+        planted = self._planted(texts, rubric, seed)
         asked = checking.questions(texts, gold, planted, self.checks, self.max_tokens)
         progress = evidence.progress
         told, stored = ask(self.server, rubric, asked, self._terms(), self._folder, progress)
-        answers = {k: answers_of(found, self.min_mass) for k, found in stored.items()}
+        answers = {k: self._answers(asked[k], found) for k, found in stored.items()}
         self._check_errors(answers["document"], rubric)
-        other = self._other(rubric, texts, gold, progress)
         write_labels(folder / LABELS, rubric, sample, answers["document"])
         said = checking.Said(
             answers=answers,
-            other=other,
+            other=self._other(rubric, texts, gold, progress),
             gold=gold,
             gold_attribute=attribute_of(self.checks.gold, rubric) if self.checks.gold else "",
             planted=planted,
-            sources=[sample.names[i].split(" · ")[0] for i in sample.stratum.tolist()],
+            sources=sources,
             threshold=self.checks.gold.threshold if self.checks.gold else None,
             seed=seed,
         )
-        facts: dict[str, Any] = {
+        facts = {
             "judge": {"model": model_name(self.server), "revision": told.revision[:16]},
             "rubric": {"name": rubric.name, "version": rubric.version, "digest": rubric.digest},
             "mode": self.mode,
@@ -210,10 +231,7 @@ class Label(NamesFiles, BarrierStep):
             "cost": _cost(stored),
             "agreement": self._agreement(rubric, told, said),
         }
-        text = orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
-        (folder / "card.json").write_bytes(text + b"\n")
-        loaded: dict[str, Any] = orjson.loads(text)
-        return loaded
+        return _card(folder / CARD, facts)
 
     def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
         found = columns_for(findings / LABELS, self._rubric(), at.shard, at.row, len(docs))
@@ -226,6 +244,22 @@ class Label(NamesFiles, BarrierStep):
 
     # --- asking ---
 
+    def _sampled(self, evidence: Evidence, seed: int) -> tuple[Sample, list[str], list[str]]:
+        """The sample, and texts and sources [n] of its documents."""
+        wanted = self.sample
+        sample = stratified(evidence.observations, wanted.documents, wanted.allocation, seed)
+        shorten = partial(shortened, limit=self.max_tokens, keep=self.truncate)
+        rows = read_rows(evidence.documents, sample.places, ["text", "source"], shorten)
+        return sample, rows["text"].to_pylist(), rows["source"].to_pylist()
+
+    def _planted(self, texts: Sequence[str], rubric: Rubric, seed: int) -> list[checking.Planted]:
+        first = next(iter(rubric.attributes.values()))
+        ground = [text for text in texts if has_words(text)][: self.checks.canaries]
+        return checking.plant(ground, first, self.max_tokens, seed)
+
+    def _answers(self, question: Question, stored: Sequence[Stored | None]) -> list[Answer]:
+        return answers_of(question.texts, stored, self.min_mass)
+
     def _gold(self, rubric: Rubric) -> Gold | None:
         spec = self.checks.gold
         if spec is None:
@@ -233,11 +267,14 @@ class Label(NamesFiles, BarrierStep):
         return read_gold(spec, self._folder, rubric.attributes[attribute_of(spec, rubric)])
 
     def _check_errors(self, answers: Sequence[Answer], rubric: Rubric) -> None:
-        """Labels of an earlier run may be errors too: the clerk looks at what it asks itself."""
-        bad = sum(any(answer.error(name) for name in rubric.attributes) for answer in answers)
-        if bad > max(FEW_ERRORS, self.max_errors * len(answers)):
-            counts = _errors(answers, rubric)
-            raise ShardError(*too_many_errors(bad, len(answers), counts))
+        """Labels of an earlier run may be errors too: the clerk looks at what it asks itself.
+
+        Documents without any word are nobody's fault.
+        """
+        read = [answer for answer in answers if answer.errors.get("") != EMPTY]
+        bad = sum(any(answer.error(name) for name in rubric.attributes) for answer in read)
+        if bad > max(FEW_ERRORS, self.max_errors * len(read)):
+            raise ShardError(*too_many_errors(bad, len(read), _errors(read, rubric)))
 
     def _other(
         self, rubric: Rubric, texts: Sequence[str], gold: Gold | None, progress: Progress
@@ -247,7 +284,7 @@ class Label(NamesFiles, BarrierStep):
         asked = {"other": checking.other_question(texts, gold, self.max_tokens)}
         judge, terms = self.checks.other_judge, self._terms()
         _, stored = ask(judge, rubric, asked, terms, self._folder, progress)
-        return answers_of(stored["other"], self.min_mass)
+        return self._answers(asked["other"], stored["other"])
 
     def _terms(self) -> Terms:
         return Terms(
@@ -278,6 +315,14 @@ def _errors(answers: Sequence[Answer], rubric: Rubric) -> dict[str, int]:
     for answer in answers:
         counts.update({answer.error(name) for name in rubric.attributes} - {""})
     return dict(sorted(counts.items()))
+
+
+def _card(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write facts as JSON; the same as they will be read."""
+    text = orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
+    path.write_bytes(text + b"\n")
+    card: dict[str, Any] = orjson.loads(text)
+    return card
 
 
 def _cost(stored: Mapping[str, Sequence[Stored | None]]) -> dict[str, int]:

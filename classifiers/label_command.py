@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cli import OutputFolder, Overrides, run_loaded
+from pipeline.cli import OutputFolder, Overrides, load, run_loaded
 from pipeline.errors import Refusal
 
 STEP = "label"
@@ -47,9 +47,7 @@ def label(
 
 
 def _run(manifest: Path, overrides: list[str] | None, output: Path | None) -> None:
-    from pipeline.manifest import load_manifest
-
-    loaded = load_manifest(manifest, overrides or (), output)
+    loaded = load(manifest, overrides, output)
     labels = [named.label for named in loaded.steps if named.name == STEP]
     if not labels:
         hint = "add one, such as label: {rubric: educational_value, server: …}"

@@ -86,10 +86,15 @@ def run(
     ] = "",
 ) -> None:
     """Run a manifest; what is done already is reused."""
+    loaded = load(manifest, overrides, output)
+    run_loaded(loaded.until(until) if until else loaded)
+
+
+def load(manifest: Path, overrides: Sequence[str] | None, output: Path | None) -> Manifest:
+    """The manifest that a command is given. Raises ManifestError with every problem."""
     from pipeline.manifest import load_manifest
 
-    loaded = load_manifest(manifest, overrides or (), output)
-    run_loaded(loaded.until(until) if until else loaded)
+    return load_manifest(manifest, overrides or (), output)
 
 
 def run_loaded(loaded: Manifest) -> None:

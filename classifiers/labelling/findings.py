@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,8 @@ from classifiers.labelling.store import LabelStore, Stored
 from classifiers.stratified import Sample
 
 LABELS = "labels.parquet"
+EMPTY = "empty"  # the error of a document without any word, which no judge is asked about
+_WORD = re.compile(r"[^\W_]")
 Floats = npt.NDArray[np.float64]
 
 
@@ -33,11 +36,21 @@ def stored_labels(
     return [found.get(key) for key in keys]
 
 
-def answers_of(stored: Sequence[Stored | None], least_mass: float) -> list[Answer]:
-    """Answers [n] whose labels have ``least_mass``; an error for what has no answer at all."""
+def has_words(text: str) -> bool:
+    """Whether there is a letter or a digit to judge, of any script."""
+    return _WORD.search(text) is not None
+
+
+def answers_of(
+    texts: Sequence[str], stored: Sequence[Stored | None], least_mass: float
+) -> list[Answer]:
+    """Answers [n] about ``texts`` [n] whose labels have ``least_mass``; an error for what has no
+    answer at all."""
     return [
-        Answer.refused("no-answer") if label is None else label.answer.with_least_mass(least_mass)
-        for label in stored
+        label.answer.with_least_mass(least_mass)
+        if label is not None
+        else Answer.refused("no-answer" if has_words(text) else EMPTY)
+        for text, label in zip(texts, stored, strict=True)
     ]
 
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from classifiers.labelling.config import Budget
-from classifiers.labelling.findings import stored_labels
+from classifiers.labelling.findings import has_words, stored_labels
 from classifiers.labelling.hire import Progress, do_job
 from classifiers.labelling.identity import Spec, model_name
 from classifiers.labelling.job import Job, Pass, Told
 from classifiers.labelling.prompts import document_id
 from classifiers.labelling.rubric import Rubric
 from classifiers.labelling.store import LabelStore, Stored, store_path
-from classifiers.labelling.tokens import Truncation
+from classifiers.labelling.tokens import CHARACTERS_PER_TOKEN, Truncation
 from pipeline.fingerprint import digest
 
 
@@ -52,17 +54,28 @@ def ask(
     folder: Path,
     progress: Progress,
 ) -> tuple[Told, dict[str, list[Stored | None]]]:
-    """What the store holds of every question, by purpose, once the clerk is done.
+    """What the store holds of every question, by purpose, once the clerk is done; None for texts
+    without any word, which nobody is asked about.
 
     ``folder`` is the manifest's. Raises ShardError with what the clerk could not do.
     """
+    stored: dict[str, list[Stored | None]] = {
+        purpose: [None] * len(question.texts) for purpose, question in asked.items()
+    }
+    worded = {
+        purpose: replace(question, texts=list(filter(has_words, question.texts)))
+        for purpose, question in asked.items()
+    }
+    worded = {purpose: question for purpose, question in worded.items() if question.texts}
+    if not worded:
+        return Told(ended=True), stored
     path = store_path()
     with tempfile.TemporaryDirectory(prefix="winnow-label-") as scratch:
         passes = tuple(
-            _written(purpose, question, Path(scratch)) for purpose, question in asked.items()
+            _written(purpose, question, Path(scratch)) for purpose, question in worded.items()
         )
         job = Job(
-            id=_job_id(server, rubric, asked, terms),
+            id=_job_id(server, rubric, worded, terms),
             store=path,
             folder=folder.resolve(),
             log=path.with_name("server.log"),
@@ -77,15 +90,27 @@ def ask(
             passes=passes,
         )
         told = do_job(job, progress)
-    store = LabelStore(path)
-    stored = {
-        part.purpose: stored_labels(
-            store, told.judge, part.wording(job), asked[part.purpose].texts, part.repeat
-        )
-        for part in passes
-    }
-    store.close()
+    with closing(LabelStore(path)) as store:
+        for part in passes:
+            texts = asked[part.purpose].texts
+            stored[part.purpose] = stored_labels(
+                store, told.judge, part.wording(job), texts, part.repeat
+            )
     return told, stored
+
+
+def shortened(text: pa.ChunkedArray, limit: int, keep: Truncation) -> pa.ChunkedArray:
+    """What may be read of texts [n] when at most ``limit`` tokens are: book-length documents are
+    neither kept in memory nor hashed as a whole."""
+    most = limit * CHARACTERS_PER_TOKEN
+    if keep == "head":
+        return pc.utf8_slice_codeunits(text, 0, most)
+    head, tail = (
+        pc.utf8_slice_codeunits(text, 0, most // 2),
+        pc.utf8_slice_codeunits(text, -(most // 2)),
+    )
+    both = pc.binary_join_element_wise(head, tail, pa.scalar("", pa.large_string()))
+    return pc.if_else(pc.greater(pc.utf8_length(text), most), both, text)
 
 
 def _written(purpose: str, question: Question, scratch: Path) -> Pass:
