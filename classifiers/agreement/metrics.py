@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 Column = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
@@ -34,9 +33,17 @@ CHUNK = 4_000_000
 DECIMALS = 4
 
 
+def _mean_ranks(column: Column) -> Floats:
+    """From 1 [..., n]; equal values share the mean of theirs."""
+    from scipy.stats import rankdata  # takes a second to import, which no plan should wait for
+
+    ranked: Floats = rankdata(column, axis=-1)
+    return ranked
+
+
 def spearman(a: Column, b: Column) -> Any:
     """Rank correlation of ``a`` and ``b`` [..., n], ties with their mean rank; in [-1, 1]."""
-    x, y = (rankdata(column, axis=-1) - (column.shape[-1] + 1) / 2 for column in (a, b))
+    x, y = (_mean_ranks(column) - (column.shape[-1] + 1) / 2 for column in (a, b))
     return _ratio((x * y).sum(-1), np.sqrt((x * x).sum(-1) * (y * y).sum(-1)))
 
 
@@ -92,7 +99,7 @@ def auc(truth: Column, scores: Column) -> Any:
     ``truth`` [..., n] is true (or 1) for positives. NaN with one class only.
     """
     positive = truth.astype(np.bool_)
-    ranks = rankdata(scores, axis=-1)
+    ranks = _mean_ranks(scores)
     n = positive.sum(-1)
     above = np.where(positive, ranks, 0).sum(-1) - n * (n + 1) / 2
     return _ratio(above, n * (positive.shape[-1] - n))
