@@ -36,6 +36,14 @@ from classifiers.labelling.vllm_server import VllmServer
 pytestmark = pytest.mark.slow
 
 DOCUMENTS = 2_000
+RUBRIC = {
+    "name": "short",
+    "version": 1,
+    "instruction": "Grade texts.",
+    "attributes": {
+        "worth": {"question": "How good?", "scale": {str(grade): "so" for grade in range(6)}}
+    },
+}
 WINNOW = (sys.executable, "-m", "pipeline.cli")
 PATIENCE_S = 240
 
@@ -50,7 +58,7 @@ class Place:
     def manifest(self, name: str, server: dict[str, Any], documents: int = DOCUMENTS) -> str:
         """Write a manifest that labels ``documents``; its file name."""
         step = {
-            "rubric": "educational_value",
+            "rubric": "rubric.yaml",
             "server": server,
             "sample": {"documents": documents},
             "max_tokens": 256,
@@ -88,6 +96,7 @@ def place(tmp_path: Path, shared_data: Path, root: Path) -> Place:
     (tmp_path / "docs.jsonl").write_bytes(
         b"".join(orjson.dumps({"text": text}) + b"\n" for text in texts)
     )
+    (tmp_path / "rubric.yaml").write_text(json.dumps(RUBRIC))
     make_tiny_model(tmp_path / "judge", texts[:300])
     environment = os.environ | ENVIRONMENT | {"WINNOW_LABELS": str(tmp_path / "labels.sqlite")}
     environment["WINNOW_VLLM"] = str(vllm_command(root))
@@ -126,7 +135,7 @@ def labels_in(folder: Path) -> list[Any]:
     """Scores of all documents in the output of a run."""
     found: list[Any] = []
     for path in sorted(folder.glob("stages/05-label@*/kept/*.parquet")):
-        found += pq.read_table(path)["educational_value"].to_pylist()
+        found += pq.read_table(path)["worth"].to_pylist()
     return found
 
 
@@ -169,15 +178,20 @@ def test_a_run_killed_at_random_pays_for_no_label_twice(place: Place, vllm: Vllm
     assert place.rows("select count(*) from attempts where outcome = 'lost'") == [(0,)]
 
 
+def is_engine(pid: int) -> bool:
+    """vLLM's engine and its workers name themselves so; helpers of Python beside them do not."""
+    return Path(f"/proc/{pid}/comm").read_text().startswith("VLLM::")
+
+
 def engines(folder: Path) -> list[int]:
-    """Process ids below the ``vllm serve`` of a model in this folder: its engine and workers."""
+    """Process ids of the engine, and its workers, that serve a model in this folder."""
     found: list[int] = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             words = path.read_bytes().split(b"\0")
             if b"serve" in words and str(folder / "judge").encode() in words:
                 pid = int(path.parent.name)
-                found += [other for other in living(os.getpgid(pid)) if other != pid]
+                found += [other for other in living(os.getpgid(pid)) if is_engine(other)]
     return sorted(set(found))
 
 
