@@ -44,6 +44,7 @@ from classifiers.students.view import Texts, beginning
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.errors import Problem, ShardError
 from pipeline.named_files import Location, NamesFiles
+from pipeline.panel import Chapter
 from pipeline.step import BarrierStep, Evidence, ManifestView, Position, Verdict
 
 MIN_DOCUMENTS = 50
@@ -208,6 +209,11 @@ class Distill(NamesFiles, BarrierStep):
         student = open_student(findings, self.located(Path()))
         columns = student.columns(self.column, Texts(docs.text))
         return Verdict(np.ones(len(docs), dtype=np.bool_), columns=columns)
+
+    def chapters(self, label: str, findings: Path, facts: Mapping[str, Any]) -> Sequence[Chapter]:
+        from classifiers.distill_chapter import chapters
+
+        return chapters(label, self.column, findings)
 
     def _labelled(self, evidence: Evidence, seed: int) -> tuple[Sample, SoftLabels, dict[str, int]]:
         names = [self.labels, f"{self.labels}_p"]
