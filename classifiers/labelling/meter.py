@@ -68,7 +68,7 @@ class Meter:
         money = self.money + self._token_price(ahead)
         if budget.money is not None and money > budget.money:
             return False
-        self._reserved = ahead
+        self._reserved += usage
         return True
 
     def release(self, usage: Usage) -> None:
