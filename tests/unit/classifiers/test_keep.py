@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from classifiers.group_thresholds import SHOWN_GROUPS
 from classifiers.keep import Keep, parse_share
 from pipeline.errors import ShardError
 from pipeline.step import ManifestView
@@ -107,19 +106,6 @@ def test_groups_of_two_columns_are_their_combinations() -> None:
     ran = run(rows, top="50%", by=["source", "topic"])
     assert ran.kept == ["d1", "d3", "d5", "d7"]
     assert set(ran.facts["by_group"]) == {"a, x", "a, y", "b, x", "b, (none)"}
-
-
-def test_a_group_in_which_nothing_has_a_score_keeps_nothing() -> None:
-    rows = [{"edu": 1.0, "topic": "a"}, {"edu": None, "topic": "b"}]
-    ran = run(rows, top="50%", by="topic")
-    assert ran.kept == ["d0"]
-    assert ran.facts["by_group"]["b"] == {
-        "documents": 1,
-        "no_score": 1,
-        "kept": 0,
-        "kept_of_scored": None,
-        "kept_of_bytes": None,
-    }
 
 
 def test_documents_of_other_sources_count_for_nothing_and_go() -> None:
@@ -271,36 +257,6 @@ def test_shards_and_batches_do_not_matter(
     one = run(rows, top=f"{percent}%", by="language")
     two = run(rows, shards, batch, top=f"{percent}%", by="language")
     assert one == two
-
-
-@given(ROWS)
-def test_findings_do_not_depend_on_the_order_of_documents(rows: Rows) -> None:
-    one = run(rows, top="30%", by=["language", "source"])
-    two = run(rows[::-1], top="30%", by=["language", "source"])
-    assert one.files == two.files
-
-
-def test_many_groups_are_complete_in_the_findings_and_shortened_in_the_report() -> None:
-    rows = [
-        {"edu": float(n), "topic": f"t{topic:03d}"}
-        for topic in range(120)
-        for n in range(topic % 7 + 1)
-    ]
-    facts, table = (ran := run(rows, top="10%", by="topic")).facts, ran.tables["groups.parquet"]
-    assert (facts["groups"], facts["groups_not_shown"]) == (120, 120 - SHOWN_GROUPS)
-    assert len(facts["by_group"]) == SHOWN_GROUPS
-    sizes = [entry["documents"] for entry in facts["by_group"].values()]
-    assert sizes == sorted(sizes, reverse=True)
-    assert [row["by.topic"] for row in table] == [f"t{topic:03d}" for topic in range(120)]
-    assert sum(row["kept_documents"] for row in table) == facts["kept"] == 120
-
-
-def test_groups_that_read_alike_are_told_apart() -> None:
-    rows = [
-        {"edu": 1.0, "source": "a, b", "topic": "c"},
-        {"edu": 2.0, "source": "a", "topic": "b, c"},
-    ]
-    assert len(run(rows, top="50%", by=["source", "topic"]).facts["by_group"]) == 2
 
 
 def test_whole_numbers_and_doubles_are_scores_too() -> None:
