@@ -57,6 +57,8 @@ from pipeline.errors import WinnowError  # noqa: E402
 
 STUDENTS = ("fasttext", "linear", "mlp")
 FEWEST = 20
+# Word vectors are learned from so many training documents at most, as they take longest.
+WORDS_FROM = 2_000
 # Documents are timed at this length, and repeated until there are so many.
 BYTES, TIMED = 1_000, 5_000
 
@@ -155,7 +157,8 @@ class Trial:
             for name in names:
                 folder = Path(root) / name
                 folder.mkdir()
-                given = (texts, soft, self.hashes[learned], texts, self.seed, folder)
+                corpus = texts.take(np.arange(min(len(texts), WORDS_FROM)))
+                given = (texts, soft, self.hashes[learned], corpus, self.seed, folder)
                 card = train_student(Recipe(student=name), *given, vectors=vectors)
                 if (folder / VECTORS).exists():
                     vectors = folder / VECTORS

@@ -24,8 +24,9 @@ RIDGE_PENALTIES = tuple(10.0**power for power in np.arange(-2, 5.5, 0.5))
 LOGISTIC_PENALTIES = tuple(10.0**power for power in range(-2, 4))
 MLP_PENALTIES = (1.0, 10.0, 100.0, 1_000.0)
 FOLDS = 5
-# Penalties are chosen on this many documents at most, and hold for more.
-CHOOSE_ON = 2_000
+# Penalties are chosen on so many documents at most, and hold for more: by folds, and by ridge, which
+# needs none.
+CHOOSE_ON, RIDGE_ON = 1_000, 20_000
 # L-BFGS stops here even if it could go on: another form of restraint.
 STEPS = 200
 # Labels less probable than this are left out where a document is learned once for each label.
@@ -41,17 +42,19 @@ class Fitted:
     penalty: float
 
 
-def train_head(features: Rows, soft: SoftLabels, kind: str, hidden: int, seed: int) -> Fitted:
+def train_head(
+    features: npt.NDArray[Any], soft: SoftLabels, kind: str, hidden: int, seed: int
+) -> Fitted:
     """A ``linear`` or ``mlp`` head (one layer of ``hidden`` units) from ``features`` [n, dim].
 
     Of a scale by least squares on the probabilities of all grades, which makes the expected grade
     the score. Of categories by cross-entropy against the probabilities. One thread, so that equal
     documents give equal bytes.
     """
-    mean, spread = features.mean(0), features.std(0)
+    mean, spread = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
     scale = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 1e-9)
     mean, scale = mean.astype(np.float32), scale.astype(np.float32)
-    x = (features - mean) * scale
+    x = ((features - mean) * scale).astype(np.float64)
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         if soft.values is None:
@@ -68,7 +71,9 @@ Layers = list[tuple[Rows, Rows]]
 
 def _scale(x: Rows, soft: SoftLabels, kind: str, hidden: int, seed: int) -> tuple[float, Layers]:
     if kind == "linear":
-        penalty = float(RidgeCV(alphas=RIDGE_PENALTIES).fit(x, soft.expected).alpha_)
+        some = np.random.default_rng(seed).permutation(len(x))[:RIDGE_ON]
+        chosen = RidgeCV(alphas=RIDGE_PENALTIES).fit(x[some], soft.expected[some])
+        penalty = float(chosen.alpha_)
         ridge = Ridge(alpha=penalty).fit(x, soft.p)
         return penalty, [_adding_up(ridge.coef_.T, ridge.intercept_)]
 

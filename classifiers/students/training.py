@@ -99,8 +99,7 @@ def train_student(
         card |= train_fasttext(texts, soft, hashes, recipe.fasttext, seed, folder)
     else:
         embedding, embedder = _embedder(recipe.embedding, corpus, folder, base, vectors)
-        features = embedder.vectors(texts).astype("float64")
-        fitted = train_head(features, soft, recipe.student, recipe.hidden, seed)
+        fitted = train_head(embedder.vectors(texts), soft, recipe.student, recipe.hidden, seed)
         kind = {"student": recipe.student, "embedding": embedding}
         fitted.head.save(folder / head_student.MODEL, {**card, **kind})
         hidden = {"hidden": recipe.hidden} if recipe.student == "mlp" else {}
