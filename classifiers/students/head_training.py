@@ -24,8 +24,8 @@ RIDGE_PENALTIES = tuple(10.0**power for power in np.arange(-2, 5.5, 0.5))
 LOGISTIC_PENALTIES = tuple(10.0**power for power in range(-2, 4))
 MLP_PENALTIES = (1.0, 10.0, 100.0, 1_000.0)
 FOLDS = 5
-# Penalties are chosen on so many documents at most, and hold for more: by folds, and by ridge, which
-# needs none.
+# Penalties are chosen on so many documents at most, and hold for more: by folds, and by ridge,
+# which needs none.
 CHOOSE_ON, RIDGE_ON = 1_000, 20_000
 # L-BFGS stops here even if it could go on: another form of restraint.
 STEPS = 200
