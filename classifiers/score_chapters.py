@@ -30,8 +30,8 @@ def keep_chapters(label: str, column: str, facts: Mapping[str, Any]) -> Sequence
         for name, group in groups.items()
     ]
     note = (
-        "Shares are of the documents that have a score. They are larger than was asked for where "
-        "documents tie at the threshold, smaller where a fixed threshold took more."
+        "Shares are of the documents that have a score: what was asked for or the next larger one, "
+        "more where documents tie at the threshold, less where a fixed threshold took more."
     )
     if facts.get("groups_not_shown"):
         note += (
