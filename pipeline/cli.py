@@ -276,6 +276,12 @@ def _stop(number: int, frame: object) -> None:
     raise _Stopped
 
 
+def add_commands() -> None:
+    """Add the commands of installed packages, those of our own steps among them."""
+    for point in sorted(entry_points(group=COMMANDS), key=lambda point: point.name):
+        app.command(point.name)(point.load())
+
+
 def main() -> None:
     """Run the command line; errors become messages and exit codes."""
     for stream in (sys.stdout, sys.stderr):
@@ -283,8 +289,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal without → or −
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
-    for point in sorted(entry_points(group=COMMANDS), key=lambda point: point.name):
-        app.command(point.name)(point.load())
+    add_commands()
     try:
         app()
     except WinnowError as error:

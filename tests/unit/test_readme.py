@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli import add_commands, app
 
 
 def part(text: str, name: str) -> str:
@@ -27,6 +28,11 @@ def test_links_lead_somewhere(root: Path) -> None:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def commands() -> None:
+    add_commands()
 
 
 def test_every_command_is_listed(root: Path) -> None:
