@@ -37,7 +37,7 @@ class Codec:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 str(source), revision=revision or None, use_fast=True
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:
             why = str(error).strip().splitlines()[0]
             hint = "server.tokenizer (or model) is a folder with tokenizer.json, or a hub name"
             raise Refusal("no-tokenizer", f"no tokenizer in {source}: {why}", hint) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -16,11 +17,13 @@ import pyarrow.parquet as pq
 from scripted_server import Asked, ScriptedServer
 from tiny_model import make_tokenizer
 
+from classifiers.labelling.clerk import Clerk
 from classifiers.labelling.config import Budget, EndpointSpec, Prices
 from classifiers.labelling.identity import Wording
-from classifiers.labelling.job import Job, Pass
+from classifiers.labelling.job import Job, Pass, Told
 from classifiers.labelling.rubric import Attribute, Rubric
 from classifiers.labelling.store import Attempt, LabelStore, Stored
+from classifiers.labelling.tokens import Codec
 from pipeline.processes import process_birth
 
 LICENSE = Path(__file__).parents[2] / "LICENSE"
@@ -116,8 +119,6 @@ def claims(job: Job) -> int:
 
 def is_about_a_text(job: Job) -> Callable[[Asked], bool]:
     """Whether a request is about one of ``words``, and none of the clerk's own."""
-    from classifiers.labelling.tokens import Codec
-
     part = Codec(job.folder / "judge").documents(["Text number"], 16, "head")[0]
 
     def decide(asked: Asked) -> bool:
@@ -131,6 +132,20 @@ def _holds(whole: Sequence[int], part: Sequence[int]) -> bool:
     return any(list(whole[at : at + size]) == list(part) for at in range(len(whole) - size + 1))
 
 
+def work(job: Job) -> Told:
+    """Have the job done by a clerk in this very process. Raises what it cannot do."""
+
+    async def done() -> Told:
+        clerk = Clerk(job)
+        try:
+            await clerk.work()
+            return clerk.said()
+        finally:
+            clerk.store.close()
+
+    return asyncio.run(done())
+
+
 HIRER = """
 import sys
 from pathlib import Path
@@ -140,11 +155,11 @@ print(do_job(Job.model_validate_json(Path(sys.argv[1]).read_text())).model_dump_
 """
 
 
-def hire(job: Job, name: str = "job") -> subprocess.Popen[str]:
-    """A process that has a clerk do the job."""
+def hire(job: Job, name: str = "job", first: str = "") -> subprocess.Popen[str]:
+    """A process that has a clerk do the job, after the line of code ``first``."""
     file = job.folder / f"{name}.json"
     file.write_text(job.model_dump_json())
-    command = [sys.executable, "-c", HIRER, str(file)]
+    command = [sys.executable, "-c", first + HIRER, str(file)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -63,6 +63,7 @@ class ScriptedServer:
         self.model, self.script, self.salt, self.delay = model, script, salt, delay
         self.natural, self.limit = natural, at_once
         self.refused = 0  # requests beyond ``at_once``
+        self.answers = "012"  # what it says in a chat
         self.requests: list[Asked] = []
         self.answered: list[Asked] = []  # those that got an honest answer
         self.tokens = {"prompt": 0, "generation": 0}
@@ -147,7 +148,7 @@ class ScriptedServer:
         if not asked.json.get("logprobs"):
             message = {"role": "assistant", "content": "It explains a little."}
             return self._whole([{"index": 0, "message": message}], len(text) // 4, 5)
-        answers = [*"012345", *"ABCDEFGHIJKLMNOPQRSTUVWX"]
+        answers = list(self.answers)
         top = [
             {"token": answer, "logprob": value}
             for answer, value in self._logprobs(text, answers).items()
