@@ -37,7 +37,7 @@ def folder_digest(folder: Path) -> str:
 def described(settings: SentenceTransformer, base: Path) -> dict[str, Any]:
     """What a card says of the encoder; ``sha256`` is that of a local model's files."""
     folder = base / settings.model
-    found = settings.model_dump(exclude={"batch"})
+    found = settings.model_dump()
     return {**found, "sha256": folder_digest(folder) if folder.is_dir() else None}
 
 
@@ -66,7 +66,7 @@ class SentenceEmbedder:
             local_files_only=local,
         )
         self.prompt = embedding["prompt"]
-        self.batch = int(embedding.get("batch", 32))
+        self.batch = int(embedding["batch"])
 
     def vectors(self, texts: Texts) -> Floats:
         found = self._encode(texts.beginning.to_pylist())
