@@ -58,7 +58,7 @@ from pipeline.errors import WinnowError  # noqa: E402
 STUDENTS = ("fasttext", "linear", "mlp")
 FEWEST = 20
 # Word vectors are learned from so many training documents at most, as they take longest.
-WORDS_FROM = 2_000
+WORDS_FROM = 1_000
 # Documents are timed at this length, and repeated until there are so many.
 BYTES, TIMED = 1_000, 5_000
 
