@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from pipeline.cli import OutputFolder, Overrides, load, run_loaded
+from pipeline.cli import OutputFolder, Overrides, load, print_table, run_loaded
 from pipeline.errors import Refusal
 
 STEP = "label"
 MILLION = 1_000_000
+HEADS = (
+    *("job", "model", "answers", "failed", "lost", "prompt tokens", "cached", "generated"),
+    *("GPU-seconds", "per million answers"),
+)
 
 
 def label(
@@ -74,13 +77,15 @@ def _export(path: Path) -> None:
 def _costs() -> None:
     from classifiers.labelling.store import LabelStore, store_path
 
-    heads = ("job", "model", "answers", "failed", "lost", "prompt tokens", "cached", "generated")
-    table = Table(*heads, "GPU-seconds", "per million answers", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for head in HEADS:
+        # On a narrow terminal numbers go on in the next line: none loses a digit.
+        table.add_column(head, overflow="fold", justify="left" if head in HEADS[:2] else "right")
     for cost in LabelStore(store_path()).costs():
         per_million = cost.gpu_seconds / cost.answers * MILLION if cost.answers else 0
         table.add_row(
             cost.job[:8],
-            cost.model,
+            _printable(cost.model),
             f"{cost.answers:,}",
             f"{cost.failed:,}",
             f"{cost.lost:,}",
@@ -90,4 +95,9 @@ def _costs() -> None:
             f"{cost.gpu_seconds:,.1f}",
             f"{per_million:,.0f}" if per_million else "",
         )
-    Console(width=200, highlight=False, markup=False).print(table)
+    print_table(table)
+
+
+def _printable(name: str) -> str:
+    """Names may come from somebody else's export, and with them orders to the terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)

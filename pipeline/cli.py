@@ -73,7 +73,7 @@ def plan(manifest: ManifestPath, overrides: Overrides = None, output: OutputFold
             f"{planned.seconds:.0f} s" if planned.seconds else "",
             visible(planned.why),
         )
-    _print_table(table)
+    print_table(table)
 
 
 @app.command()
@@ -130,7 +130,7 @@ def status(output: RunFolder) -> None:
     table = Table("stage", "tasks done", box=None, pad_edge=False)
     for stage in found.stages:
         table.add_row(stage.name, f"{stage.done}/{stage.tasks}")
-    _print_table(table)
+    print_table(table)
     print("complete" if found.is_complete else "not complete")
     print(f"held by {found.holder}" if found.holder else "nothing is running")
 
@@ -229,7 +229,7 @@ def tune(
         print(json.dumps(tell_json(tuned, html)))
     else:
         for part in tell(tuned, html):
-            print(part) if isinstance(part, str) else _print_table(part)
+            print(part) if isinstance(part, str) else print_table(part)
     if write:
         for line in write_into(manifest, overrides or ()):
             print(line, file=sys.stderr if as_json else sys.stdout)
@@ -263,7 +263,8 @@ def _print_failures(failures: Sequence[FailureResult]) -> None:
             print(f"  hint: {visible(failure.hint)}", file=sys.stderr)
 
 
-def _print_table(table: Table) -> None:
+def print_table(table: Table) -> None:
+    """Print it as wide as the terminal is; 200 characters where there is none."""
     width = None if sys.stdout.isatty() else 200
     RichConsole(width=width, highlight=False, markup=False).print(table)
 

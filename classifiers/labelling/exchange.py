@@ -7,7 +7,8 @@ ledger stays where the money was spent.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ from typing import Any, NoReturn
 import orjson
 import pyarrow as pa
 
+from classifiers.labelling.identity import label_key
 from classifiers.labelling.store import LabelStore, Stored, read_answer, write_answer
 from pipeline.errors import Refusal
 
@@ -33,10 +35,27 @@ class Moved:
 
 
 def export_labels(store: LabelStore, path: Path) -> int:
-    """Write every label of the store, and what its keys mean; how many labels."""
-    count = 0
+    """Write every label of the store, and what its keys mean; how many labels.
+
+    The file is whole or not there. Raises Refusal when it cannot be written.
+    """
     partial = path.with_name(path.name + ".partial")
-    with pa.CompressedOutputStream(str(partial), "zstd") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        count = _write(store, partial)
+        partial.replace(path)
+    except OSError as error:
+        hint = "name a file in a folder that can be written"
+        raise Refusal("no-export", f"{path} cannot be written: {error}", hint) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return count
+
+
+def _write(store: LabelStore, path: Path) -> int:
+    count = 0
+    with pa.CompressedOutputStream(str(path), "zstd") as file:
 
         def line(value: object) -> None:
             file.write(orjson.dumps(value) + b"\n")
@@ -60,7 +79,6 @@ def export_labels(store: LabelStore, path: Path) -> int:
                     "completion_tokens": label.completion_tokens,
                 }
             )
-    partial.replace(path)
     return count
 
 
@@ -79,9 +97,9 @@ def import_labels(store: LabelStore, path: Path) -> Moved:
     for number, value in lines:
         try:
             if "judge" in value:
-                judges.append(tuple(value[name] for name in JUDGE))
+                judges.append(_texts(value, JUDGE))
             elif "request" in value:
-                requests.append((value["request"], value["settings"]))
+                requests.append(_texts(value, ("request", "settings")))
             else:
                 labels.append(_label(value))
         except (KeyError, TypeError, ValueError) as error:
@@ -96,8 +114,16 @@ def import_labels(store: LabelStore, path: Path) -> Moved:
     return Moved(len(labels) - len(known), len(known), different)
 
 
+def _texts(value: dict[str, Any], names: Sequence[str]) -> tuple[str | None, ...]:
+    found = tuple(value[name] for name in names)
+    for name, text in zip(names, found, strict=True):
+        if not isinstance(text, str) and (name, text) != ("probe", None):
+            raise TypeError(f"{name} is no text")
+    return found
+
+
 def _label(value: dict[str, Any]) -> Stored:
-    return Stored(
+    label = Stored(
         _bytes(value["key"]),
         str(value["by"]),
         str(value["of"]),
@@ -107,6 +133,9 @@ def _label(value: dict[str, Any]) -> Stored:
         int(value["prompt_tokens"]),
         int(value["completion_tokens"]),
     )
+    if label.key != label_key(label.judge, label.request, label.document, label.repeat):
+        raise ValueError("its key is another label's")
+    return label
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Any]]:
