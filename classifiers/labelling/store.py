@@ -175,17 +175,23 @@ class LabelStore:
         mine, others = [], []
         with self._writing():
             known = self.find(keys)
+            held: dict[bytes, tuple[str, int, int, float]] = {}
+            for part in _chunks(keys):
+                marks = ",".join("?" * len(part))
+                query = f"select key, host, pid, born, seen from claimed where key in ({marks})"
+                held |= {key: tuple(holder) for key, *holder in self._db.execute(query, part)}
             for key in keys:
                 if key in known:
                     continue
-                query = "select host, pid, born, seen from claimed where key=?"
-                holder = self._db.execute(query, [key]).fetchone()
+                holder = held.get(key)
                 if holder is not None and holder[:3] != this and is_alive(*holder):
                     others.append(key)
-                    continue
-                row = [key, *this, time.time(), 0]
-                self._db.execute("insert or replace into claimed values (?,?,?,?,?,?)", row)
-                mine.append(key)
+                else:
+                    mine.append(key)
+            self._db.executemany(
+                "insert or replace into claimed values (?,?,?,?,?,?)",
+                [[key, *this, time.time(), 0] for key in mine],
+            )
         return mine, others
 
     def sent(self, keys: Sequence[bytes]) -> None:
