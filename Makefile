@@ -18,9 +18,9 @@ check: $(READY)
 
 # Generated files; a test fails when they are out of date.
 schemas: $(READY)
-	$(BIN)/winnow schema > manifests/schema.json
-	$(BIN)/winnow schema --reference > docs/reference.md
-	$(BIN)/winnow schema --results > docs/run_results.schema.json
+	$(BIN)/winnow schema > .made && mv .made manifests/schema.json
+	$(BIN)/winnow schema --reference > .made && mv .made docs/reference.md
+	$(BIN)/winnow schema --results > .made && mv .made docs/run_results.schema.json
 
 # What bench/filters.py needs: datatrove beside an xxhash that its MinHash works with, and peers,
 # which it can do without.
