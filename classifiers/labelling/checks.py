@@ -52,7 +52,8 @@ class Planted:
 def questions(
     texts: Sequence[str], gold: Gold | None, planted: Sequence[Planted], checks: Checks, limit: int
 ) -> dict[str, Question]:
-    """Everything that the judge is asked, by purpose; nothing that is not wanted."""
+    """Everything that the judge is asked, by purpose: ``document`` of the sample itself, and the
+    checks that are wanted."""
     asked = {
         "document": Question(texts, limit),
         "gold": Question(gold.texts if gold else [], limit),
@@ -63,7 +64,7 @@ def questions(
         "canary": Question([item.injected for item in planted], limit),
         "benign": Question([item.harmless for item in planted], limit),
     }
-    return {purpose: question for purpose, question in asked.items() if question.texts}
+    return {p: question for p, question in asked.items() if question.texts or p == "document"}
 
 
 def other_question(texts: Sequence[str], gold: Gold | None, limit: int) -> Question:
