@@ -28,8 +28,8 @@ from kernels.fasttext_average import (
 )
 from kernels.utf8 import Bytes, Offsets, mix, text_buffers
 
-# Up to 64 MB for each 64 columns, of which only what is used is taken up. With room for a quarter of
-# that, documents of nine domains took three times as long.
+# Up to 64 MB for each 64 columns, of which only what is used is taken up. With room for a quarter
+# of that, documents of nine domains took three times as long.
 MEMORY_WORDS = 2**18
 
 
