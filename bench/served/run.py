@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import struct
 import urllib.error
 import urllib.request
@@ -42,6 +43,7 @@ class Runs:
         self._texts = plan.folder / "texts.parquet"
         self._record = plan.folder / "requests.jsonl"
         ours.write_texts(texts, self._texts)
+        self._session = secrets.token_hex(8)  # a server remembers what an earlier bench has sent
         self._salt = ""
         self._runs = 0
         self.found: dict[str, list[Ran]] = {"ours": [], "ceiling": [], "datatrove": []}
@@ -49,7 +51,7 @@ class Runs:
 
     def _next_salt(self) -> str:
         self._runs += 1
-        return f"winnow-bench-{self._rationale_tokens:06d}-{self._runs:06d}"
+        return f"{self._session}-{self._runs:06d}"
 
     def _counted(self, name: str, run: Callable[[], Ran]) -> Ran:
         before = counters(self._plan.server)
