@@ -52,7 +52,7 @@ class _Server(_Part):
 class VllmSpec(_Server):
     """A vLLM that is started here, one per GPU, and stopped afterwards."""
 
-    kind: Literal["vllm"]
+    kind: Literal["vllm"] = Field(description="vLLM servers of our own, one per GPU")
     # bool comes first: where int does, pydantic writes true as 1.
     args: Mapping[str, bool | int | float | str] = Field(
         default={}, description="options of `vllm serve`, without the dashes"
@@ -65,7 +65,7 @@ class VllmSpec(_Server):
 class EndpointSpec(_Server):
     """A server that speaks OpenAI's protocol and is already there."""
 
-    kind: Literal["endpoint"]
+    kind: Literal["endpoint"] = Field(description="a server that somebody else runs")
     url: str = Field(
         # No user:password@: it would stand in every message about the server.
         pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$",
@@ -100,7 +100,7 @@ class EndpointSpec(_Server):
 class TransformersSpec(_Server):
     """The model in this very process: slower, and the reference for what servers answer."""
 
-    kind: Literal["transformers"]
+    kind: Literal["transformers"] = Field(description="the model in this process")
     device: str = Field(default="auto", description="cpu, cuda, cuda:1 …; auto takes a GPU if any")
 
 
