@@ -91,11 +91,7 @@ class LocalJudge:
 
     def _fits(self, maker: PromptMaker, work: Work) -> bool:
         """Whether there is room for the longest prompt about it and its answer."""
-        prompts = maker.questions(work.ids)
-        if maker.wording.rationale_tokens:
-            longest = [0] * maker.wording.rationale_tokens
-            prompts = maker.verdicts(maker.rationale(work.ids), longest)
-        return max(map(len, prompts)) < self._model.max_length
+        return maker.longest(work) < self._model.max_length
 
     def _of_fitting(
         self, works: Sequence[Work], maker: PromptMaker

@@ -144,6 +144,12 @@ class PromptMaker:
             verdicts + (0 if paid else first), 0, len(self._frames) + (0 if paid else most)
         )
 
+    def longest(self, work: Work) -> int:
+        """Tokens of the longest prompt about an encoded document, after a full rationale."""
+        if not (most := self.wording.rationale_tokens):
+            return max(map(len, self.questions(work.ids)))
+        return len(self.rationale(work.ids)) + most + max(map(len, self._verdicts.values()))
+
     def questions(self, document: list[int]) -> list[list[int]]:
         """One prompt per attribute, in the rubric's order, about an encoded ``document``."""
         return [frame.before + document + frame.after for frame in self._frames.values()]

@@ -56,7 +56,10 @@ class TransformersServer:
         self.batch_tokens = batch_tokens or BATCH_TOKENS.get(self.device.type, 4_096)
         try:
             network = AutoModelForCausalLM.from_pretrained(
-                model, revision=revision or "main", dtype=getattr(torch, dtype)
+                model,
+                revision=revision or "main",
+                dtype=getattr(torch, dtype),
+                use_safetensors=True,  # nothing pickled
             )
         except (OSError, ValueError, KeyError) as error:  # missing, broken, or of unknown kind
             message = f"{model} cannot be read as a language model: {str(error)[:500]}"

@@ -149,10 +149,12 @@ def test_estimates_are_what_the_requests_hold(tokens: int) -> None:
     ids = made.encode([DOCUMENT])[0]
     work = Work(b"k", DOCUMENT, made.wording, ids=ids)
     if not tokens:
+        assert made.longest(work) == max(map(len, made.questions(ids)))
         assert made.estimate(work) == Usage(sum(map(len, made.questions(ids))), 0, 2)
         return
     first, said = made.rationale(ids), [5] * 40
     verdicts = sum(map(len, made.verdicts(first, said)))
+    assert made.longest(work) == max(map(len, made.verdicts(first, said)))
     assert made.estimate(work) == Usage(len(first) + verdicts, 0, 40 + 2)
     work.said = said
     assert made.estimate(work) == Usage(verdicts, 0, 2), "the rationale is paid for"
