@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +37,11 @@ def attribute_of(spec: GoldSpec, rubric: Rubric) -> str:
 def read_gold(spec: GoldSpec, folder: Path, attribute: Attribute) -> Gold:
     """Raises ShardError naming the line of what cannot be used."""
     path = folder / spec.path
-    rows = list(_rows(path, spec))
-    if not rows:
-        _wrong(spec, 0, "the file is empty")
-    labels = [_label(spec, number, row, attribute) for number, row in enumerate(rows, 1)]
+    numbered = list(_rows(path, spec))
+    if not numbered:
+        _wrong(spec, 1, "the file is empty")
+    labels = [_label(spec, number, row, attribute) for number, row in numbered]
+    rows = [row for _, row in numbered]
     kind: Any = np.float64 if attribute.values is not None else object
     return Gold(
         [row[spec.text] for row in rows],
@@ -49,15 +51,9 @@ def read_gold(spec: GoldSpec, folder: Path, attribute: Attribute) -> Gold:
     )
 
 
-def _rows(path: Path, spec: GoldSpec) -> Iterator[dict[str, Any]]:
-    compression = COMPRESSION.get(path.suffix)
-    stream = pa.CompressedInputStream(str(path), compression) if compression else path.open("rb")
-    with stream as file:
-        try:
-            content = file.read()
-        except OSError as error:
-            raise ShardError("bad-gold", f"{spec.path} cannot be read: {error}") from error
-    for number, line in enumerate(bytes(content).splitlines(), 1):
+def _rows(path: Path, spec: GoldSpec) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows with the numbers of their lines; lines without anything are passed over."""
+    for number, line in enumerate(_content(path, spec).splitlines(), 1):
         if not line.strip():
             continue
         try:
@@ -68,7 +64,18 @@ def _rows(path: Path, spec: GoldSpec) -> Iterator[dict[str, Any]]:
             _wrong(spec, number, f"no text in the field {spec.text!r}")
         if row.get(spec.label) is None:
             _wrong(spec, number, f"no label in the field {spec.label!r}")
-        yield row
+        yield number, row
+
+
+def _content(path: Path, spec: GoldSpec) -> bytes:
+    compression = COMPRESSION.get(path.suffix)
+    try:
+        whole = pa.CompressedInputStream(str(path), compression) if compression else path.open("rb")
+        with whole as file:
+            return bytes(file.read()).removeprefix(BOM_UTF8)
+    except OSError as error:
+        hint = "restore the file, or name another one in checks.gold.path"
+        raise ShardError("bad-gold", f"{spec.path} cannot be read: {error}", hint) from error
 
 
 def _label(spec: GoldSpec, number: int, row: dict[str, Any], attribute: Attribute) -> Any:
@@ -83,7 +90,9 @@ def _label(spec: GoldSpec, number: int, row: dict[str, Any], attribute: Attribut
 
 
 def _names(rows: Sequence[dict[str, Any]], field: str) -> npt.NDArray[Any]:
-    return np.array([row.get(field) for row in rows], dtype=object)
+    """As text, for a source may be a number, and numbers and names do not sort together."""
+    found = (row.get(field) for row in rows)
+    return np.array([None if name is None else str(name) for name in found], dtype=object)
 
 
 def _wrong(spec: GoldSpec, line: int, message: str) -> NoReturn:
