@@ -44,6 +44,8 @@ class LabelProject:
 
     def __init__(self, folder: Path, server: ScriptedServer | None = None, **step: Any) -> None:
         self.folder, self.store = folder, folder / "labels.sqlite"
+        self.before: list[Any] = []  # other steps
+        self.after: list[Any] = []
         folder.mkdir(parents=True, exist_ok=True)
         for source in SOURCES:
             rows = [
@@ -70,7 +72,7 @@ class LabelProject:
             "output": "out",
             "executor": {"workers": 1},
             "sources": {s: {"format": "jsonl", "paths": f"{s}.jsonl"} for s in SOURCES},
-            "steps": [{"label": self.step}],
+            "steps": [*self.before, {"label": self.step}, *self.after],
         }
         self.manifest.write_text(json.dumps(whole, indent=2))
 

@@ -88,3 +88,20 @@ def test_findings_that_are_not_committed_stop_the_application(
     missing = Committed(tmp_path / "nowhere", ("findings",))
     with pytest.raises(FileNotFoundError):
         ApplyWork("a-0", 0, corpus, missing, "longest", KeepLongest()).run(Desk(tmp_path / "x"))
+
+
+class Patient(KeepLongest):
+    """Tells how far its conclusion is."""
+
+    def conclude(self, evidence: Evidence, folder: Path) -> Mapping[str, Any]:
+        for done in range(3):
+            evidence.progress(done, 2)
+        return {}
+
+
+def test_a_conclusion_tells_how_far_it_is(corpus: Committed, tmp_path: Path) -> None:
+    found = observed(corpus, tmp_path / "observed")
+    told: list[tuple[float, float]] = []
+    desk = Desk(tmp_path / "found", lambda done, total: told.append((done, total)))
+    ConcludeWork(corpus, found, Patient(), seed=1).run(desk)
+    assert told == [(0, 2), (1, 2), (2, 2)]

@@ -135,3 +135,28 @@ def test_stopped_run_is_130_and_goes_on_later(tmp_path: Path) -> None:
     assert "run again" in rest
     assert not (tmp_path / "out" / "lock.json").exists()
     assert winnow("run", path, cwd=tmp_path).returncode == 0
+
+
+def test_a_run_until_a_step_is_the_beginning_of_the_whole_one(tmp_path: Path) -> None:
+    path = small_project(tmp_path)
+    part = winnow("run", path, "--until", "Short", cwd=tmp_path)
+    assert part.returncode == 0, part.stderr
+    assert "0 of 2 stages reused" in part.stdout
+    assert "9 rows in = 6 kept + 3 dropped" in part.stdout
+    whole = winnow("run", path, cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    assert "2 of 5 stages reused" in whole.stdout
+
+
+def test_an_unknown_step_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    done = winnow("run", small_project(tmp_path), "--until", "exact", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "unknown-step" in done.stderr
+    assert "its steps: Short, exact_dedup" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_commands_of_steps_are_commands(tmp_path: Path) -> None:
+    done = winnow("--help")
+    assert "Buy labels, and move them between machines" in done.stdout
+    assert winnow("label", environment={"WINNOW_LABELS": str(tmp_path / "x")}).returncode == 2
