@@ -91,6 +91,7 @@ class Distill(NamesFiles, BarrierStep):
     )
     fasttext: Settings = Field(default=Settings(), description="of the student `fasttext`")
     embedding: FastTextVectors | SentenceTransformer = Field(
+        discriminator="kind",
         default=FastTextVectors(kind="fasttext"),
         description="what the heads see of a document",
     )
