@@ -23,7 +23,7 @@ def chapters(label: str, facts: Mapping[str, Any]) -> Sequence[Chapter]:
     ]
     note = (
         "Labels of all checks counted, each once; some may have been bought by earlier runs. Time "
-        "and money of the servers are in the label store: winnow label MANIFEST --costs."
+        "and money of the servers are in the label store: winnow label --costs."
     )
     table = Table("What these labels cost", ["", "count"], rows, note)
     return [Chapter(agreement.anchor, agreement.title, [*agreement.panels, table], agreement.lead)]
