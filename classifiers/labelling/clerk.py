@@ -143,6 +143,7 @@ class Clerk:
             except Trouble as trouble:
                 if trouble.code == "too-many-errors":  # perhaps of another model
                     await self._watch.look()
+                    self._forget_refusals()
                 raise
             await self._watch.look(TRIES)
         except Trouble as trouble:
@@ -153,6 +154,13 @@ class Clerk:
             await pool.close()
         if self._asking is not None and self._asking.stopped == BUDGET_SPENT:
             raise self._budget_spent(meter)
+
+    def _forget_refusals(self) -> None:
+        """So many refusals are the server's doing (its longest context, say), not the documents':
+        they are asked about again once it is mended. What has a label keeps it."""
+        for part in self.job.passes:
+            found = self.store.find(self.keys(part, self.judge))
+            self.store.withdraw([key for key, label in found.items() if not label.answer.labels])
 
     async def _ask(self, pool: Pool, meter: Meter) -> None:
         """Pass after pass, until one is stopped."""

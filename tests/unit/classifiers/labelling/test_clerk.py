@@ -322,3 +322,26 @@ def test_server_that_is_not_there_is_said(tmp_path: Path) -> None:
         "unreachable",
         "start the server, or mend server.url",
     )
+
+
+def test_refusals_of_a_server_that_was_mended_are_asked_about_again(tmp_path: Path) -> None:
+    with ScriptedServer() as server:
+        job = job_for(tmp_path, server, words(80))
+        is_document = is_about_a_text(job)
+
+        def refuse(asked: Asked) -> Reply | None:
+            refused = asked.number % 2 == 1 and is_document(asked)
+            return Reply(400, b'{"error": {"message": "no"}}') if refused else None
+
+        server.script = refuse
+        with pytest.raises(Trouble) as caught:
+            work(job)
+        assert caught.value.code == "too-many-errors"
+        before = {label.document for label in labels(job)}
+        assert before
+        assert all(label.answer.labels for label in labels(job))
+        server.script = lambda asked: None
+        work(job)
+    assert len(labels(job)) == 80
+    assert all(label.answer.labels for label in labels(job))
+    assert before < {label.document for label in labels(job)}
