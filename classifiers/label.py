@@ -68,6 +68,11 @@ class Label(NamesFiles, BarrierStep):
         description="name of a rubric that comes along, or a YAML file beside the manifest",
     )
     server: ServerSpec = Field(description="the judge")
+    prefix: str = Field(
+        default="",
+        pattern=r"^([A-Za-z][A-Za-z0-9_]*)?$",
+        description="put before the names of columns, to tell judges apart",
+    )
     mode: Literal["expectation", "rationale"] = Field(
         default="expectation",
         description="the expected answer from one reading, or reasons first and then the same",
@@ -117,11 +122,10 @@ class Label(NamesFiles, BarrierStep):
                 message = f"{found.file}:{found.line}:{found.column} {found.message}"
                 yield Problem(("rubric",), found.code, message, found.hint)
             return
-        for name in rubric.columns():
+        for name in self.adds():
             if name in (*DOCUMENT_SCHEMA.names, *view.columns):
                 message = f"documents already have a column {name}"
-                hint = "give the rubric's attribute another name"
-                yield Problem(("rubric",), "column-exists", message, hint)
+                yield Problem(("rubric",), "column-exists", message, "tell them apart by prefix: …")
         gold = self.checks.gold
         if gold is not None and attribute_of(gold, rubric) not in rubric.attributes:
             message = f"the rubric {rubric.name} has no attribute {gold.attribute}"
@@ -148,7 +152,7 @@ class Label(NamesFiles, BarrierStep):
 
     def adds(self) -> tuple[str, ...]:
         try:
-            return self._rubric().columns()
+            return tuple(self.prefix + name for name in self._rubric().columns())
         except (OSError, ManifestError):
             return ()
 
@@ -235,7 +239,8 @@ class Label(NamesFiles, BarrierStep):
 
     def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
         found = columns_for(findings / LABELS, self._rubric(), at.shard, at.row, len(docs))
-        return Verdict(np.ones(len(docs), dtype=np.bool_), columns=dict(found))
+        columns = {self.prefix + name: values for name, values in found.items()}
+        return Verdict(np.ones(len(docs), dtype=np.bool_), columns=columns)
 
     def chapters(self, label: str, findings: Path, facts: Mapping[str, Any]) -> Sequence[Chapter]:
         from classifiers.label_chapter import chapters

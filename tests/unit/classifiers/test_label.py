@@ -113,6 +113,12 @@ def test_labels_stand_at_their_documents_however_these_are_sharded(
         assert len({value is None for value in found.values()}) == 1
 
 
+def test_columns_have_the_prefix(judge: Judge, tmp_path: Path) -> None:
+    plain = run(tmp_path, MANY).columns["d3"]
+    prefixed = run(tmp_path, MANY, prefix="b_").columns["d3"]
+    assert prefixed == {f"b_{name}": value for name, value in plain.items()}
+
+
 def test_equal_documents_have_equal_labels(judge: Judge, tmp_path: Path) -> None:
     ran = run(tmp_path, texts(*["the very same text"] * 8))
     assert len({json.dumps(found) for found in ran.columns.values()}) == 1
@@ -371,6 +377,14 @@ def test_missing_files_and_models_are_named(project: LabelProject) -> None:
     assert "no-revision" in said
     assert "revision: …" in said
     assert problems(project, server={**server, "revision": "0123abcd"}) == []
+
+
+def test_prefix_tells_two_judges_of_one_rubric_apart(project: LabelProject) -> None:
+    project.write(sample={}, prefix="second_")
+    (named,) = load_manifest(project.manifest).steps
+    assert {"second_clarity", "second_clarity_p"} <= set(named.step.adds())
+    (project.folder / "rubric.yaml").write_text(RUBRIC.replace("  kind:", "  language:"))
+    assert problems(project, sample={}, prefix="second_") == []
 
 
 def test_columns_must_be_there_and_must_not_be(project: LabelProject) -> None:
