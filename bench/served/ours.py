@@ -22,6 +22,7 @@ from classifiers.labelling.answers import Answer
 from classifiers.labelling.asking import Asking
 from classifiers.labelling.completions_judge import CompletionsJudge, Connection
 from classifiers.labelling.config import Budget, EndpointSpec, ServerSpec, TransformersSpec
+from classifiers.labelling.identity import Wording
 from classifiers.labelling.job import Job, Pass, Told
 from classifiers.labelling.judge import Trouble, Usage, Work
 from classifiers.labelling.local_judge import LocalJudge, Model
@@ -74,21 +75,34 @@ class RecordingModel:
 
     def __init__(self, model: Model) -> None:
         self._model, self.max_length = model, model.max_length
+        self.keeps = False
 
     def logprobs(
         self, prompts: Sequence[Sequence[int]], label_ids: Sequence[int]
     ) -> npt.NDArray[np.float64]:
-        Recording.chains.append([{"prompt": list(prompts), "logprob_token_ids": list(label_ids)}])
+        if self.keeps:
+            asked = {"prompt": list(prompts), "logprob_token_ids": list(label_ids)}
+            Recording.chains.append([asked])
         return self._model.logprobs(prompts, label_ids)
 
     def generate(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> list[list[int]]:
-        Recording.chains.append([{"prompt": list(prompts), "max_tokens": max_tokens}])
+        if self.keeps:
+            Recording.chains.append([{"prompt": list(prompts), "max_tokens": max_tokens}])
         return self._model.generate(prompts, max_tokens)
 
 
 class RecordingLocal(LocalJudge):
+    """Keeps what it asks about documents; what it asks at once has one purpose."""
+
     def __init__(self, model: Model, makers: PromptMakers) -> None:
-        super().__init__(RecordingModel(model), makers)
+        self._recording = RecordingModel(model)
+        super().__init__(self._recording, makers)
+
+    def _answers(
+        self, works: Sequence[Work], wording: Wording
+    ) -> list[tuple[Answer, Usage] | Exception]:
+        self._recording.keeps = works[0].purpose != "probe"
+        return super()._answers(works, wording)
 
 
 class Timed(Asking):
@@ -98,7 +112,6 @@ class Timed(Asking):
     limit = 0
 
     async def run(self, works: AsyncGenerator[Work, None]) -> None:
-        Recording.chains.clear()  # of probes
         cls = type(self)
         begun, cpu = time.monotonic(), time.process_time()
         await super().run(works)

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 from scripted_server import Reply, ScriptedServer
-from tiny_model import make_tokenizer
+from tiny_model import make_tiny_model, make_tokenizer
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "bench" / "labelling.py"
@@ -84,6 +84,15 @@ def test_the_ceiling_sends_the_very_requests_of_ours(
     sent = {orjson.dumps(one | {"cache_salt": ""}) for one in of_ours}
     assert {orjson.dumps(one | {"cache_salt": ""}) for one in of_ceiling} <= sent
     assert len(sent) > len(of_ceiling), "ours looked at probes too"
+
+
+def test_a_model_in_the_process_is_recorded_without_probes(tmp_path: Path) -> None:
+    make_tiny_model(tmp_path / "model", TEXTS)
+    server = Server("", "model", str(tmp_path / "model"))
+    record = tmp_path / "requests.jsonl"
+    mine = fresh(ours.measure, server, asked(tmp_path), record)
+    top = fresh(raw.measure, server, record, "", "", 1)
+    assert mine.documents == top.documents == len(TEXTS)
 
 
 def test_a_server_that_refuses_has_no_ceiling(tmp_path: Path, tokenizer: Path) -> None:
