@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from small_runs import winnow
+from small_students import GRADES, TOPICS, make_student
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
@@ -32,6 +33,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "character_set": {"characters": ["Latin"], "min_ratio": 0.5},
     "decontaminate": {"evaluations": {"set": "items.jsonl"}},
     "regex": {"regex_exp": r"\bbad\b|\s{3,}"},
+    "score": {"students": {"grade": "grades", "topic": "topics"}},
     "stop_list": {"words": ["bad", "c++"], "file": "words.txt"},
     "token_length": {"tokenizer": "tokenizer.json", "min_tokens": 1, "max_tokens": 1000},
 }
@@ -166,6 +168,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.save(str(folder / "tokenizer.json"))
+    make_student(folder / "grades", "fasttext", GRADES)
+    make_student(folder / "topics", "linear", TOPICS)
     return folder
 
 
@@ -298,6 +302,7 @@ MISSING = {
     "c4_badwords": ("lists: {en: gone.txt}", "gone.txt", "no-file"),
     "decontaminate": ("evaluations: {set: gone.jsonl}", "gone.jsonl", "no-evaluation-file"),
     "language": ("model: gone.bin", "gone.bin", "no-file"),
+    "score": ("students: {grade: gone}", "gone", "no-student"),
     "stop_list": ("file: gone.txt", "gone.txt", "no-file"),
     "token_length": ("max_tokens: 9, tokenizer: gone.json", "gone.json", "no-file"),
     "url": ("banned_words: gone.txt", "gone.txt", "no-file"),

@@ -6,45 +6,27 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
+from small_students import GRADES, PAGES, TOPICS, make_student
 
-from classifiers.sampling import hash_of
 from classifiers.score import Score
-from classifiers.students.embeddings import FastTextVectors
-from classifiers.students.fasttext_classifier import write_card
-from classifiers.students.fasttext_training import Settings
-from classifiers.students.soft_labels import SoftLabels
-from classifiers.students.training import Recipe, train_student
-from classifiers.students.view import Texts
 from pipeline.documents import Docs
 from pipeline.errors import ManifestError, ShardError
 from pipeline.manifest import load_manifest
 from pipeline.step import ManifestView
 
-WORDS = FastTextVectors(kind="fasttext", epoch=1, dim=16, bucket=600_000, minn=3, maxn=3)
-PAGES = [f"the {'good' if n % 2 else 'bad'} page number {n} of many " * 5 for n in range(80)]
 VIEW = ManifestView(Path("/"), 0, ("web",))
 
 
 @pytest.fixture(scope="module")
 def students(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of a fastText student of grades and a linear one of categories."""
-    texts = Texts(pa.array(PAGES, pa.large_string()))
-    hashes = np.array([hash_of(page, 1) for page in PAGES], dtype=np.uint64)
-    p = np.array([[0.1, 0.9] if n % 2 else [0.9, 0.1] for n in range(len(PAGES))])
-    made = {}
-    for name, kind, soft in (
-        ("edu", "fasttext", SoftLabels(("0", "1"), (0.0, 1.0), p)),
-        ("topic", "linear", SoftLabels(("bad", "good"), None, p)),
-    ):
-        made[name] = tmp_path_factory.mktemp(name)
-        recipe = Recipe(kind, Settings(), WORDS)  # type: ignore[arg-type]
-        card = train_student(recipe, texts, soft, hashes, texts, 1, made[name])
-        write_card(made[name] / "card.json", card)
-    return made
+    return {
+        "edu": make_student(tmp_path_factory.mktemp("edu"), "fasttext", GRADES),
+        "topic": make_student(tmp_path_factory.mktemp("topic"), "linear", TOPICS),
+    }
 
 
 def docs(*texts: str) -> Docs:
