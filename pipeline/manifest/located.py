@@ -105,7 +105,7 @@ def build(
         return model.model_validate_json(json.dumps(to_json(values)), strict=True), []
     except ValidationError as error:
         raw = cast(list[dict[str, Any]], error.errors(include_url=False))
-    spots = [(find(values, at, error["loc"]), error) for error in raw]
+    spots = [(find(values, at, error["loc"]), error) for error in map(_of_field, raw)]
     secrets = secrets_in(values)
     problems = []
     for group in _grouped(spots):
@@ -119,6 +119,18 @@ def build(
         else:
             problems.append(_wrong(spot, [error for _, error in group], secrets))
     return None, problems
+
+
+def _of_field(error: dict[str, Any]) -> dict[str, Any]:
+    """A complaint about the tag of a tagged union, as one about the field that holds the tag:
+    pydantic places it at the whole mapping, and in words of its own."""
+    if error["type"] not in ("union_tag_invalid", "union_tag_not_found"):
+        return error
+    loc = (*error["loc"], error["ctx"]["discriminator"].strip("'"))
+    if error["type"] == "union_tag_not_found":
+        return {**error, "type": "missing", "loc": loc}
+    expected = " or ".join(error["ctx"]["expected_tags"].rsplit(", ", 1))
+    return {**error, "type": "literal_error", "loc": loc, "ctx": {"expected": expected}}
 
 
 Complaints = list[tuple[Spot, dict[str, Any]]]
