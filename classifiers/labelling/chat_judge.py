@@ -20,7 +20,6 @@ from classifiers.labelling.prompts import (
     system_text,
 )
 from classifiers.labelling.rubric import Attribute
-from classifiers.labelling.tokens import CHARACTERS_PER_TOKEN
 
 # Text that servers turn into control tokens: <|…|> of most models, <s> and [INST] of Llama 2 and
 # Mistral, [gMASK] of GLM, <start_of_turn> of Gemma, <think>, <extra_id_0> and the like. A
@@ -30,6 +29,7 @@ _BREAK = "\u200b"
 Message = dict[str, str]
 # About as many characters as tokens: a server of unknown tokenizer counts by itself.
 CHARACTERS = 4
+SHORTEST = 64  # characters of a document below which half of it would say nothing
 BYTES = 3  # as many to a token, or more, in most languages
 LINE_TOKENS = 100  # a question and what a template puts around messages
 
@@ -49,7 +49,8 @@ class ChatJudge:
 
     def _document(self, work: Work) -> str:
         wording, text = work.wording, work.text
-        limit = wording.limit * CHARACTERS // (2 if work.shortened else 1)
+        # Half of what was sent, which may have been less than the limit.
+        limit = min(len(text), wording.limit * CHARACTERS) // (2 if work.shortened else 1)
         if len(text) > limit:
             text = (
                 text[:limit] if wording.keep == "head" else text[: limit // 2] + text[-limit // 2 :]
@@ -109,7 +110,7 @@ class ChatJudge:
         return Usage((asked + 1) * once + asked * most, 0, asked + most)
 
     def shorten(self, work: Work) -> bool:
-        if work.shortened or len(work.text) < CHARACTERS_PER_TOKEN:
+        if work.shortened or len(work.text) < SHORTEST:
             return False
         work.shortened, work.reasons, work.told = True, None, {}
         return True

@@ -16,11 +16,13 @@ from typing import Any, NoReturn
 import orjson
 import pyarrow as pa
 
+from classifiers.labelling.answers import Answer
 from classifiers.labelling.identity import label_key
 from classifiers.labelling.store import LabelStore, Stored, read_answer, write_answer
 from pipeline.errors import Refusal
 
 HEADER = {"winnow_labels": 1}
+SLACK = 1e-3  # of probabilities that were written as 32-bit numbers
 JUDGE = ("judge", "model", "revision", "tokenizer", "probe")
 
 
@@ -135,7 +137,23 @@ def _label(value: dict[str, Any]) -> Stored:
     )
     if label.key != label_key(label.judge, label.request, label.document, label.repeat):
         raise ValueError("its key is another label's")
+    _check_answer(label.answer)
     return label
+
+
+def _check_answer(answer: Answer) -> None:
+    """A key says nothing of the answer that it leads to. Raises ValueError."""
+    for name, label in answer.labels.items():
+        p = label.probabilities
+        # False for NaN too.
+        if not (len(p) > 1 and all(0 <= x <= 1 for x in p) and abs(sum(p) - 1) < SLACK):
+            raise ValueError(f"{name} has no probabilities that add up to 1")
+        if not 0 <= label.mass <= 1:
+            raise ValueError(f"the mass of {name} is {label.mass}")
+    if not isinstance(answer.errors, dict) or not isinstance(answer.rationale, str):
+        raise ValueError("errors are a mapping and a rationale is text")
+    if not all(isinstance(code, str) for code in answer.errors.values()):
+        raise ValueError("errors are codes")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Any]]:

@@ -61,12 +61,12 @@ class LocalJudge:
             answers: Sequence[tuple[Answer, Usage] | Exception]
             try:
                 answers = await asyncio.to_thread(self._answers, works, first)
-            except (RuntimeError, ValueError) as error:  # torch's: out of memory, bad ids
-                message = f"{type(error).__name__}: {error}"[:300]
-                answers = [Trouble("fatal", "model-failed", message)] * len(works)
             except WinnowError as error:
                 fatal = Trouble("fatal", error.code, error.message, hint=error.hint)
                 answers = [fatal] * len(works)
+            except Exception as error:  # noqa: BLE001 - raised to all who wait: they would for ever
+                message = f"{type(error).__name__}: {error}"[:300]
+                answers = [Trouble("fatal", "model-failed", message)] * len(works)
             for (_, answered), answer in zip(together, answers, strict=True):
                 if answered.done():  # nobody waits for it any more
                     continue

@@ -147,6 +147,26 @@ def test_long_documents_are_cut_by_their_characters_and_once_more_to_half() -> N
     assert "a" * 65 not in second
 
 
+def test_a_document_below_the_limit_is_cut_too_for_its_script_may_take_more_tokens() -> None:
+    work = work_on("日" * 100 + "本" * 100, limit=1_000)
+
+    async def twice(judge: ChatJudge) -> None:
+        await judge.ask(work)
+        assert judge.shorten(work)
+        await judge.ask(work)
+
+    with ScriptedServer() as server:
+        talk(server, twice)
+    first, second = (asked.json["messages"][1]["content"] for asked in server.requests)
+    assert first.count("日") + first.count("本") == 200
+    assert second.count("日") + second.count("本") == 100
+
+
+def test_a_document_of_a_few_words_is_not_cut() -> None:
+    judge = ChatJudge.__new__(ChatJudge)
+    assert not judge.shorten(work_on("a few words", limit=64))
+
+
 @pytest.mark.parametrize("text", ["plain words " * 40, "日本語の文章" * 60, "Ελληνικά " * 60])
 def test_estimates_are_no_less_than_a_usual_tokenizer_makes(text: str) -> None:
     """A token is about four Latin letters, or one of other scripts' characters at the least."""

@@ -116,6 +116,14 @@ def changed(**fields: Any) -> Callable[[list[Any]], list[Any]]:
     return lambda lines: [*lines[:-1], {**lines[-1], **fields}]
 
 
+def answered(label: dict[str, Any]) -> Callable[[list[Any]], list[Any]]:
+    return changed(answer={"labels": {"q": label}, "errors": {}, "rationale": ""})
+
+
+def shared_out(weights: list[float]) -> tuple[float, ...]:
+    return tuple(weight / sum(weights) for weight in weights)
+
+
 def flipped(text: str) -> str:
     raw = bytearray(base64.b64decode(text))
     raw[0] ^= 1
@@ -134,6 +142,12 @@ def flipped(text: str) -> str:
         (changed(repeat=1), 4, "another label's"),
         (changed(answer={"labels": {}}), 4, "not a label: KeyError"),
         (changed(answer={"labels": {"q": {"p": ["x"], "mass": 1}}}), 4, "not a label"),
+        (answered({"p": [7.0, 1.0], "mass": 1}), 4, "add up to 1"),
+        (answered({"p": [5, -4, 0], "mass": 1}), 4, "add up to 1"),
+        (answered({"p": [1.0], "mass": 1}), 4, "add up to 1"),
+        (answered({"p": [0.5, 0.5], "mass": 9}), 4, "the mass of q is 9"),
+        (changed(answer={"labels": {}, "errors": [1], "rationale": ""}), 4, "errors are a map"),
+        (changed(answer={"labels": {}, "errors": {"": 1}, "rationale": ""}), 4, "are codes"),
         (changed(prompt_tokens=None), 4, "not a label"),
         (lambda lines: [*lines, 7], 5, "not a label"),
         (lambda lines: [*lines, ["judge"]], 5, "not a label"),
@@ -203,7 +217,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=20)
                 texts,
                 st.builds(
                     Label,
-                    st.lists(st.floats(0, 1), min_size=2, max_size=6).map(tuple),
+                    st.lists(st.floats(0.001, 1), min_size=2, max_size=6).map(shared_out),
                     st.floats(0, 1),
                 ),
                 max_size=3,

@@ -136,7 +136,11 @@ def test_numbers_that_overflow_are_garbage_of_one_document(makers: PromptMakers)
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(RuntimeError("CUDA out of memory"), "model-failed"), (Refusal("odd", "said"), "odd")],
+    [
+        (RuntimeError("CUDA out of memory"), "model-failed"),
+        (IndexError("index out of range in self"), "model-failed"),
+        (Refusal("odd", "said"), "odd"),
+    ],
 )
 def test_failing_model_is_fatal_for_all_and_hangs_nobody(
     makers: PromptMakers, error: Exception, code: str
