@@ -18,7 +18,7 @@ from classifiers.labelling.chat_judge import ChatJudge
 from classifiers.labelling.completions_judge import CompletionsJudge, Connection
 from classifiers.labelling.config import EndpointSpec, TransformersSpec, VllmSpec
 from classifiers.labelling.gpus import gpus
-from classifiers.labelling.identity import Spec, revision_of
+from classifiers.labelling.identity import Spec
 from classifiers.labelling.judge import Judge, Trouble
 from classifiers.labelling.local_judge import LocalJudge
 from classifiers.labelling.prompts import PromptMakers
@@ -274,6 +274,3 @@ async def _hold_gpu(folder: Path, gpu: str) -> IO[bytes]:
     except BaseException:
         file.close()
         raise
-
-
-__all__ = ["Hired", "codec_for", "revision_of"]

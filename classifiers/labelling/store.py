@@ -80,7 +80,7 @@ class Attempt:
     job: str
     engine: str
     key: bytes | None
-    purpose: str  # document, rationale, probe, check
+    purpose: str  # of the pass (document, gold, retest …), or probe
     outcome: str
     prompt_tokens: int = 0
     cached_tokens: int = 0
