@@ -119,15 +119,19 @@ def thresholds(
 ) -> dict[str, Mapping[str, float]]:
     """The score from which on the top 5, 10, 20, 30 and 50 % of documents [n] are, for ``all`` and
     by language, with the number ``n`` that this is of."""
-    names = np.array(["unknown" if name is None else name for name in languages], dtype=object)
+    names = np.array([name or "unknown" for name in languages], dtype=object)
     found: dict[str, Mapping[str, float]] = {}
-    for name in ["", *sorted(set(names.tolist()))]:
-        chosen = scores[names == name] if name else scores
-        if len(chosen) and (not name or len(chosen) >= LEAST_OF_A_LANGUAGE):
-            tops = np.quantile(chosen.astype(np.float64), [1 - top for top in TOP], method="higher")
-            named = {f"top {top:.0%}": _rounded(at) for top, at in zip(TOP, tops, strict=True)}
-            found[name or "all"] = {"n": len(chosen), **named}
-    return found
+    for name in sorted(set(names.tolist())):
+        chosen = scores[names == name]
+        if len(chosen) >= LEAST_OF_A_LANGUAGE:
+            found[name] = _tops(chosen)
+    return {"all": _tops(scores), **found} if len(scores) else {}
+
+
+def _tops(scores: npt.NDArray[Any]) -> dict[str, float]:
+    tops = np.quantile(scores.astype(np.float64), [1 - top for top in TOP], method="higher")
+    named = {f"top {top:.0%}": _rounded(at) for top, at in zip(TOP, tops, strict=True)}
+    return {"n": len(scores), **named}
 
 
 def _rounded(value: Any) -> float:

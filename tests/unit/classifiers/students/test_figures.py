@@ -94,3 +94,10 @@ def test_a_student_is_measured_on_documents_it_has_not_seen(
     of_topics = held_out(open_student(folders[f"{kind} topics"]), texts, topics, soft.shares, 1)
     assert of_topics["accuracy"]["value"] > 0.75
     assert of_topics["cohen_kappa"]["value"] > 0.6
+
+
+def test_documents_of_an_empty_language_are_of_an_unknown_one() -> None:
+    found = thresholds(np.arange(60.0), [""] * 20 + [None] * 10 + ["en"] * 30)
+    assert {name: entry["n"] for name, entry in found.items()} == {
+        "all": 60, "en": 30, "unknown": 30
+    }  # fmt: skip
