@@ -30,8 +30,8 @@ import orjson
 import pyarrow as pa
 
 from filters.decontaminate import Decontaminate
-from kernels.normalise import normalise
-from kernels.vocabulary import Vocabulary
+from kernels.text.normalise import normalise
+from kernels.words.vocabulary import Vocabulary
 from pipeline.documents import Docs
 
 ROWS = 4_096
@@ -154,7 +154,7 @@ def search(step: Decontaminate, texts: Sequence[str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for first in range(0, len(texts), ROWS):
         rows = pa.array(texts[first : first + ROWS], pa.large_string())
-        verdict = step.judge(Docs(pa.record_batch({"text": rows})))
+        verdict = step.filter(Docs(pa.record_batch({"text": rows})))
         signals = {name: pa.array(values).to_pylist() for name, values in verdict.signals.items()}
         found += [
             dict(zip(signals, row, strict=True)) for row in zip(*signals.values(), strict=True)

@@ -23,12 +23,12 @@ import zstandard
 
 from filters.gopher_quality import STOP_WORDS
 from filters.gopher_repetition import GopherRepetition
-from kernels.lines import marks, repeated_lines, repeated_paragraphs, text_lengths
-from kernels.minhash import bands, coefficients, shingle_hashes, signatures, unique_shingles
-from kernels.ngram_bounds import ngram_bounds
-from kernels.ngrams import Ngrams, count_words
-from kernels.normalise import normalise
-from kernels.words import english_words
+from kernels.lines.lines import marks, repeated_lines, repeated_paragraphs, text_lengths
+from kernels.ngrams.minhash import bands, coefficients, shingle_hashes, signatures, unique_shingles
+from kernels.ngrams.ngram_bounds import ngram_bounds
+from kernels.ngrams.ngrams import Ngrams, count_words
+from kernels.text.normalise import normalise
+from kernels.words.words import english_words
 from pipeline.documents import Docs
 
 RUNS = 5
@@ -70,7 +70,7 @@ def kernels(text: pa.LargeStringArray) -> Iterator[tuple[str, Callable[[], Any]]
         yield f"top_{n}_gram", partial(top, n)
     for n in (5, 10):
         yield f"repeated_{n}_grams", partial(repeated, n)
-    yield "gopher_repetition: judge", lambda: step.judge(docs)
+    yield "gopher_repetition: judge", lambda: step.filter(docs)
     yield "gopher_repetition: measure", lambda: step.measure(docs)
     yield "normalise", lambda: normalise(text)
     normal = english_words(normalise(text))

@@ -24,7 +24,7 @@ import pyarrow as pa
 import zstandard
 from datatrove.pipeline.formatters.pii import PIIFormatter
 
-from kernels.pii_scan import KINDS, find
+from kernels.pii.pii_scan import KINDS, find
 
 ENTITIES = {
     "EMAIL_ADDRESS": "email",

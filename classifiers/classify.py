@@ -26,11 +26,19 @@ from classifiers.students.fasttext_classifier import (
 )
 from classifiers.students.fasttext_training import Settings, library, train
 from classifiers.students.view import Texts, beginning
-from pipeline.documents import DOCUMENT_SCHEMA, Docs
-from pipeline.errors import Problem, ShardError
-from pipeline.fingerprint import sha256_file
-from pipeline.panel import Chapter
-from pipeline.step import BarrierStep, Evidence, ManifestView, Position, Verdict
+from winnow import (
+    DOCUMENT_SCHEMA,
+    Docs,
+    FilterResult,
+    GlobalStep,
+    ManifestView,
+    Position,
+    Problem,
+    ReduceInput,
+    ReportSection,
+    ShardError,
+    sha256_file,
+)
 
 MIN_DOCUMENTS = 50
 HELD_OUT = 0.1
@@ -71,7 +79,7 @@ class Classes(BaseModel):
                     yield Problem(path, "source-on-both-sides", message, hint)
 
 
-class Classify(BarrierStep, Settings):
+class Classify(GlobalStep, Settings):
     """Append a quality score: P(positive) by a classifier of positive against negative sources.
 
     Nothing is dropped. Up to ``max_documents`` distinct documents of each class, as many of one as
@@ -80,7 +88,7 @@ class Classify(BarrierStep, Settings):
     manifest's). Documents without any word score 0.
     """
 
-    observed_parameters: ClassVar[frozenset[str] | None] = frozenset({"train"})
+    map_parameters: ClassVar[frozenset[str] | None] = frozenset({"train"})
 
     train: Classes
     student: Literal["fasttext"] = Field(default="fasttext", description="kind of classifier")
@@ -109,10 +117,10 @@ class Classify(BarrierStep, Settings):
     def adds(self) -> tuple[str, ...]:
         return (self.column,)
 
-    def observe(self, docs: Docs) -> pa.RecordBatch:
+    def map(self, docs: Docs) -> pa.RecordBatch:
         """``label`` [rows]: 1 positive, -1 negative, 0 neither; ``hash`` [rows] of the place.
 
-        Texts are not copied: ``conclude`` finds them by row.
+        Texts are not copied: ``reduce`` finds them by row.
         """
         source = docs.column("source")
         label = np.zeros(len(docs), dtype=np.int8)
@@ -122,10 +130,10 @@ class Classify(BarrierStep, Settings):
         place = place_hash(docs.column("_source"), docs.column("_offset"))
         return pa.RecordBatch.from_arrays([pa.array(label), pa.array(place)], ["label", "hash"])
 
-    def conclude(self, evidence: Evidence, folder: Path) -> Mapping[str, Any]:
+    def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
         # 31 bits are all that fastText takes.
-        seed = (evidence.seed if self.seed is None else self.seed) % 2**31
-        positive, negative, counts = self._sample(evidence, seed)
+        seed = (reduce_input.seed if self.seed is None else self.seed) % 2**31
+        positive, negative, counts = self._sample(reduce_input, seed)
         held = max(1, round(len(positive) * HELD_OUT))
         learned = sorted(
             (key, side, text)
@@ -158,22 +166,26 @@ class Classify(BarrierStep, Settings):
         words = {side: [entry["word"] for entry in card["telling"][side]] for side in SIDES}
         return {**card, "telling": words}
 
-    def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
-        scores = load(findings / MODEL).score(Texts(docs.text), "positive")
-        return Verdict(np.ones(len(docs), dtype=np.bool_), columns={self.column: scores})
+    def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        scores = load(artifacts / MODEL).score(Texts(docs.text), "positive")
+        return FilterResult(np.ones(len(docs), dtype=np.bool_), columns={self.column: scores})
 
-    def chapters(self, label: str, findings: Path, facts: Mapping[str, Any]) -> Sequence[Chapter]:
-        from classifiers.classify_chapter import chapters
+    def report_sections(
+        self, label: str, artifacts: Path, metrics: Mapping[str, Any]
+    ) -> Sequence[ReportSection]:
+        from classifiers.classify_section import sections
 
-        return chapters(label, self.column, findings)
+        return sections(label, self.column, artifacts)
 
-    def _sample(self, evidence: Evidence, seed: int) -> tuple[list[Hashed], list[Hashed], Counts]:
+    def _sample(
+        self, reduce_input: ReduceInput, seed: int
+    ) -> tuple[list[Hashed], list[Hashed], Counts]:
         """Equally many distinct documents of each class, ordered by hash, and counts."""
         distinct: dict[str, dict[int, str]] = {}
         counts: Counts = {}
         for side, label in SIDES.items():
-            places, found = lowest_ranked(evidence.observations, label, self.max_documents, seed)
-            raw = read_rows(evidence.documents, places, ["text"], beginning)["text"].to_pylist()
+            places, found = lowest_ranked(reduce_input.mapped, label, self.max_documents, seed)
+            raw = read_rows(reduce_input.documents, places, ["text"], beginning)["text"].to_pylist()
             texts = texts_of(raw)
             rows = zip(texts.seen.to_pylist(), raw, texts.blank.tolist(), strict=True)
             distinct[side] = {hash_of(seen, seed): text for seen, text, blank in rows if not blank}

@@ -10,9 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from classifiers.quantiles import Longs
-from pipeline.documents import Docs
-from pipeline.errors import Problem, ShardError
-from pipeline.step import ManifestView
+from winnow import Docs, ManifestView, Problem, ShardError
 
 # The value of each grouping column; one combination is one group.
 Group = tuple[str | None, ...]

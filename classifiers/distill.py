@@ -41,11 +41,20 @@ from classifiers.students.training import (
     train_student,
 )
 from classifiers.students.view import Texts, beginning
-from pipeline.documents import DOCUMENT_SCHEMA, Docs
-from pipeline.errors import Problem, ShardError
-from pipeline.named_files import Location, NamesFiles
-from pipeline.panel import Chapter
-from pipeline.step import BarrierStep, Evidence, ManifestView, Position, Verdict
+from winnow import (
+    DOCUMENT_SCHEMA,
+    Docs,
+    FilterResult,
+    GlobalStep,
+    Location,
+    ManifestView,
+    NamesFiles,
+    Position,
+    Problem,
+    ReduceInput,
+    ReportSection,
+    ShardError,
+)
 
 MIN_DOCUMENTS = 50
 # Documents that measure the student: a tenth, but a hundred if that is no more than a fifth.
@@ -65,7 +74,7 @@ class Sample:
         return self.texts.take(chosen)
 
 
-class Distill(NamesFiles, BarrierStep):
+class Distill(NamesFiles, GlobalStep):
     """Train a student on labelled documents and append its score to all documents.
 
     It learns from the documents where ``{labels}_p`` is not null, distinct ones, and is measured on
@@ -73,10 +82,10 @@ class Distill(NamesFiles, BarrierStep):
     (float32, the lowest grade for a document without any word); of categories the most probable
     one and ``{column}_confidence``, its probability (null and 0 without any word);
     ``{column}_student`` says which student it was. Nothing is dropped. The student is kept as the
-    step's findings, where ``score`` takes it from for other corpora.
+    step's artifacts, where ``score`` takes it from for other corpora.
     """
 
-    observed_parameters: ClassVar[frozenset[str] | None] = frozenset({"labels"})
+    map_parameters: ClassVar[frozenset[str] | None] = frozenset({"labels"})
 
     labels: str = Field(
         min_length=1, description="column with the labels, whose probabilities are in `{labels}_p`"
@@ -164,19 +173,19 @@ class Distill(NamesFiles, BarrierStep):
         # Whether labels are a scale shows when they are read: of one there is no confidence.
         return column_names(self.column, scale=False)
 
-    def observe(self, docs: Docs) -> pa.RecordBatch:
+    def map(self, docs: Docs) -> pa.RecordBatch:
         """``label`` [rows]: whether the document has one; ``hash`` [rows] of the place."""
         label = pc.is_valid(docs.column(f"{self.labels}_p")).cast(pa.int8())
         place = place_hash(docs.column("_source"), docs.column("_offset"))
         return pa.RecordBatch.from_arrays([label, pa.array(place)], ["label", "hash"])
 
-    def conclude(self, evidence: Evidence, folder: Path) -> Mapping[str, Any]:
+    def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
         # 31 bits are all that fastText takes.
-        seed = (evidence.seed if self.seed is None else self.seed) % 2**31
-        labelled, soft, counts = self._labelled(evidence, seed)
+        seed = (reduce_input.seed if self.seed is None else self.seed) % 2**31
+        labelled, soft, counts = self._labelled(reduce_input, seed)
         held = max(round(len(soft) * HELD_OUT), min(ENOUGH, round(len(soft) * AT_MOST)))
         unseen, learned = np.arange(held), np.arange(held, len(soft))
-        corpus = self._sample(evidence, seed)
+        corpus = self._sample(reduce_input, seed)
         recipe = Recipe(self.student, self.fasttext, self.embedding, self.hidden)
         words = self.embedding.documents if isinstance(self.embedding, FastTextVectors) else 0
         card = train_student(
@@ -206,21 +215,25 @@ class Distill(NamesFiles, BarrierStep):
         said = {name: [e["word"] for e in entries] for name, entries in card["telling"].items()}
         return {**card, "telling": said}
 
-    def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
-        student = open_student(findings, self.located(Path()))
+    def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        student = open_student(artifacts, self.located(Path()))
         columns = student.columns(self.column, Texts(docs.text))
-        return Verdict(np.ones(len(docs), dtype=np.bool_), columns=columns)
+        return FilterResult(np.ones(len(docs), dtype=np.bool_), columns=columns)
 
-    def chapters(self, label: str, findings: Path, facts: Mapping[str, Any]) -> Sequence[Chapter]:
-        from classifiers.distill_chapter import chapters
+    def report_sections(
+        self, label: str, artifacts: Path, metrics: Mapping[str, Any]
+    ) -> Sequence[ReportSection]:
+        from classifiers.distill_section import sections
 
-        return chapters(label, self.column, findings)
+        return sections(label, self.column, artifacts)
 
-    def _labelled(self, evidence: Evidence, seed: int) -> tuple[Sample, SoftLabels, dict[str, int]]:
+    def _labelled(
+        self, reduce_input: ReduceInput, seed: int
+    ) -> tuple[Sample, SoftLabels, dict[str, int]]:
         names = [self.labels, f"{self.labels}_p"]
-        places, found = lowest_ranked(evidence.observations, 1, self.max_documents, seed)
+        places, found = lowest_ranked(reduce_input.mapped, 1, self.max_documents, seed)
         columns = ["text", "language", *names]
-        sample = distinct(read_rows(evidence.documents, places, columns, beginning), seed)
+        sample = distinct(read_rows(reduce_input.documents, places, columns, beginning), seed)
         counts = {"labelled": found, "sampled": len(places), "distinct": len(sample.texts)}
         if len(sample.texts) < MIN_DOCUMENTS:
             raise ShardError(
@@ -236,12 +249,12 @@ class Distill(NamesFiles, BarrierStep):
             raise ShardError("one-class", message, "there is nothing to learn: change the rubric")
         return sample, soft, counts
 
-    def _sample(self, evidence: Evidence, seed: int) -> Sample:
+    def _sample(self, reduce_input: ReduceInput, seed: int) -> Sample:
         words = self.embedding.documents if isinstance(self.embedding, FastTextVectors) else 0
         size = max(self.sample, words if self.student != "fasttext" else 0)
-        places, _ = lowest_ranked(evidence.observations, None, size, seed)
+        places, _ = lowest_ranked(reduce_input.mapped, None, size, seed)
         columns = ["text", "language"]
-        return distinct(read_rows(evidence.documents, places, columns, beginning), seed)
+        return distinct(read_rows(reduce_input.documents, places, columns, beginning), seed)
 
 
 def distinct(table: pa.Table, seed: int) -> Sample:

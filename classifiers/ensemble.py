@@ -23,17 +23,24 @@ from pydantic import Field
 
 from classifiers.columns import check_columns, score_column
 from classifiers.quantiles import Longs, Ranks, Scored, Scores, Weight, keys_of, scores_of
-from pipeline.documents import DOCUMENT_SCHEMA, Docs
-from pipeline.errors import Problem
-from pipeline.panel import Chapter
-from pipeline.parquet import read_documents
-from pipeline.step import BarrierStep, Evidence, ManifestView, Position, Verdict
+from winnow import (
+    DOCUMENT_SCHEMA,
+    Docs,
+    FilterResult,
+    GlobalStep,
+    ManifestView,
+    Position,
+    Problem,
+    ReduceInput,
+    ReportSection,
+    read_documents,
+)
 
-FINDINGS = "cuts.parquet"
+ARTIFACTS = "cuts.parquet"
 NO_BIN = -1
 
 
-class Ensemble(BarrierStep):
+class Ensemble(GlobalStep):
     """Append a bucket that joins several scores: of each its bin, of the bins the highest.
 
     The bins of a score hold equal shares of the text: bin ``b`` begins at the highest threshold at
@@ -45,7 +52,7 @@ class Ensemble(BarrierStep):
     document without any has a bucket of null. Nothing is dropped.
     """
 
-    observed_parameters: ClassVar[frozenset[str] | None] = frozenset({"columns"})
+    map_parameters: ClassVar[frozenset[str] | None] = frozenset({"columns"})
 
     columns: Annotated[tuple[str, ...], Field(min_length=1, max_length=64)] = Field(
         description="columns of the scores"
@@ -68,18 +75,18 @@ class Ensemble(BarrierStep):
     def adds(self) -> tuple[str, ...]:
         return (self.column,)
 
-    def observe(self, docs: Docs) -> pa.RecordBatch:
+    def map(self, docs: Docs) -> pa.RecordBatch:
         """``score.NAME`` [rows] (null without one) and ``bytes`` [rows] of text."""
         columns = {f"score.{name}": score_column(docs, name) for name in self._names()}
         return pa.record_batch({**columns, "bytes": pc.binary_length(docs.text)})
 
-    def conclude(self, evidence: Evidence, folder: Path) -> Mapping[str, Any]:
+    def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
         """Writes cuts.parquet: per column and bin the least score, and what is at or above it."""
         shares = [Fraction(self.bins - number, self.bins) for number in range(1, self.bins)]
-        observed = _Observed(evidence, self._names())
+        observed = _Observed(reduce_input, self._names())
         ranks = Ranks.of(observed, shares, self.of)
         table = _table(ranks, self._names())
-        pq.write_table(table, folder / FINDINGS, write_page_checksum=True)
+        pq.write_table(table, folder / ARTIFACTS, write_page_checksum=True)
         cuts = _cuts(table, self._names())
         documents, sizes = observed.buckets(cuts, self.bins)
         scored = dict(zip(ranks.groups.tolist(), ranks.totals()[0].tolist(), strict=True))
@@ -93,17 +100,19 @@ class Ensemble(BarrierStep):
             },
         }
 
-    def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
-        cuts = _read(findings / FINDINGS, self._names())
+    def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        cuts = _read(artifacts / ARTIFACTS, self._names())
         scores = [score_column(docs, name) for name in self._names()]
         bucket = _join(scores, cuts)
         column = pa.array(bucket, mask=bucket == NO_BIN)
-        return Verdict(np.ones(len(docs), np.bool_), columns={self.column: column})
+        return FilterResult(np.ones(len(docs), np.bool_), columns={self.column: column})
 
-    def chapters(self, label: str, findings: Path, facts: Mapping[str, Any]) -> Sequence[Chapter]:
-        from classifiers.score_chapters import ensemble_chapters
+    def report_sections(
+        self, label: str, artifacts: Path, metrics: Mapping[str, Any]
+    ) -> Sequence[ReportSection]:
+        from classifiers.score_sections import ensemble_sections
 
-        return ensemble_chapters(label, self.column, findings, facts)
+        return ensemble_sections(label, self.column, artifacts, metrics)
 
     def _names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.columns))
@@ -113,7 +122,7 @@ class Ensemble(BarrierStep):
 class _Observed:
     """The scores that were observed. A column is a group of its own."""
 
-    evidence: Evidence
+    reduce_input: ReduceInput
     names: tuple[str, ...]
 
     def __call__(self) -> Iterator[Scored]:
@@ -133,7 +142,7 @@ class _Observed:
         return documents, sizes
 
     def _batches(self) -> Iterator[tuple[list[pa.FloatArray], Longs]]:
-        for path in self.evidence.observations:
+        for path in self.reduce_input.mapped:
             for batch in read_documents(path):
                 scores = [batch.column(f"score.{name}") for name in self.names]
                 yield scores, batch.column("bytes").to_numpy()

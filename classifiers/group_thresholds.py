@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 
 from classifiers.columns import Group, Groups
 from classifiers.quantiles import Longs, Ranks, Scored, Scores, keys_of, scores_of
-from pipeline.parquet import read_documents
-from pipeline.step import Evidence
+from winnow import ReduceInput, read_documents
 
 SHOWN_GROUPS = 50
 
@@ -25,14 +24,14 @@ SHOWN_GROUPS = 50
 class Observed:
     """The scores that were observed, streamed as often as asked for."""
 
-    evidence: Evidence
+    reduce_input: ReduceInput
     by: tuple[str, ...]
     groups: Groups = field(default_factory=Groups)
     unscored: dict[int, int] = field(default_factory=dict)
 
     def __call__(self) -> Iterator[Scored]:
         self.unscored = {}
-        for path in self.evidence.observations:
+        for path in self.reduce_input.mapped:
             for batch in read_documents(path):
                 columns = [batch.column(f"by.{name}") for name in self.by]
                 group = self.groups.of(columns, len(batch))
@@ -77,7 +76,7 @@ def _sorting(group: Group) -> list[tuple[bool, str]]:
 
 @dataclass(frozen=True)
 class Found:
-    """The findings: the number of each group is its row. ``cut`` and ``threshold`` [groups + 1] are
+    """The number of each group is its row. ``cut`` and ``threshold`` [groups + 1] are
     NaN where there is none, and last, for documents of no group."""
 
     groups: Groups
@@ -85,7 +84,7 @@ class Found:
     threshold: Scores
 
 
-# A worker judges batch by batch with the same findings.
+# A worker judges batch by batch with the same artifacts.
 @lru_cache(maxsize=4)
 def read(path: Path, by: tuple[str, ...]) -> Found:
     table = pa.Table.from_batches(read_documents(path), pq.read_schema(path))

@@ -18,12 +18,19 @@ from pydantic import BeforeValidator, Field, FiniteFloat, WithJsonSchema, model_
 from classifiers.columns import check_columns, group_column, score_column
 from classifiers.group_thresholds import Observed, facts_of, read
 from classifiers.quantiles import Ranks, Weight, keys_of
-from pipeline.documents import BoolArray, Docs
-from pipeline.errors import Problem
-from pipeline.panel import Chapter
-from pipeline.step import BarrierStep, Evidence, ManifestView, Position, Verdict
+from winnow import (
+    BoolArray,
+    Docs,
+    FilterResult,
+    GlobalStep,
+    ManifestView,
+    Position,
+    Problem,
+    ReduceInput,
+    ReportSection,
+)
 
-FINDINGS = "groups.parquet"
+ARTIFACTS = "groups.parquet"
 OTHER_SOURCE = "other_source"
 NO_SCORE = "no_score"
 BELOW_SHARE = "below_top_share"
@@ -62,7 +69,7 @@ Share = Annotated[
 ]
 
 
-class Keep(BarrierStep):
+class Keep(GlobalStep):
     """Keep the documents whose score is high enough and drop the others.
 
     ``top: 30%`` finds, in each group of ``by``, the highest threshold at or above which there is at
@@ -78,7 +85,7 @@ class Keep(BarrierStep):
     are many thousands of groups (docs/adr/0009).
     """
 
-    observed_parameters: ClassVar[frozenset[str] | None] = frozenset({"column", "by", "sources"})
+    map_parameters: ClassVar[frozenset[str] | None] = frozenset({"column", "by", "sources"})
 
     column: str = Field(description="column of the scores")
     top: Share | None = Field(
@@ -117,7 +124,7 @@ class Keep(BarrierStep):
                 hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(view.sources)}"
                 yield Problem(path, "unknown-source", f"no source is named {name}", hint)
 
-    def observe(self, docs: Docs) -> pa.RecordBatch:
+    def map(self, docs: Docs) -> pa.RecordBatch:
         """``score`` [rows] (null without one), ``bytes`` [rows] of text, and ``by.NAME`` [rows], of
         the documents of ``sources``."""
         docs = docs.filter(self._wanted(docs))
@@ -128,19 +135,19 @@ class Keep(BarrierStep):
         columns |= {f"by.{name}": group_column(docs, name) for name in self._by()}
         return pa.record_batch(columns)
 
-    def conclude(self, evidence: Evidence, folder: Path) -> Mapping[str, Any]:
+    def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
         """Writes groups.parquet: per group its documents, the score at the share (``cut``), the
         threshold, and what is at or above it."""
-        observed = Observed(evidence, self._by())
+        observed = Observed(reduce_input, self._by())
         shares = [] if self.top is None else [parse_share(self.top)]
         fixed = keys_of(np.array([score for score, _ in self._fixed()], np.float32))
         ranks = Ranks.of(observed, shares, self.of, fixed.tolist())
         table = observed.table(ranks, fixed)
-        pq.write_table(table, folder / FINDINGS, write_page_checksum=True)
+        pq.write_table(table, folder / ARTIFACTS, write_page_checksum=True)
         return facts_of(table, self._by())
 
-    def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
-        found = read(findings / FINDINGS, self._by())
+    def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        found = read(artifacts / ARTIFACTS, self._by())
         wanted = self._wanted(docs)
         columns = [group_column(docs.filter(wanted), name) for name in self._by()]
         group = np.full(len(docs), -1, np.int64)
@@ -152,12 +159,14 @@ class Keep(BarrierStep):
         broken += [scores < least for least, _ in self._fixed()]
         codes = np.select(broken, range(1, len(reasons) + 1), 0)
         signals = {"score": scores, "threshold": found.threshold[group]}
-        return Verdict.of_codes(codes, reasons, signals)
+        return FilterResult.of_codes(codes, reasons, signals)
 
-    def chapters(self, label: str, findings: Path, facts: Mapping[str, Any]) -> Sequence[Chapter]:
-        from classifiers.score_chapters import keep_chapters
+    def report_sections(
+        self, label: str, artifacts: Path, metrics: Mapping[str, Any]
+    ) -> Sequence[ReportSection]:
+        from classifiers.score_sections import keep_sections
 
-        return keep_chapters(label, self.column, facts)
+        return keep_sections(label, self.column, metrics)
 
     def _by(self) -> tuple[str, ...]:
         names = (self.by,) if isinstance(self.by, str) else self.by or ()

@@ -18,9 +18,7 @@ from classifiers.agreement.facts import AgreementFacts
 from classifiers.columns import check_columns, group_column, score_column
 from classifiers.labelling import checks as checking
 from classifiers.labelling.answers import Answer
-from classifiers.labelling.asking import FEW_ERRORS, too_many_errors
-from classifiers.labelling.config import Budget, Checks, SampleSpec, ServerSpec
-from classifiers.labelling.findings import (
+from classifiers.labelling.artifacts import (
     EMPTY,
     LABELS,
     answers_of,
@@ -28,6 +26,8 @@ from classifiers.labelling.findings import (
     has_words,
     write_labels,
 )
+from classifiers.labelling.asking import FEW_ERRORS, too_many_errors
+from classifiers.labelling.config import Budget, Checks, SampleSpec, ServerSpec
 from classifiers.labelling.glance import glance
 from classifiers.labelling.gold import Gold, attribute_of, read_gold
 from classifiers.labelling.hire import Progress
@@ -39,11 +39,21 @@ from classifiers.labelling.store import Stored
 from classifiers.labelling.tokens import Truncation
 from classifiers.sampling import place_hash, read_rows
 from classifiers.stratified import Sample, stratified
-from pipeline.documents import DOCUMENT_SCHEMA, Docs
-from pipeline.errors import ManifestError, Problem, ShardError
-from pipeline.named_files import Location, NamesFiles
-from pipeline.panel import Chapter
-from pipeline.step import BarrierStep, Evidence, ManifestView, Position, Verdict
+from winnow import (
+    DOCUMENT_SCHEMA,
+    Docs,
+    FilterResult,
+    GlobalStep,
+    Location,
+    ManifestError,
+    ManifestView,
+    NamesFiles,
+    Position,
+    Problem,
+    ReduceInput,
+    ReportSection,
+    ShardError,
+)
 
 CARD = "card.json"
 # What says how much and where is asked, and decides no label. ``max_errors`` is not among it: a
@@ -52,7 +62,7 @@ UNDECIDING = ("max_concurrency", "budget")
 UNDECIDING_OF_SERVERS = ("url", "key_env", "command", "device", "price")
 
 
-class Label(NamesFiles, BarrierStep):
+class Label(NamesFiles, GlobalStep):
     """Append labels of a large model to a sample of the documents.
 
     Nothing is dropped. A sampled document gets, for every attribute of the rubric, a column with
@@ -60,7 +70,7 @@ class Label(NamesFiles, BarrierStep):
     in a store that all runs share: what was asked once is never paid again.
     """
 
-    observed_parameters: ClassVar[frozenset[str] | None] = frozenset({"sample"})
+    map_parameters: ClassVar[frozenset[str] | None] = frozenset({"sample"})
 
     rubric: str = Field(
         default="educational_value",
@@ -179,7 +189,7 @@ class Label(NamesFiles, BarrierStep):
 
     # --- the three phases ---
 
-    def observe(self, docs: Docs) -> pa.RecordBatch:
+    def map(self, docs: Docs) -> pa.RecordBatch:
         """``stratum`` [rows], ``hash`` [rows] of the place and, if strata are split by one,
         ``score`` [rows]."""
         parts = []
@@ -203,14 +213,14 @@ class Label(NamesFiles, BarrierStep):
             columns["score"] = score_column(docs, self.sample.score)
         return pa.RecordBatch.from_pydict(columns)
 
-    def conclude(self, evidence: Evidence, folder: Path) -> Mapping[str, Any]:
-        seed = evidence.seed if self.seed is None else self.seed
+    def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
+        seed = reduce_input.seed if self.seed is None else self.seed
         rubric = self._rubric()
         gold = self._gold(rubric)
-        sample, texts, sources = self._sampled(evidence, seed)
+        sample, texts, sources = self._sampled(reduce_input, seed)
         planted = self._planted(texts, rubric, seed)
         asked = checking.questions(texts, gold, planted, self.checks, self.max_tokens)
-        progress = evidence.progress
+        progress = reduce_input.progress
         told, stored = ask(self.server, rubric, asked, self._terms(), self._folder, progress)
         answers = {k: self._answers(asked[k], found) for k, found in stored.items()}
         self._check_errors(answers["document"], rubric)
@@ -225,7 +235,7 @@ class Label(NamesFiles, BarrierStep):
             threshold=self.checks.gold.threshold if self.checks.gold else None,
             seed=seed,
         )
-        facts = {
+        metrics = {
             "judge": {"model": model_name(self.server), "revision": told.revision[:16]},
             "rubric": {"name": rubric.name, "version": rubric.version, "digest": rubric.digest},
             "mode": self.mode,
@@ -235,26 +245,28 @@ class Label(NamesFiles, BarrierStep):
             "cost": _cost(stored),
             "agreement": self._agreement(rubric, told, said),
         }
-        return _card(folder / CARD, facts)
+        return _card(folder / CARD, metrics)
 
-    def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
-        found = columns_for(findings / LABELS, self._rubric(), at.shard, at.row, len(docs))
+    def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        found = columns_for(artifacts / LABELS, self._rubric(), at.shard, at.row, len(docs))
         columns = {self.prefix + name: values for name, values in found.items()}
-        return Verdict(np.ones(len(docs), dtype=np.bool_), columns=columns)
+        return FilterResult(np.ones(len(docs), dtype=np.bool_), columns=columns)
 
-    def chapters(self, label: str, findings: Path, facts: Mapping[str, Any]) -> Sequence[Chapter]:
-        from classifiers.label_chapter import chapters
+    def report_sections(
+        self, label: str, artifacts: Path, metrics: Mapping[str, Any]
+    ) -> Sequence[ReportSection]:
+        from classifiers.label_section import sections
 
-        return chapters(label, facts)
+        return sections(label, metrics)
 
     # --- asking ---
 
-    def _sampled(self, evidence: Evidence, seed: int) -> tuple[Sample, list[str], list[str]]:
+    def _sampled(self, reduce_input: ReduceInput, seed: int) -> tuple[Sample, list[str], list[str]]:
         """The sample, and texts and sources [n] of its documents."""
         wanted = self.sample
-        sample = stratified(evidence.observations, wanted.documents, wanted.allocation, seed)
+        sample = stratified(reduce_input.mapped, wanted.documents, wanted.allocation, seed)
         shorten = partial(shortened, limit=self.max_tokens, keep=self.truncate)
-        rows = read_rows(evidence.documents, sample.places, ["text", "source"], shorten)
+        rows = read_rows(reduce_input.documents, sample.places, ["text", "source"], shorten)
         return sample, rows["text"].to_pylist(), rows["source"].to_pylist()
 
     def _planted(self, texts: Sequence[str], rubric: Rubric, seed: int) -> list[checking.Planted]:
@@ -302,7 +314,7 @@ class Label(NamesFiles, BarrierStep):
         )
 
     def _agreement(self, rubric: Rubric, told: Told, said: checking.Said) -> AgreementFacts:
-        facts = AgreementFacts(
+        metrics = AgreementFacts(
             judge=f"{model_name(self.server)} {told.revision[:8]}".strip(),
             rubric=f"{rubric.name} {rubric.version}",
             attributes={
@@ -310,8 +322,8 @@ class Label(NamesFiles, BarrierStep):
             },
         )
         if self.checks.other_judge is not None:
-            facts["other_judge"] = model_name(self.checks.other_judge)
-        return facts
+            metrics["other_judge"] = model_name(self.checks.other_judge)
+        return metrics
 
 
 def _errors(answers: Sequence[Answer], rubric: Rubric) -> dict[str, int]:
@@ -322,9 +334,9 @@ def _errors(answers: Sequence[Answer], rubric: Rubric) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def _card(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Write facts as JSON; the same as they will be read."""
-    text = orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
+def _card(path: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Write metrics as JSON; the same as they will be read."""
+    text = orjson.dumps(metrics, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
     path.write_bytes(text + b"\n")
     card: dict[str, Any] = orjson.loads(text)
     return card

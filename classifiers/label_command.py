@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from pipeline.cli import OutputFolder, Overrides, load, print_table, run_loaded
-from pipeline.errors import Refusal
+from winnow import Refusal
 
 STEP = "label"
 MILLION = 1_000_000

@@ -41,7 +41,7 @@ def ranks(hashes: Hashes, seed: int) -> Hashes:
 
 
 def lowest_ranked(
-    observations: Sequence[Path], label: int | None, limit: int, seed: int
+    mapped: Sequence[Path], label: int | None, limit: int, seed: int
 ) -> tuple[Places, int]:
     """(shard, row) [≤ limit, 2] of the documents with ``label`` whose seeded hash is lowest.
 
@@ -49,7 +49,7 @@ def lowest_ranked(
     how documents are sharded. Also returns how many documents have the label.
     """
     lowest, places, found = np.empty(0, np.uint64), np.empty((0, 2), np.int64), 0
-    for shard, path in enumerate(observations):
+    for shard, path in enumerate(mapped):
         table = pq.read_table(path, columns=["label", "hash"])
         rows = np.arange(table.num_rows)
         if label is not None:

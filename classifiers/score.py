@@ -13,10 +13,17 @@ from pydantic import Field, StringConstraints
 from classifiers.students.student import column_names
 from classifiers.students.training import CARD, open_student, read_card, verify
 from classifiers.students.view import Texts
-from pipeline.documents import DOCUMENT_SCHEMA, Docs
-from pipeline.errors import Problem, ShardError
-from pipeline.named_files import Location, NamesFiles
-from pipeline.step import ManifestView, RowStep, Verdict
+from winnow import (
+    DOCUMENT_SCHEMA,
+    Docs,
+    FilterResult,
+    Location,
+    ManifestView,
+    NamesFiles,
+    Problem,
+    RowStep,
+    ShardError,
+)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
@@ -24,8 +31,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 class Score(NamesFiles, RowStep):
     """Append the scores of finished students; nothing is dropped.
 
-    A student is a folder with its card and model: the findings of a step ``distill``
-    (``stages/…distill.conclude…/findings`` of its run). Of a scale ``COLUMN`` is the expected
+    A student is a folder with its card and model: the artifacts of a step ``distill``
+    (``stages/…distill.reduce…/artifacts`` of its run). Of a scale ``COLUMN`` is the expected
     grade, of categories the most probable one with ``COLUMN_confidence``; ``COLUMN_student`` says
     which student it was. A student whose files do not have the sha256 of its card is refused.
     """
@@ -43,7 +50,7 @@ class Score(NamesFiles, RowStep):
 
     def missing(self, place: Location, path: Path) -> Problem:
         message = f"there is no student in '{self._written(path.parent)}': it has no {path.name}"
-        hint = "name the folder that holds card.json, such as the findings of a step distill"
+        hint = "name the folder that holds card.json, such as the artifacts of a step distill"
         return Problem(place[:2], "no-student", message, hint)
 
     def check(self, view: ManifestView) -> Iterator[Problem]:
@@ -73,12 +80,12 @@ class Score(NamesFiles, RowStep):
             if embedding is None or embedding["kind"] == "fasttext":
                 open_student(folder, self.located(Path())).columns(column, some)
 
-    def judge(self, docs: Docs) -> Verdict:
+    def filter(self, docs: Docs) -> FilterResult:
         texts = Texts(docs.text)
         columns: dict[str, pa.Array] = {}
         for column, folder in self._folders().items():
             columns |= open_student(folder, self.located(Path())).columns(column, texts)
-        return Verdict(np.ones(len(docs), dtype=np.bool_), columns=columns)
+        return FilterResult(np.ones(len(docs), dtype=np.bool_), columns=columns)
 
     def _folders(self) -> dict[str, Path]:
         return {column: self.located(folder) for column, folder in self.students.items()}

@@ -35,17 +35,15 @@ class Sample:
     weight: Floats
 
 
-def stratified(
-    observations: Sequence[Path], documents: int, allocation: Allocation, seed: int
-) -> Sample:
+def stratified(mapped: Sequence[Path], documents: int, allocation: Allocation, seed: int) -> Sample:
     """A sample of at most ``documents`` from files with the columns ``stratum`` (text), ``hash``
     and, for strata by quarters of it, ``score`` (null is a quarter of its own).
 
     Memory: one file's rows, and the sample.
     """
-    cuts = _quarters(observations, seed)
+    cuts = _quarters(mapped, seed)
     sizes: dict[str, int] = {}
-    for shard in _read(observations, seed, cuts):
+    for shard in _read(mapped, seed, cuts):
         counts = np.bincount(shard.stratum, minlength=len(shard.names))
         for name, count in zip(shard.names, counts.tolist(), strict=True):
             sizes[name] = sizes.get(name, 0) + count
@@ -54,7 +52,7 @@ def stratified(
     quota = np.array(_allocated(size.tolist(), documents, allocation), dtype=np.int64)
     kept = _Lowest(quota)
     numbers = {name: number for number, name in enumerate(names)}
-    for number, shard in enumerate(_read(observations, seed, cuts)):
+    for number, shard in enumerate(_read(mapped, seed, cuts)):
         renumbered = np.array([numbers[name] for name in shard.names], dtype=np.int64)
         kept.add(number, renumbered[shard.stratum], shard.rank)
     # By another hash than the one they were chosen by: of a stratum that is sampled thinly all
@@ -103,9 +101,9 @@ class _Shard:
     rank: Hashes
 
 
-def _read(observations: Sequence[Path], seed: int, cuts: Floats) -> Iterator[_Shard]:
+def _read(mapped: Sequence[Path], seed: int, cuts: Floats) -> Iterator[_Shard]:
     """Every file, in order."""
-    for path in observations:
+    for path in mapped:
         table = pq.read_table(path).combine_chunks()
         encoded = table["stratum"].combine_chunks().dictionary_encode()
         names, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
@@ -126,11 +124,11 @@ def _quarter(scores: pa.Array, cuts: Floats) -> Longs:
     return np.where(missing, 0, np.searchsorted(cuts, values, side="right") + 1)
 
 
-def _quarters(observations: Sequence[Path], seed: int) -> Floats:
+def _quarters(mapped: Sequence[Path], seed: int) -> Floats:
     """Where the second, third and fourth quarter of the scores begin, by the documents of lowest
     rank; [0] without scores."""
     lowest, values = np.empty(0, np.uint64), np.empty(0, np.float64)
-    for path in observations:
+    for path in mapped:
         if "score" not in pq.read_schema(path).names:
             return values
         table = pq.read_table(path, columns=["score", "hash"])

@@ -10,18 +10,17 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.clusters import first_occurrences, largest_cluster
-from dedup.findings import Corpus, judge_by_findings, write_findings
-from kernels.hashing import xxh64_rows
-from kernels.utf8 import text_buffers
-from pipeline.documents import Docs
-from pipeline.step import BarrierStep, Evidence, Position, Verdict
+from dedup.removals import Corpus, apply_removals, write_removals
+from kernels.hashing.hashing import xxh64_rows
+from kernels.text.utf8 import text_buffers
+from winnow import Docs, FilterResult, GlobalStep, Position, ReduceInput
 
 # Two independent 64-bit hashes: among a billion different documents the odds that any two agree
 # in both are about 10^-21. The seeds are arbitrary. Neither resists texts made to collide.
 _SEEDS = {"hash_0": 0, "hash_1": 0x9E3779B97F4A7C15}
 
 
-class ExactDedup(BarrierStep):
+class ExactDedup(GlobalStep):
     """Drop documents whose text is that of an earlier document, byte for byte.
 
     The first in input order stays. Memory while concluding: about 100 bytes per document.
@@ -30,26 +29,26 @@ class ExactDedup(BarrierStep):
     def prepare(self) -> None:
         _hashes(pa.array([""], pa.large_string()))
 
-    def observe(self, docs: Docs) -> pa.RecordBatch:
+    def map(self, docs: Docs) -> pa.RecordBatch:
         return _hashes(docs.text)
 
-    def conclude(self, evidence: Evidence, folder: Path) -> Mapping[str, Any]:
-        corpus = Corpus.of(evidence)
+    def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
+        corpus = Corpus.of(reduce_input)
         keys = np.empty((len(corpus), len(_SEEDS)), np.uint64)
         for part, name in enumerate(_SEEDS):
             keys[:, part] = corpus.observed(name).to_numpy()
         firsts = first_occurrences(keys)
         dropped = np.flatnonzero(firsts != np.arange(len(corpus)))
         survivors = firsts[dropped]
-        write_findings(folder, corpus, dropped, survivors, np.ones(len(dropped)))
+        write_removals(folder, corpus, dropped, survivors, np.ones(len(dropped)))
         return {
             "documents": len(corpus),
             "dropped": len(dropped),
             "largest_cluster": largest_cluster(survivors),
         }
 
-    def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
-        return judge_by_findings(docs, findings, at, "exact_duplicate", ["duplicate_of"])
+    def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        return apply_removals(docs, artifacts, at, "exact_duplicate", ["duplicate_of"])
 
 
 def _hashes(text: pa.LargeStringArray) -> pa.RecordBatch:

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from dedup.clusters import largest_cluster, shared_groups, stars
-from dedup.findings import Corpus, judge_by_findings, write_findings
-from kernels.minhash import (
+from dedup.removals import Corpus, apply_removals, write_removals
+from kernels.ngrams.minhash import (
     bands,
     coefficients,
     jaccard_index,
@@ -23,11 +23,9 @@ from kernels.minhash import (
     signatures,
     unique_shingles,
 )
-from kernels.normalise import normalise
-from kernels.words import english_words
-from pipeline.documents import Docs
-from pipeline.parquet import read_documents
-from pipeline.step import BarrierStep, Evidence, Position, Verdict
+from kernels.text.normalise import normalise
+from kernels.words.words import english_words
+from winnow import Docs, FilterResult, GlobalStep, Position, ReduceInput, read_documents
 
 # A document is compared with at most this many survivors of each of its buckets. Real
 # near-duplicates share a bucket with few survivors (most often one); documents that share only a
@@ -35,7 +33,7 @@ from pipeline.step import BarrierStep, Evidence, Position, Verdict
 MAX_COMPARED = 256
 
 
-class MinhashDedup(BarrierStep):
+class MinhashDedup(GlobalStep):
     """Drop documents whose word n-grams are mostly those of an earlier document.
 
     Candidates are documents with an equal bucket (``rows`` MinHash values), as in datatrove and
@@ -53,7 +51,7 @@ class MinhashDedup(BarrierStep):
     bucket; the n-grams of those (8 bytes each) lie in an unnamed temporary file.
     """
 
-    observed_parameters: ClassVar[frozenset[str] | None] = frozenset(
+    map_parameters: ClassVar[frozenset[str] | None] = frozenset(
         {"ngram", "buckets", "rows", "seed", "language"}
     )
 
@@ -69,15 +67,15 @@ class MinhashDedup(BarrierStep):
     def prepare(self) -> None:
         self._observe(pa.array(["one two three four five six é"], pa.large_string()))
 
-    def observe(self, docs: Docs) -> pa.RecordBatch:
+    def map(self, docs: Docs) -> pa.RecordBatch:
         """Columns ``bucket_000``... (uint64, null without n-grams) and ``shingles``, sorted."""
         return self._observe(docs.text)
 
-    def conclude(self, evidence: Evidence, folder: Path) -> Mapping[str, Any]:
+    def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
         """Returns counts: ``candidates`` are documents that share a bucket with another one,
         ``compared`` pairs of them whose Jaccard index was computed, ``skipped`` pairs that the cap
         left out, ``dropped`` documents (one verified pair each)."""
-        corpus = Corpus.of(evidence)
+        corpus = Corpus.of(reduce_input)
         groups = np.empty((self.buckets, len(corpus)), np.int32)
         for bucket in range(self.buckets):
             keys = corpus.observed(_bucket(bucket))
@@ -93,7 +91,7 @@ class MinhashDedup(BarrierStep):
                 return float(jaccard_index(left, right))
 
             found = stars(groups, similar, self.jaccard, MAX_COMPARED)
-        write_findings(folder, corpus, found.dropped, found.survivors, found.similarity)
+        write_removals(folder, corpus, found.dropped, found.survivors, found.similarity)
         return {
             "documents": len(corpus),
             "without_shingles": len(corpus) - int(signed.sum()),
@@ -104,8 +102,8 @@ class MinhashDedup(BarrierStep):
             "largest_cluster": largest_cluster(found.survivors),
         }
 
-    def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
-        return judge_by_findings(docs, findings, at, "near_duplicate", ["duplicate_of", "jaccard"])
+    def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        return apply_removals(docs, artifacts, at, "near_duplicate", ["duplicate_of", "jaccard"])
 
     def _observe(self, text: pa.LargeStringArray) -> pa.RecordBatch:
         words = english_words(normalise(text))
@@ -134,7 +132,7 @@ def _shingles(
     """
     counts = np.zeros(len(corpus), np.int64)
     at = 0
-    for path in corpus.evidence.observations:
+    for path in corpus.reduce_input.mapped:
         for batch in read_documents(path, ["shingles"]):
             rows = wanted[at : at + len(batch)]
             sets = batch.column(0).filter(pa.array(rows))

@@ -12,14 +12,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from kernels.c4 import WordTrie, has_word, word_trie
-from kernels.edits import lower
-from kernels.hashing import xxh64_rows
-from kernels.utf8 import text_buffers
-from pipeline.documents import BoolArray, Docs
-from pipeline.errors import Problem, ShardError
-from pipeline.named_files import Location, NamesFiles
-from pipeline.step import ManifestView, RowStep, Verdict
+from kernels.hashing.hashing import xxh64_rows
+from kernels.lines.c4 import WordTrie, has_word, word_trie
+from kernels.text.edits import lower
+from kernels.text.utf8 import text_buffers
+from winnow import (
+    BoolArray,
+    Docs,
+    FilterResult,
+    Location,
+    ManifestView,
+    NamesFiles,
+    Problem,
+    RowStep,
+    ShardError,
+)
 
 # Languages written without spaces, whose words are found inside others.
 UNSPACED = ("ja", "th", "zh")
@@ -80,7 +87,7 @@ class C4BadWords(NamesFiles, RowStep):
             has_word(lower(text), self._trie(name), anywhere=name in UNSPACED)
         self._spared(text)
 
-    def judge(self, docs: Docs) -> Verdict:
+    def filter(self, docs: Docs) -> FilterResult:
         language = docs.column("language").fill_null(self.default_language)
         found = np.zeros(len(docs), dtype=np.bool_)
         for name in pc.unique(language).to_pylist():
@@ -98,7 +105,7 @@ class C4BadWords(NamesFiles, RowStep):
         if self.keep_fraction > 0:
             keep |= self._spared(docs.column("id"))
         signals = {"bad_words": found.astype(np.int8)}
-        return Verdict(keep, "document_removed_with_badwords", signals)
+        return FilterResult(keep, "document_removed_with_badwords", signals)
 
     def _trie(self, language: str) -> WordTrie:
         path = self.located(self.lists[language])

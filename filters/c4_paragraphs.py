@@ -5,12 +5,11 @@ from __future__ import annotations
 import pyarrow as pa
 from pydantic import Field
 
-from kernels.c4 import long_lines
-from pipeline.documents import Docs
-from pipeline.step import Rule, RuleStep, Signals
+from kernels.lines.c4 import long_lines
+from winnow import Docs, Rule, Signals, ThresholdFilter
 
 
-class C4Paragraphs(RuleStep):
+class C4Paragraphs(ThresholdFilter):
     """Drop documents that do not have enough long lines.
 
     Decisions and the reason ("< 3 paragraphs") are those of datatrove 0.10.1's
@@ -25,7 +24,7 @@ class C4Paragraphs(RuleStep):
     )
 
     def prepare(self) -> None:
-        self.judge(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
+        self.filter(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
         return {"paragraphs": long_lines(docs.text, self.min_paragraph_len)}

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from filters.word_rules import WordRules
-from kernels.c4 import (
+from kernels.lines.c4 import (
     COUNTS,
     CURLY_BRACKET,
     JAVASCRIPT,
@@ -20,11 +20,10 @@ from kernels.c4 import (
     LineRules,
     c4_lines,
 )
-from kernels.languages import sentence_code
-from kernels.sentences import count_sentences
-from kernels.whole_texts import whole_texts
-from pipeline.documents import BoolArray, Docs
-from pipeline.step import Rule, Signals, Verdict
+from kernels.words.languages import sentence_code
+from kernels.words.sentences import count_sentences
+from kernels.words.whole_texts import whole_texts
+from winnow import BoolArray, Docs, FilterResult, Rule, Signals
 
 
 class C4Quality(WordRules):
@@ -35,7 +34,7 @@ class C4Quality(WordRules):
     taken out, and citations ("[1]", "[edit]", "[citation needed]") out of the rest.
 
     Signals count lines, in all and by what became of them, up to the one that dropped the
-    document. ``sentences`` is NaN where the verdict did not need it: in documents dropped before,
+    document. ``sentences`` is NaN where the result did not need it: in documents dropped before,
     and in those of at least ``min_num_sentences`` lines, each of which has a sentence.
     """
 
@@ -65,7 +64,7 @@ class C4Quality(WordRules):
     )
 
     def prepare(self) -> None:
-        self.judge(Docs(pa.record_batch({"text": pa.array(["[1] A line."], pa.large_string())})))
+        self.filter(Docs(pa.record_batch({"text": pa.array(["[1] A line."], pa.large_string())})))
 
     def _require_language(self) -> None:
         sentence_code(self.language)
@@ -73,12 +72,12 @@ class C4Quality(WordRules):
     def measure(self, docs: Docs) -> Signals:
         return self._signals(self._lines(docs), np.ones(len(docs), dtype=np.bool_))
 
-    def judge(self, docs: Docs) -> Verdict:
+    def filter(self, docs: Docs) -> FilterResult:
         lines = self._lines(docs)
         dropped = (lines.count("lorem_ipsum") | lines.count("curly_bracket")) > 0
         few = lines.count("kept_lines") < self.min_num_sentences
-        verdict = self.decide(self._signals(lines, few & ~dropped))
-        return replace(verdict, text=lines.text())
+        result = self.apply(self._signals(lines, few & ~dropped))
+        return replace(result, text=lines.text())
 
     def rules(self) -> list[Rule]:
         rules = [

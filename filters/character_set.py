@@ -9,15 +9,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from kernels.character_sets import CLASSES, character_table, count_characters, is_script
-from pipeline.documents import Docs
-from pipeline.errors import Problem
-from pipeline.step import ManifestView, Rule, RuleStep, Signals
+from kernels.text.character_sets import CLASSES, character_table, count_characters, is_script
+from winnow import Docs, ManifestView, Problem, Rule, Signals, ThresholdFilter
 
 _KNOWN = f"one of {', '.join(CLASSES)}; or a script of Unicode, such as Latin, Cyrillic, Han"
 
 
-class CharacterSet(RuleStep):
+class CharacterSet(ThresholdFilter):
     """Drop documents with too small or too large a share of certain characters.
 
     The share is of all characters, or of those in ``among``: ``characters: [Latin]`` and

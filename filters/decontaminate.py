@@ -29,15 +29,24 @@ from filters.evaluation_items import (
     load,
     stamp_of,
 )
-from pipeline.documents import DOCUMENT_SCHEMA, Docs
-from pipeline.errors import Problem, ShardError
-from pipeline.named_files import Location, NamesFiles
-from pipeline.step import ManifestView, Rule, RuleStep, Signals, Verdict
+from winnow import (
+    DOCUMENT_SCHEMA,
+    Docs,
+    FilterResult,
+    Location,
+    ManifestView,
+    NamesFiles,
+    Problem,
+    Rule,
+    ShardError,
+    Signals,
+    ThresholdFilter,
+)
 
 COLUMNS = ("contaminated_by", "contamination")
 
 
-class Decontaminate(NamesFiles, RuleStep):
+class Decontaminate(NamesFiles, ThresholdFilter):
     """Drop documents that contain evaluation items, verbatim or with a few words changed.
 
     Words are compared without case, punctuation, accents and numbers. Of every item the question
@@ -118,7 +127,7 @@ class Decontaminate(NamesFiles, RuleStep):
         return COLUMNS if self.mode == "tag" else ()
 
     def prepare(self) -> None:
-        self.judge(Docs(pa.record_batch({"text": pa.array(["some text"], pa.large_string())})))
+        self.filter(Docs(pa.record_batch({"text": pa.array(["some text"], pa.large_string())})))
 
     def coverage(self) -> Coverage:
         """By evaluation set, how many items there are, are looked for, and are not and why."""
@@ -134,7 +143,7 @@ class Decontaminate(NamesFiles, RuleStep):
         limit = float(np.nextafter(self.min_overlap, 0))
         return [Rule("contaminated", "overlap", "min_overlap", most=limit)]
 
-    def judge(self, docs: Docs) -> Verdict:
+    def filter(self, docs: Docs) -> FilterResult:
         index = self._index
         hits = index.look(docs.text)
         signals = self._signals(hits, len(docs))
@@ -142,7 +151,7 @@ class Decontaminate(NamesFiles, RuleStep):
         said = {"contaminated_by": items, "contaminated_text": stretches}
         columns = dict(zip(COLUMNS, (items, signals["overlap"]), strict=True))
         return replace(
-            self.decide(signals),
+            self.apply(signals),
             signals={**signals, **said},
             columns=columns if self.mode == "tag" else {},
         )

@@ -15,10 +15,10 @@ import orjson
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from kernels.ngram_index import NgramIndex
-from kernels.normalise import normalise
-from kernels.vocabulary import Vocabulary
-from pipeline.errors import ShardError
+from kernels.ngrams.ngram_index import NgramIndex
+from kernels.text.normalise import normalise
+from kernels.words.vocabulary import Vocabulary
+from winnow import ShardError
 
 # What fields of evaluation sets are called, by their part in an item.
 PROMPTS: tuple[str, ...] = (

@@ -10,10 +10,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from filters.word_rules import WordRules
-from kernels.line_rules import LineShapes, line_shapes
-from kernels.words import least_words, words_of
-from pipeline.documents import Docs
-from pipeline.step import Rule, Signals, Verdict
+from kernels.lines.line_rules import LineShapes, line_shapes
+from kernels.words.words import least_words, words_of
+from winnow import Docs, FilterResult, Rule, Signals
 
 # Code points of the marks that end a sentence in any script, as datatrove 0.10.1 lists them
 # (``TERMINAL_PUNCTUATION``).
@@ -47,7 +46,7 @@ class FineWebQuality(WordRules):
     datatrove divides by zero (a document whose only word it deletes, "IS_ALPHA"), the reason is
     ``empty``, as it is of documents without lines.
 
-    Judging, ``words`` and ``list_ratio`` are NaN where the verdict does not depend on them.
+    Judging, ``words`` and ``list_ratio`` are NaN where the result does not depend on them.
     """
 
     line_punct_thr: float = Field(
@@ -65,25 +64,25 @@ class FineWebQuality(WordRules):
     new_line_ratio: float = Field(0.3, ge=0, description="most newlines per word")
 
     def prepare(self) -> None:
-        self.judge(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
+        self.filter(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
         shapes = self._shapes(docs)
         words = np.diff(self.words(docs).starts)
         return self._signals(shapes, words.astype(np.float64))
 
-    def judge(self, docs: Docs) -> Verdict:
-        """As measuring everything would; words are counted where the verdict depends on them."""
+    def filter(self, docs: Docs) -> FilterResult:
+        """As measuring everything would; words are counted where the result depends on them."""
         shapes = self._shapes(docs)
         words = np.full(len(docs), np.nan)
-        passed = self.decide(self._signals(shapes, words)).keep
+        passed = self.apply(self._signals(shapes, words)).keep
         least = least_words(docs.text, self.language)
         with np.errstate(divide="ignore", invalid="ignore"):
             enough = (least > 0) & (shapes.newlines / least <= self.new_line_ratio)
         rows = np.flatnonzero(passed & ~enough)
         if len(rows):
             words[rows] = np.diff(words_of(self.language)(docs.text.take(pa.array(rows))).starts)
-        return self.decide(self._signals(shapes, words))
+        return self.apply(self._signals(shapes, words))
 
     def rules(self) -> list[Rule]:
         return [

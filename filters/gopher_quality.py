@@ -10,10 +10,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from filters.word_rules import WordRules
-from kernels.lines import Marks, marks
-from kernels.ngrams import WordCounts, count_words
-from pipeline.documents import Docs
-from pipeline.step import Rule, Signals
+from kernels.lines.lines import Marks, marks
+from kernels.ngrams.ngrams import WordCounts, count_words
+from winnow import Docs, Rule, Signals
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 
@@ -54,7 +53,7 @@ class GopherQuality(WordRules):
     stop_words: tuple[str, ...] = Field(STOP_WORDS, description="the stop words, case-sensitive")
 
     def prepare(self) -> None:
-        self.judge(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
+        self.filter(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
         counts = count_words(self.words(docs), self.stop_words)

@@ -11,12 +11,11 @@ import pyarrow as pa
 from pydantic import Field
 
 from filters.word_rules import WordRules
-from kernels.lines import repeated_lines, repeated_paragraphs, text_lengths
-from kernels.ngram_bounds import ngram_bounds
-from kernels.ngrams import Ngrams
-from kernels.words import Words
-from pipeline.documents import BoolArray, Docs
-from pipeline.step import Rule, Signals, Verdict
+from kernels.lines.lines import repeated_lines, repeated_paragraphs, text_lengths
+from kernels.ngrams.ngram_bounds import ngram_bounds
+from kernels.ngrams.ngrams import Ngrams
+from kernels.words.words import Words
+from winnow import BoolArray, Docs, FilterResult, Rule, Signals
 
 Values = npt.NDArray[Any]
 NgramLimit = tuple[Annotated[int, Field(ge=1)], Annotated[float, Field(ge=0)]]
@@ -55,7 +54,7 @@ class GopherRepetition(WordRules):
     )
 
     def prepare(self) -> None:
-        self.judge(Docs(pa.record_batch({"text": pa.array(["some text"], pa.large_string())})))
+        self.filter(Docs(pa.record_batch({"text": pa.array(["some text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
         signals = self._measure_lines(docs)
@@ -63,7 +62,7 @@ class GopherRepetition(WordRules):
         rows = np.arange(len(docs))
         return signals | {name: count(*which, rows) for name, which in self._ngrams().items()}
 
-    def judge(self, docs: Docs) -> Verdict:
+    def filter(self, docs: Docs) -> FilterResult:
         """As measuring everything would, but for the signals of n-grams that decide nothing."""
         signals = self._measure_lines(docs)
         rules = self.rules()
@@ -88,7 +87,7 @@ class GopherRepetition(WordRules):
         for number, (name, which) in enumerate(self._ngrams().items(), start=1):
             rows = np.flatnonzero(broken & (reached >= number) & np.isnan(signals[name]))
             signals[name][rows] = count(*which, rows)
-        return self.decide(signals)
+        return self.apply(signals)
 
     def rules(self) -> list[Rule]:
         limits = [

@@ -14,11 +14,19 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
-from kernels.fasttext_file import FastTextModel, ModelError, read_labels, read_model
-from pipeline.documents import Docs
-from pipeline.errors import Problem
-from pipeline.named_files import Location, NamesFiles, packaged
-from pipeline.step import ManifestView, Rule, RuleStep, Signals, Verdict
+from kernels.fasttext.fasttext_file import FastTextModel, ModelError, read_labels, read_model
+from winnow import (
+    Docs,
+    FilterResult,
+    Location,
+    ManifestView,
+    NamesFiles,
+    Problem,
+    Rule,
+    Signals,
+    ThresholdFilter,
+    packaged,
+)
 
 # The compressed model of fasttext.cc (917 kB, 176 languages, CC-BY-SA 3.0) as a package holds it.
 # Only its file is used: its own dependencies would replace the fastText that trains students.
@@ -31,7 +39,7 @@ Languages = str | Annotated[tuple[str, ...], Field(min_length=1)]
 Scores = npt.NDArray[np.float64]
 
 
-class Language(NamesFiles, RuleStep):
+class Language(NamesFiles, ThresholdFilter):
     """Label documents with their language, and drop those that are not in a wanted one.
 
     Scores and decisions are those of datatrove 0.10.1's ``LanguageFilter`` with the same model: a
@@ -112,18 +120,18 @@ class Language(NamesFiles, RuleStep):
         least = float(np.nextafter(self.language_threshold, np.inf))
         return [Rule("language", "wanted_language_score", "language_threshold", least=least)]
 
-    def judge(self, docs: Docs) -> Verdict:
+    def filter(self, docs: Docs) -> FilterResult:
         model = self._model()
         best, scores = model.predict(docs.text)
-        verdict = self.decide(self._signals(best, scores))
+        result = self.apply(self._signals(best, scores))
         names = pa.array(model.labels, pa.large_string())
         columns: dict[str, Any] = {
             "language": names.take(pa.array(best, mask=best < 0)),
-            "language_score": verdict.signals["language_score"],
+            "language_score": result.signals["language_score"],
         }
         if self.keep_top_pairs_threshold != -1:
             columns["top_languages"] = self._top(scores.astype(np.float64), model.labels)
-        return replace(verdict, columns=columns)
+        return replace(result, columns=columns)
 
     def _model(self) -> FastTextModel:
         (path,) = self.files().values()

@@ -9,10 +9,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from kernels.pii_scan import KINDS, find
-from pipeline.documents import DOCUMENT_SCHEMA, Docs
-from pipeline.errors import Problem
-from pipeline.step import ManifestView, RowStep, Verdict
+from kernels.pii.pii_scan import KINDS, find
+from winnow import DOCUMENT_SCHEMA, Docs, FilterResult, ManifestView, Problem, RowStep
 
 Strings = str | Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -108,15 +106,15 @@ class Pii(RowStep):
         return tuple(NAMES[kind] for kind in self.kinds()) if self.mode == "tag" else ()
 
     def prepare(self) -> None:
-        self.judge(Docs(pa.record_batch({"text": pa.array(["a@b.org"], pa.large_string())})))
+        self.filter(Docs(pa.record_batch({"text": pa.array(["a@b.org"], pa.large_string())})))
 
-    def judge(self, docs: Docs) -> Verdict:
+    def filter(self, docs: Docs) -> FilterResult:
         kinds = self.kinds()
         found = find(docs.text, kinds, public_ips_only=self.only_remove_public_ips)
         counts = {NAMES[kind]: found.counts(KINDS.index(kind)) for kind in kinds}
         keep = np.ones(len(docs), dtype=np.bool_)
         if self.mode == "tag":
-            return Verdict(keep, signals=counts, columns=counts)
+            return FilterResult(keep, signals=counts, columns=counts)
         if not len(found.starts):
-            return Verdict(keep, signals=counts)
-        return Verdict(keep, signals=counts, text=found.replaced(self.replacements()))
+            return FilterResult(keep, signals=counts)
+        return FilterResult(keep, signals=counts, text=found.replaced(self.replacements()))

@@ -8,13 +8,12 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from kernels.line_rules import EditedLines, EditRules, edit_lines
-from kernels.utf8 import text_buffers
-from pipeline.documents import Docs
-from pipeline.step import Rule, RuleStep, Signals, Verdict
+from kernels.lines.line_rules import EditedLines, EditRules, edit_lines
+from kernels.text.utf8 import text_buffers
+from winnow import Docs, FilterResult, Rule, Signals, ThresholdFilter
 
 
-class RefinedWebLines(RuleStep):
+class RefinedWebLines(ThresholdFilter):
     """Take out lines and phrases that belong to a page's buttons; drop what is made of them.
 
     Rules, their order and defaults are those of DCLM-baseline (Li et al. 2024, arXiv:2406.11794;
@@ -44,14 +43,14 @@ class RefinedWebLines(RuleStep):
     )
 
     def prepare(self) -> None:
-        self.judge(Docs(pa.record_batch({"text": pa.array(["some text"], pa.large_string())})))
+        self.filter(Docs(pa.record_batch({"text": pa.array(["some text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
         return _signals(self._edited(docs))
 
-    def judge(self, docs: Docs) -> Verdict:
+    def filter(self, docs: Docs) -> FilterResult:
         edited = self._edited(docs)
-        return replace(self.decide(_signals(edited)), text=edited.text)
+        return replace(self.apply(_signals(edited)), text=edited.text)
 
     def rules(self) -> list[Rule]:
         most = self.max_removed_ratio

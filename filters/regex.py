@@ -9,9 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from pipeline.documents import Docs
-from pipeline.errors import Problem
-from pipeline.step import ManifestView, RowStep, Verdict
+from winnow import Docs, FilterResult, ManifestView, Problem, RowStep
 
 _BACKTRACKING = (
     "regular expressions are RE2's, which take linear time and so have no lookaround, "
@@ -71,15 +69,15 @@ class Regex(RowStep):
                 hint = "\\0 to \\9 are groups, \\\\ is a backslash"
                 yield Problem(("replacement",), "bad-replacement", message, hint)
 
-    def judge(self, docs: Docs) -> Verdict:
+    def filter(self, docs: Docs) -> FilterResult:
         if self.replacement is not None:
             text = self._replaced(docs.text, self.replacement)
             changed = pc.not_equal(text, docs.text).to_numpy(zero_copy_only=False)
             keep = np.ones(len(docs), dtype=np.bool_)
-            return Verdict(keep, signals={"regex_replaced": changed}, text=text)
+            return FilterResult(keep, signals={"regex_replaced": changed}, text=text)
         matches = self._matches(docs.text).to_numpy(zero_copy_only=False)
         reason = "regex_match" if self.exclude else "regex_no_match"
-        return Verdict(matches != self.exclude, reason, {"regex_match": matches})
+        return FilterResult(matches != self.exclude, reason, {"regex_match": matches})
 
     def _matches(self, text: pa.LargeStringArray) -> pa.BooleanArray:
         return pc.match_substring_regex(text, self.regex_exp, ignore_case=self.ignore_case)

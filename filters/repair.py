@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from kernels.suspect_lines import PLAIN, SUSPECT, SUSPECT_BEFORE_MARKUP, Lines, suspect_lines
-from pipeline.documents import Docs
-from pipeline.step import RowStep, Verdict
+from kernels.lines.suspect_lines import PLAIN, SUSPECT, SUSPECT_BEFORE_MARKUP, Lines, suspect_lines
+from winnow import Docs, FilterResult, RowStep
 
 
 class Repair(RowStep):
@@ -48,9 +47,9 @@ class Repair(RowStep):
     )
 
     def prepare(self) -> None:
-        self.judge(Docs(pa.record_batch({"text": pa.array(["âœ”"], pa.large_string())})))
+        self.filter(Docs(pa.record_batch({"text": pa.array(["âœ”"], pa.large_string())})))
 
-    def judge(self, docs: Docs) -> Verdict:
+    def filter(self, docs: Docs) -> FilterResult:
         entities = {"auto": SUSPECT_BEFORE_MARKUP, True: SUSPECT, False: PLAIN}
         characters = (
             self.fix_latin_ligatures
@@ -73,10 +72,10 @@ class Repair(RowStep):
         keep = np.ones(len(docs), dtype=np.bool_)
         signals = {"repaired_lines": repaired}
         if not texts:
-            return Verdict(keep, signals=signals)
+            return FilterResult(keep, signals=signals)
         changed = pa.array(repaired > 0)
         replaced = pc.replace_with_mask(docs.text, changed, pa.array(texts, pa.large_string()))
-        return Verdict(keep, signals=signals, text=replaced)
+        return FilterResult(keep, signals=signals, text=replaced)
 
     def _repair(self, lines: Lines, row: int) -> tuple[bytes, int]:
         """A row's text in UTF-8, and how many of its lines are other than they were."""

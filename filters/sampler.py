@@ -9,13 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
-from kernels.hashing import xxh64_rows
-from kernels.utf8 import text_buffers
-from pipeline.documents import Docs
-from pipeline.step import Rule, RuleStep, Signals
+from kernels.hashing.hashing import xxh64_rows
+from kernels.text.utf8 import text_buffers
+from winnow import Docs, Rule, Signals, ThresholdFilter
 
 
-class Sampler(RuleStep):
+class Sampler(ThresholdFilter):
     """Keep a random share of the documents.
 
     A document is drawn by a hash of its id and ``seed``, so the sample does not depend on the

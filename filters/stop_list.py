@@ -9,17 +9,14 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from kernels.aho_corasick import Automaton, automaton, automaton_bytes, find_all
-from kernels.edits import lower
-from pipeline.documents import Docs
-from pipeline.errors import Problem
-from pipeline.named_files import Location, NamesFiles
-from pipeline.step import ManifestView, Rule, RuleStep, Signals
+from kernels.match.aho_corasick import Automaton, automaton, automaton_bytes, find_all
+from kernels.text.edits import lower
+from winnow import Docs, Location, ManifestView, NamesFiles, Problem, Rule, Signals, ThresholdFilter
 
 MAX_AUTOMATON_BYTES = 2**30
 
 
-class StopList(NamesFiles, RuleStep):
+class StopList(NamesFiles, ThresholdFilter):
     """Drop documents that contain a listed word or phrase.
 
     Entries are given in ``words``, one on each line of ``file``, or both; white space around an

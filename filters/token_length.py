@@ -15,11 +15,18 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 from tokenizers import Tokenizer
 
-from kernels.segments import segments
-from pipeline.documents import Docs
-from pipeline.errors import Problem, ShardError
-from pipeline.named_files import Location, NamesFiles
-from pipeline.step import ManifestView, Rule, RuleStep, Signals
+from kernels.words.segments import segments
+from winnow import (
+    Docs,
+    Location,
+    ManifestView,
+    NamesFiles,
+    Problem,
+    Rule,
+    ShardError,
+    Signals,
+    ThresholdFilter,
+)
 
 # What the library is handed at once, which bounds what it holds.
 GROUP_CHARACTERS = 2**20
@@ -28,7 +35,7 @@ GROUP_TEXTS = 1_024
 Counts = npt.NDArray[np.int64]
 
 
-class TokenLength(NamesFiles, RuleStep):
+class TokenLength(NamesFiles, ThresholdFilter):
     """Drop documents with too few or too many tokens.
 
     No special tokens are added, and the name of one in a text ("<|endoftext|>") is text like any
@@ -84,8 +91,8 @@ class TokenLength(NamesFiles, RuleStep):
 
 @dataclass(frozen=True)
 class Counter:
-    """``by_segment``: a text's tokens are those of its segments (kernels.segments), each of which
-    is then encoded once."""
+    """``by_segment``: a text's tokens are those of its segments (kernels.words.segments), each
+    of which is then encoded once."""
 
     tokenizer: Tokenizer
     by_segment: bool

@@ -14,10 +14,17 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from filters.url_lists import ARCHIVE, Lists, archived, make_lists
-from pipeline.documents import Docs
-from pipeline.errors import Problem
-from pipeline.named_files import Location, NamesFiles, packaged
-from pipeline.step import ManifestView, Rule, RuleStep, Signals
+from winnow import (
+    Docs,
+    Location,
+    ManifestView,
+    NamesFiles,
+    Problem,
+    Rule,
+    Signals,
+    ThresholdFilter,
+    packaged,
+)
 
 # What comes before the first "/", "?" or "#" once a scheme is off.
 AUTHORITY = r"^(?:(?:[a-zA-Z0-9+.\-]+:)?//)?(?P<authority>[^/?#]*)"
@@ -30,7 +37,7 @@ PACKAGE = "datatrove"
 Entries = str | tuple[str, ...]
 
 
-class UrlFilter(NamesFiles, RuleStep):
+class UrlFilter(NamesFiles, ThresholdFilter):
     """Drop documents by their URL: listed domains and URLs, and words that are not wanted in one.
 
     Decisions and reasons are those of datatrove 0.10.1's ``URLFilter`` without a network: public

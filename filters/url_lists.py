@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from kernels.urls import (
+from kernels.match.urls import (
     Bools,
     Counts,
     Lines,
@@ -22,7 +22,7 @@ from kernels.urls import (
     find_texts,
     make_trie,
 )
-from kernels.utf8 import text_buffers
+from kernels.text.utf8 import text_buffers
 
 # What a line may hold so that nothing is to be done to it.
 _PLAIN = bytes([*range(0x21, 0x7F), ord("\n")])

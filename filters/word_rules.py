@@ -6,15 +6,13 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from kernels.languages import LanguageUnavailable, tokenizer_of
-from kernels.words import Words, words_of
-from pipeline.documents import Docs
-from pipeline.errors import Problem
-from pipeline.step import ManifestView, RuleStep
+from kernels.words.languages import LanguageUnavailable, tokenizer_of
+from kernels.words.words import Words, words_of
+from winnow import Docs, ManifestView, Problem, ThresholdFilter
 
 
-class WordRules(RuleStep):
-    """A RuleStep whose signals come from words."""
+class WordRules(ThresholdFilter):
+    """A ThresholdFilter whose signals come from words."""
 
     language: str = Field(
         "en", description='whose words: an ISO 639 code, with or without a script ("srp_Cyrl")'

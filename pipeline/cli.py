@@ -19,8 +19,8 @@ from pipeline.errors import Refusal, WinnowError
 from pipeline.report.format import visible
 
 if TYPE_CHECKING:
+    from pipeline.engine.results import FailureResult
     from pipeline.manifest import Manifest
-    from pipeline.results import FailureResult
 
 # Commands of steps: functions that typer makes commands of, by entry point.
 COMMANDS = "winnow.commands"
@@ -58,8 +58,8 @@ def validate(manifest: ManifestPath, overrides: Overrides = None) -> None:
 @app.command()
 def plan(manifest: ManifestPath, overrides: Overrides = None, output: OutputFolder = None) -> None:
     """Show what a run would do, stage by stage, and why. Writes nothing."""
+    from pipeline.engine.plan import make_plan
     from pipeline.manifest import load_manifest
-    from pipeline.plan import make_plan
 
     made = make_plan(load_manifest(manifest, overrides or (), output))
     table = Table("stage", "plan", "tasks", "MB in", "about", "why", box=None, pad_edge=False)
@@ -99,8 +99,8 @@ def load(manifest: Path, overrides: Sequence[str] | None, output: Path | None) -
 
 def run_loaded(loaded: Manifest) -> None:
     """Run it, print what came of it, and end with its exit code."""
-    from pipeline.results import REPORT, RESULTS
-    from pipeline.run import run as run_manifest
+    from pipeline.engine.results import REPORT, RESULTS
+    from pipeline.engine.run import run as run_manifest
 
     results = run_manifest(loaded)
     _print_failures(results.failures)
@@ -114,8 +114,8 @@ def run_loaded(loaded: Manifest) -> None:
         f"{counts.rows:,} rows in = {counts.kept.documents:,} kept + {dropped:,} dropped "
         f"+ {quarantined:,} quarantined"
     )
-    for section in results.sections.values():
-        if isinstance(headline := section.get("headline"), str):
+    for extension in results.extensions.values():
+        if isinstance(headline := extension.get("headline"), str):
             print(visible(headline))
     print(f"report:  {loaded.output / REPORT}\nresults: {loaded.output / RESULTS}")
     raise typer.Exit(results.exit_code)
@@ -124,7 +124,7 @@ def run_loaded(loaded: Manifest) -> None:
 @app.command()
 def status(output: RunFolder) -> None:
     """Show how far a run is, from its output folder."""
-    from pipeline.status import read_status
+    from pipeline.engine.status import read_status
 
     found = read_status(output)
     table = Table("stage", "tasks done", box=None, pad_edge=False)
@@ -138,7 +138,7 @@ def status(output: RunFolder) -> None:
 @app.command()
 def verify(output: RunFolder) -> None:
     """Read every committed file of a run again and compare it with its receipt."""
-    from pipeline.status import verify as verify_outputs
+    from pipeline.engine.status import verify as verify_outputs
 
     faults = verify_outputs(output)
     for fault in faults:
@@ -154,12 +154,12 @@ def report(
     manifest: ManifestPath, overrides: Overrides = None, output: OutputFolder = None
 ) -> None:
     """Write the report of the last run again."""
-    from pipeline.graph import build_graph
+    from pipeline.engine.graph import build_graph
+    from pipeline.engine.plan import make_plan
+    from pipeline.engine.results import REPORT
+    from pipeline.engine.run import load_results
     from pipeline.manifest import load_manifest
-    from pipeline.plan import make_plan
     from pipeline.report.write import write_report
-    from pipeline.results import REPORT
-    from pipeline.run import load_results
 
     loaded = load_manifest(manifest, overrides or (), output)
     results = load_results(loaded.output)
@@ -178,10 +178,10 @@ def measure(
     manifest: ManifestPath, overrides: Overrides = None, output: OutputFolder = None
 ) -> None:
     """Measure every signal of every document; drop nothing."""
+    from pipeline.engine.results import REPORT
     from pipeline.manifest import load_manifest
-    from pipeline.measure.measuring import FOLDER
-    from pipeline.measure.measuring import measure as measure_manifest
-    from pipeline.results import REPORT
+    from pipeline.tuning.measuring import FOLDER
+    from pipeline.tuning.measuring import measure as measure_manifest
 
     loaded = load_manifest(manifest, overrides or (), output)
     measured = measure_manifest(loaded)
@@ -218,8 +218,8 @@ def tune(
     ] = False,
 ) -> None:
     """Show what thresholds remove, from what was measured."""
-    from pipeline.measure.telling import tell, tell_json, write_into
-    from pipeline.measure.tuning import tune as tune_manifest
+    from pipeline.tuning.telling import tell, tell_json, write_into
+    from pipeline.tuning.tuning import tune as tune_manifest
 
     if write and not overrides:
         message = "--write writes --set values, and none is given"
@@ -245,9 +245,9 @@ def schema(
     ] = False,
 ) -> None:
     """Print the JSON schema of manifests, for editors."""
+    from pipeline.engine.results import results_schema
     from pipeline.manifest.reference import reference_page
     from pipeline.manifest.schema import manifest_schema
-    from pipeline.results import results_schema
 
     if reference:
         print(reference_page(manifest_schema()), end="")

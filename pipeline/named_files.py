@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 
+from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import Problem
-from pipeline.fingerprint import sha256_file
 from pipeline.step import ManifestView, Step
 
 Location = tuple[str | int, ...]

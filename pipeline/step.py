@@ -1,7 +1,7 @@
 """What a step is. Filters, dedup and classifiers build on this and on nothing deeper.
 
 A step is data: its fields are its parameters, and the manifest's schema and the reference pages
-are generated from them. A row step judges documents one batch at a time. A barrier step needs to
+are generated from them. A row step judges documents one batch at a time. A global step needs to
 have seen all documents before it can judge any.
 """
 
@@ -19,13 +19,13 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.documents import BoolArray, Docs
 from pipeline.errors import Problem
-from pipeline.panel import Chapter
+from pipeline.report.blocks import ReportSection
 
 Signals = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FilterResult:
     """What a step says of a batch.
 
     ``keep`` [rows] is true for documents that stay. ``reason`` is why the others go: one string
@@ -46,7 +46,7 @@ class Verdict:
         codes: npt.NDArray[np.integer[Any]],
         reasons: Sequence[str],
         signals: Signals | None = None,
-    ) -> Verdict:
+    ) -> FilterResult:
         """From ``codes`` [rows], where 0 keeps and ``i`` drops for ``reasons[i - 1]``."""
         keep = codes == 0
         named = np.array(["", *reasons], dtype=object)[codes]
@@ -55,7 +55,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class ManifestView:
-    """What a step or section may know of the rest of the manifest while it is checked.
+    """What a step or extension may know of the rest of the manifest while it is checked.
 
     ``columns`` are the names of the columns that earlier steps have added.
     """
@@ -67,7 +67,7 @@ class ManifestView:
 
 
 class Step(BaseModel):
-    """A named unit of work with typed parameters. Subclass RowStep or BarrierStep."""
+    """A named unit of work with typed parameters. Subclass RowStep or GlobalStep."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -92,7 +92,7 @@ class Step(BaseModel):
 class RowStep(Step):
     """Judges each document by itself."""
 
-    def judge(self, docs: Docs) -> Verdict:
+    def filter(self, docs: Docs) -> FilterResult:
         raise NotImplementedError(f"{type(self).__name__}.judge")
 
 
@@ -123,8 +123,8 @@ class Rule:
         return found
 
 
-class RuleStep(RowStep):
-    """A row step whose verdict follows from numbers: it measures, then compares with limits.
+class ThresholdFilter(RowStep):
+    """A row step whose result follows from numbers: it measures, then compares with limits.
 
     So thresholds can be tried on stored signals without reading a text again.
     """
@@ -137,30 +137,30 @@ class RuleStep(RowStep):
         """The rules that are on, in the order of judgement: the first one broken is the reason."""
         raise NotImplementedError(f"{type(self).__name__}.rules")
 
-    def decide(self, signals: Signals) -> Verdict:
-        """The verdict on documents with these ``signals``."""
+    def apply(self, signals: Signals) -> FilterResult:
+        """The result on documents with these ``signals``."""
         rules = self.rules()
         rows = len(next(iter(signals.values())))
         codes = np.zeros(rows, dtype=np.int16)
         for code, rule in enumerate(rules, start=1):
             codes[(codes == 0) & rule.broken(signals)] = code
-        return Verdict.of_codes(codes, [rule.reason for rule in rules], signals)
+        return FilterResult.of_codes(codes, [rule.reason for rule in rules], signals)
 
-    def judge(self, docs: Docs) -> Verdict:
-        return self.decide(self.measure(docs))
+    def filter(self, docs: Docs) -> FilterResult:
+        return self.apply(self.measure(docs))
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What a barrier step concludes from.
+class ReduceInput:
+    """What a global step concludes from.
 
-    ``observations[i]`` is the Parquet file that holds what ``observe`` returned for shard i, and
+    ``mapped[i]`` is the Parquet file that holds what ``map`` returned for shard i, and
     ``documents[i]`` that shard's documents, both in input order: sources as the manifest lists
     them, then files by name. ``seed`` is the manifest's. ``progress(done, total)`` feeds the
     progress bar, for conclusions that take long.
     """
 
-    observations: tuple[Path, ...]
+    mapped: tuple[Path, ...]
     documents: tuple[Path, ...]
     seed: int
     progress: Callable[[float, float], None] = lambda done, total: None
@@ -168,43 +168,45 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a batch begins: shard number and row within it, both as ``Evidence`` counts them."""
+    """Where a batch begins: shard number and row within it, both as ``ReduceInput`` counts them."""
 
     shard: int
     row: int
 
 
-class BarrierStep(Step):
+class GlobalStep(Step):
     """Sees every document before it judges any, in three phases.
 
-    ``observe`` runs on every shard in parallel; ``conclude`` runs once, reads all observations and
-    writes its findings as files; ``judge`` runs on every shard in parallel with those findings.
+    ``map`` runs on every shard in parallel; ``reduce`` runs once, reads all mapped and
+    writes its artifacts as files; ``filter`` runs on every shard in parallel with those artifacts.
     """
 
-    # Parameters that change what ``observe`` returns; None means all. Editing any other one
-    # reuses the observations.
-    observed_parameters: ClassVar[frozenset[str] | None] = None
+    # Parameters that change what ``map`` returns; None means all. Editing any other one
+    # reuses the mapped.
+    map_parameters: ClassVar[frozenset[str] | None] = None
 
-    def observe(self, docs: Docs) -> pa.RecordBatch:
+    def map(self, docs: Docs) -> pa.RecordBatch:
         """One row per document, in their order (or fewer, where the step samples)."""
-        raise NotImplementedError(f"{type(self).__name__}.observe")
+        raise NotImplementedError(f"{type(self).__name__}.map")
 
-    def conclude(self, evidence: Evidence, folder: Path) -> Mapping[str, Any]:
-        """Write findings into ``folder`` (byte-identical for equal evidence).
+    def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
+        """Write artifacts into ``folder`` (byte-identical for equal reduce_input).
 
         The mapping returned (JSON values) is kept in the receipt and shown in the report.
         """
-        raise NotImplementedError(f"{type(self).__name__}.conclude")
+        raise NotImplementedError(f"{type(self).__name__}.reduce")
 
-    def judge(self, docs: Docs, findings: Path, at: Position) -> Verdict:
-        """Judge the batch that begins ``at``, by what ``conclude`` wrote into ``findings``."""
+    def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        """Judge the batch that begins ``at``, by what ``reduce`` wrote into ``artifacts``."""
         raise NotImplementedError(f"{type(self).__name__}.judge")
 
-    def chapters(self, label: str, findings: Path, facts: Mapping[str, Any]) -> Sequence[Chapter]:
-        """What the report tells of ``findings`` and ``facts``, both from ``conclude``.
+    def report_sections(
+        self, label: str, artifacts: Path, metrics: Mapping[str, Any]
+    ) -> Sequence[ReportSection]:
+        """What the report tells of ``artifacts`` and ``metrics``, both from ``reduce``.
 
-        ``label`` is the step's name in this manifest. A step without chapters has its facts listed
-        under "Findings"; one that has any says itself what is worth saying.
+        ``label`` is the step's name in this manifest. A step without sections has its metrics
+        listed under "Metrics"; one that has any says itself what is worth saying.
 
         Modules imported inside this function do not count as code that outputs depend on: wording
         may change without anything being computed again.

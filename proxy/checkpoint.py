@@ -12,9 +12,9 @@ from pathlib import Path
 
 from safetensors.torch import load, save
 
-from pipeline.errors import ShardError
 from proxy.model import LanguageModel, config
 from proxy.sizes import ModelSpec
+from winnow import ShardError
 
 WEIGHTS = "model.safetensors"
 DIGEST = f"{WEIGHTS}.sha256"

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
-from pipeline.errors import ShardError
-from pipeline.stage import Committed, Desk, Outcome
 from proxy.verdict import Claim, Scores, bits_per_byte, judge, read_scores
+from winnow import ShardError, StageOutputs, TaskContext, TaskResult
 
 VERDICT = "verdict.json"
 SCHEMA_VERSION = 1
@@ -25,21 +24,21 @@ class TrialName:
 
 
 @dataclass(frozen=True)
-class VerdictWork:
+class VerdictTask:
     """Judge every mix against the baseline. Writes verdict.json: the claims, and the bits per byte
     of every mix, target and seed."""
 
-    trials: Committed
+    trials: StageOutputs
     names: tuple[TrialName, ...]
     baseline: str
 
-    def run(self, desk: Desk) -> Outcome:
+    def run(self, context: TaskContext) -> TaskResult:
         scores = [self._read(name) for name in self.names]
         try:
             claims = judge(scores, self.baseline)
         except ValueError as error:
             raise ShardError("cannot-judge", str(error)) from error
-        desk.out.mkdir(parents=True, exist_ok=True)
+        context.out.mkdir(parents=True, exist_ok=True)
         document = {
             "schema_version": SCHEMA_VERSION,
             "baseline": self.baseline,
@@ -50,9 +49,9 @@ class VerdictWork:
             ],
         }
         text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
-        (desk.out / VERDICT).write_bytes(text + b"\n")
-        facts = {"headline": headline(claims, self.baseline), "tone": tone(claims)}
-        return Outcome(facts=facts)
+        (context.out / VERDICT).write_bytes(text + b"\n")
+        metrics = {"headline": headline(claims, self.baseline), "tone": tone(claims)}
+        return TaskResult(metrics=metrics)
 
     def _read(self, name: TrialName) -> Scores:
         (path,) = (

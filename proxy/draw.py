@@ -15,12 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-from kernels.hashing import Hashes
-from pipeline.errors import ShardError
-from pipeline.stage import Committed, Desk, Outcome
+from kernels.hashing.hashing import Hashes
 from proxy.parts import Pile
 from proxy.pool import Longs, Pool, Reals, choose, mix64
 from proxy.tokenise import TOKEN_DTYPE
+from winnow import ShardError, StageOutputs, TaskContext, TaskResult
 
 # One row per piece drawn, in order. ``row`` is its document's row in index/{task}.parquet of the
 # tokenised corpus, ``offset`` where it begins there in tokens; ``tokens`` as drawn, with the
@@ -209,11 +208,12 @@ def _order(keys: Hashes, seed: int, epoch: int) -> Longs:
 
 
 @dataclass(frozen=True)
-class MixWork:
+class MixTask:
     """Materialise one mix for one seed.
 
     Writes {key}.bin (little-endian uint16, every piece ends with the end-of-text token) and
-    drawn/{key}.parquet (DRAWN_SCHEMA). Facts: tokens wanted and drawn, and the share of each pile.
+    drawn/{key}.parquet (DRAWN_SCHEMA). Metrics: tokens wanted and drawn, and the share of
+    each pile.
     """
 
     key: str
@@ -221,14 +221,14 @@ class MixWork:
     piles: tuple[Pile, ...]
     budget: int | None
     seed: int
-    tokenised: Committed
+    tokenised: StageOutputs
 
-    def run(self, desk: Desk) -> Outcome:
+    def run(self, context: TaskContext) -> TaskResult:
         columns = sorted({column for pile in self.piles for column in pile.columns})
         pool = Pool.read(self.tokenised, columns)
         drawn = draw(pool, self.piles, self.budget, self.seed)
-        (desk.out / "drawn").mkdir(parents=True, exist_ok=True)
-        self._write_tokens(pool, drawn, desk)
+        (context.out / "drawn").mkdir(parents=True, exist_ok=True)
+        self._write_tokens(pool, drawn, context)
         names = np.array([pile.name for pile in self.piles], object)
         tasks = np.array(self.tokenised.keys, object)
         columns_out = [
@@ -242,15 +242,15 @@ class MixWork:
         arrays = [pa.array(c, f.type) for c, f in zip(columns_out, DRAWN_SCHEMA, strict=True)]
         pq.write_table(
             pa.table(arrays, schema=DRAWN_SCHEMA),
-            desk.out / f"drawn/{self.key}.parquet",
+            context.out / f"drawn/{self.key}.parquet",
             compression="zstd",
             write_page_checksum=True,
         )
         total = int(drawn.tokens.sum())
         wanted = self.budget if self.budget is not None else total
         shares: list[JsonValue] = [dict(vars(share)) for share in drawn.shares]
-        return Outcome(
-            facts={
+        return TaskResult(
+            metrics={
                 "mix": self.mix,
                 "seed": self.seed,
                 "wanted": wanted,
@@ -261,7 +261,7 @@ class MixWork:
             }
         )
 
-    def _write_tokens(self, pool: Pool, drawn: Draw, desk: Desk) -> None:
+    def _write_tokens(self, pool: Pool, drawn: Draw, context: TaskContext) -> None:
         files = []
         for key in self.tokenised.keys:
             (path,) = self.tokenised.outputs("tokens/", key)
@@ -270,11 +270,11 @@ class MixWork:
             files.append(np.memmap(path, TOKEN_DTYPE, "r") if size else np.empty(0, TOKEN_DTYPE))
         shards, starts = pool.shard[drawn.piece].tolist(), pool.start[drawn.piece].tolist()
         ends = pool.end[drawn.piece].tolist()
-        with (desk.out / f"{self.key}.bin").open("wb") as out:
+        with (context.out / f"{self.key}.bin").open("wb") as out:
             places = zip(shards, starts, ends, drawn.tokens.tolist(), strict=True)
             for done, (shard, start, end, take) in enumerate(places, 1):
                 # Whatever is cut still ends with the end-of-text token, its document's last.
                 out.write(files[shard][start : start + take - 1].tobytes())
                 out.write(files[shard][end - 1 : end].tobytes())
                 if done % 1_024 == 0:
-                    desk.progress(done, len(ends))
+                    context.progress(done, len(ends))

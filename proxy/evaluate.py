@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from pipeline.errors import ShardError
 from proxy.model import LanguageModel
 from proxy.train import deterministic
+from winnow import ShardError
 
 # Held-out documents. ``tokens`` begin with the end-of-text token, which is context and is not
 # predicted; ``bytes`` are those of the text in UTF-8, which tokens cannot be trusted to give back.

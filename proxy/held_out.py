@@ -21,13 +21,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-from kernels.hashing import Hashes, xxh64_rows
-from kernels.overlap import OverlapIndex, Shingles, distinct, shingles
-from kernels.utf8 import text_buffers
-from pipeline.errors import ShardError
-from pipeline.fingerprint import sha256_file
-from pipeline.parquet import read_documents
-from pipeline.stage import KEPT, Committed, Desk, Outcome
+from kernels.hashing.hashing import Hashes, xxh64_rows
+from kernels.ngrams.overlap import OverlapIndex, Shingles, distinct, shingles
+from kernels.text.utf8 import text_buffers
+from winnow import (
+    KEPT,
+    ShardError,
+    StageOutputs,
+    TaskContext,
+    TaskResult,
+    read_documents,
+    sha256_file,
+)
 
 DEFAULT_SHARE = 0.02
 MIN_DOCUMENTS, MAX_DOCUMENTS = 8, 400
@@ -149,7 +154,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class HeldOutWork:
+class HeldOutTask:
     """Choose the held-out documents of each source, and read those of external files.
 
     Per source the documents with the smallest keys, as many as ``shares`` says but at least 8 and
@@ -157,13 +162,13 @@ class HeldOutWork:
     made of common 5-grams. Writes held_out.parquet (SCHEMA) and common.npy (uint64 shingles).
     """
 
-    corpus: Committed
+    corpus: StageOutputs
     shares: tuple[tuple[str, float], ...]
     external: tuple[External, ...]
     seed: int
 
-    def run(self, desk: Desk) -> Outcome:
-        sizes, nearest = self._nearest(desk)
+    def run(self, context: TaskContext) -> TaskResult:
+        sizes, nearest = self._nearest(context)
         wanted = {
             source: min(max(round(share * sizes[source]), MIN_DOCUMENTS), MAX_DOCUMENTS)
             for source, share in self.shares
@@ -196,7 +201,7 @@ class HeldOutWork:
         }
         common = _common(shingled, references)
         chosen: list[dict[str, object]] = []
-        facts: dict[str, JsonValue] = {}
+        metrics: dict[str, JsonValue] = {}
         for target, found in rows.items():
             kept = found
             if target in limits:
@@ -204,19 +209,19 @@ class HeldOutWork:
                 kept = [r for r, is_new in zip(found, new, strict=True) if is_new][: limits[target]]
                 self._refuse_none(target, sizes[target], kept)
             chosen += _unique_ids(kept)
-            facts[target] = {
+            metrics[target] = {
                 "documents": len(kept),
                 "bytes": sum(len(evaluated(str(r["text"])).encode()) for r in kept),
                 "wanted": limits.get(target, len(kept)),
                 "external": target not in limits,
             }
-        desk.out.mkdir(parents=True, exist_ok=True)
+        context.out.mkdir(parents=True, exist_ok=True)
         table = pa.Table.from_pylist(chosen, SCHEMA)
-        pq.write_table(table, desk.out / HELD_OUT, compression="zstd", write_page_checksum=True)
-        np.save(desk.out / COMMON, common)
-        return Outcome(facts={"targets": facts, "common_ngrams": len(common)})
+        pq.write_table(table, context.out / HELD_OUT, compression="zstd", write_page_checksum=True)
+        np.save(context.out / COMMON, common)
+        return TaskResult(metrics={"targets": metrics, "common_ngrams": len(common)})
 
-    def _nearest(self, desk: Desk) -> tuple[dict[str, int], dict[str, list[Candidate]]]:
+    def _nearest(self, context: TaskContext) -> tuple[dict[str, int], dict[str, list[Candidate]]]:
         """How many documents each source has, and those with its smallest keys in order."""
         sizes = {source: 0 for source, _ in self.shares}
         nearest: dict[str, list[Candidate]] = {source: [] for source in sizes}
@@ -236,7 +241,7 @@ class HeldOutWork:
                     nearest[source].sort(key=lambda c: c.key)
                     del nearest[source][CANDIDATES * MAX_DOCUMENTS :]
                 row += batch.num_rows
-            desk.progress(done + 1, len(self.corpus.keys))
+            context.progress(done + 1, len(self.corpus.keys))
         shares = dict(self.shares)
         for source, found in nearest.items():
             del found[max(REFERENCES, round(CANDIDATES * shares[source] * sizes[source])) :]
@@ -264,7 +269,7 @@ class HeldOutWork:
             )
 
 
-def corpus_files(corpus: Committed) -> Iterator[tuple[str, Path]]:
+def corpus_files(corpus: StageOutputs) -> Iterator[tuple[str, Path]]:
     """(task key, file of documents) of every shard, in order."""
     for key in corpus.keys:
         for path in corpus.outputs(KEPT, key):

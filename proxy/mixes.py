@@ -26,9 +26,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from pipeline.errors import Problem
-from pipeline.step import ManifestView
 from proxy.parts import Part, Pile, overlaps
+from winnow import ManifestView, Problem
 
 PROPORTIONAL = "proportional"
 NATURAL = "natural"

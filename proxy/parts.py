@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from pipeline.errors import Problem
+from winnow import Problem
 
 _SLACK = 1e-6  # shares are decimal fractions: 0.3 + 0.7 need not give 1 exactly
 _BUCKET = re.compile(r"(top|bottom|middle) (\d+(?:\.\d+)?)\s?%")

@@ -14,11 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kernels.hashing import Hashes
-from pipeline.errors import ShardError
-from pipeline.stage import Committed
+from kernels.hashing.hashing import Hashes
 from proxy.parts import Category, Pile, Values
 from proxy.tokenise import CARRIED
+from winnow import ShardError, StageOutputs
 
 Longs = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
@@ -68,8 +67,8 @@ class Pool:
     categories: Mapping[str, Sorted] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, tokenised: Committed, columns: Sequence[str]) -> Pool:
-        """From what TokeniseWork has left. In a shard that lacks one of ``columns`` its documents
+    def read(cls, tokenised: StageOutputs, columns: Sequence[str]) -> Pool:
+        """From what TokeniseTask has left. In a shard that lacks one of ``columns`` its documents
         have no score or category."""
         tables = []
         for key in tokenised.keys:

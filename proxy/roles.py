@@ -10,12 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-from kernels.overlap import OverlapIndex, shingles
-from kernels.utf8 import text_buffers
-from pipeline.errors import ShardError
-from pipeline.parquet import read_documents
-from pipeline.stage import KEPT, Committed, Desk, Outcome
+from kernels.ngrams.overlap import OverlapIndex, shingles
+from kernels.text.utf8 import text_buffers
 from proxy.held_out import COMMON, HELD_OUT, document_keys, evaluated
+from winnow import KEPT, ShardError, StageOutputs, TaskContext, TaskResult, read_documents
 
 TRAINING, HOLDING, REMOVED = 0, 1, 2
 NAMES = ("training", "held_out", "removed")
@@ -51,7 +49,7 @@ class Protected:
     places: dict[str, set[int]]
 
     @classmethod
-    def read(cls, held_out: Committed) -> Protected:
+    def read(cls, held_out: StageOutputs) -> Protected:
         paths = {path.name: path for path in held_out.outputs()}
         table = pq.read_table(paths[HELD_OUT], page_checksum_verification=True)
         texts: list[str] = table["text"].to_pylist()
@@ -69,18 +67,18 @@ class Protected:
 
 
 @dataclass(frozen=True)
-class RolesWork:
+class RolesTask:
     """Give every document of one shard its role. Writes roles/{key}.parquet (SCHEMA)."""
 
-    corpus: Committed
+    corpus: StageOutputs
     key: str
-    held_out: Committed
+    held_out: StageOutputs
     seed: int
 
-    def run(self, desk: Desk) -> Outcome:
+    def run(self, context: TaskContext) -> TaskResult:
         protected = Protected.read(self.held_out)
         held = np.array(sorted(protected.places.get(self.key, set())), np.int64)
-        path = desk.out / roles_name(self.key)
+        path = context.out / roles_name(self.key)
         path.parent.mkdir(parents=True, exist_ok=True)
         tallies: dict[str, dict[str, list[int]]] = {}
         row = 0
@@ -97,11 +95,11 @@ class RolesWork:
             raise ShardError(
                 "rows-lost", f"held-out rows {missing.tolist()} are not in shard {self.key}"
             )
-        facts: dict[str, JsonValue] = {
+        metrics: dict[str, JsonValue] = {
             source: {role: list(tally) for role, tally in of_source.items()}
             for source, of_source in tallies.items()
         }
-        return Outcome(facts={"roles": facts})
+        return TaskResult(metrics={"roles": metrics})
 
 
 def roles_name(key: str) -> str:
@@ -109,13 +107,13 @@ def roles_name(key: str) -> str:
     return f"roles/{key}.parquet"
 
 
-def read_roles(roles: Committed, key: str) -> pa.Table:
+def read_roles(roles: StageOutputs, key: str) -> pa.Table:
     """SCHEMA of one shard."""
     (path,) = roles.outputs(key=key)
     return pq.read_table(path, page_checksum_verification=True)
 
 
-def training_rows(roles: Committed, key: str) -> npt.NDArray[np.bool_]:
+def training_rows(roles: StageOutputs, key: str) -> npt.NDArray[np.bool_]:
     """[rows of the shard] Whether a document may be trained on."""
     return np.asarray(read_roles(roles, key)["role"].to_numpy() == TRAINING)
 

@@ -14,14 +14,12 @@ import pyarrow.parquet as pq
 from pydantic import JsonValue
 from tokenizers import Tokenizer
 
-from kernels.segments import segments
-from kernels.utf8 import Offsets
-from pipeline.documents import DOCUMENT_SCHEMA
-from pipeline.parquet import read_documents
-from pipeline.stage import KEPT, Committed, Desk, Outcome
+from kernels.text.utf8 import Offsets
+from kernels.words.segments import segments
 from proxy.held_out import HELD_OUT, evaluated
 from proxy.roles import TRAINING, read_roles
 from proxy.tokenizer import Encoder, committed_encoder
+from winnow import DOCUMENT_SCHEMA, KEPT, StageOutputs, TaskContext, TaskResult, read_documents
 
 EVALUATION = "evaluation.parquet"
 TOKEN_DTYPE = np.dtype("<u2")
@@ -56,7 +54,7 @@ EVALUATION_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class TokeniseWork:
+class TokeniseTask:
     """Encode one shard's training documents.
 
     Writes tokens/{key}.bin (little-endian uint16, end of text after every document) and
@@ -64,26 +62,26 @@ class TokeniseWork:
     text).
     """
 
-    corpus: Committed
+    corpus: StageOutputs
     key: str
-    roles: Committed
-    tokenizer: Committed
+    roles: StageOutputs
+    tokenizer: StageOutputs
     end_of_text: str
 
-    def run(self, desk: Desk) -> Outcome:
+    def run(self, context: TaskContext) -> TaskResult:
         encoder = committed_encoder(self.tokenizer, self.end_of_text)
         roles = read_roles(self.roles, self.key)
         training, keys = roles["role"].to_numpy() == TRAINING, roles["key"].to_numpy()
         for folder in ("tokens", "index"):
-            (desk.out / folder).mkdir(parents=True, exist_ok=True)
+            (context.out / folder).mkdir(parents=True, exist_ok=True)
         files = self.corpus.outputs(KEPT, self.key)
         schema, extra = _index_schema([pq.read_schema(file) for file in files])
         sources: dict[str, list[int]] = {}
         row = 0
         with (
-            (desk.out / f"tokens/{self.key}.bin").open("wb") as tokens,
+            (context.out / f"tokens/{self.key}.bin").open("wb") as tokens,
             pq.ParquetWriter(
-                desk.out / f"index/{self.key}.parquet",
+                context.out / f"index/{self.key}.parquet",
                 schema,
                 compression="zstd",
                 write_page_checksum=True,
@@ -102,21 +100,21 @@ class TokeniseWork:
                     entries = _index(batch, np.diff(starts) + 1, schema)
                     index.write_batch(entries)
                     _tally(sources, entries)
-                    desk.progress(row, len(roles))
-        facts: dict[str, JsonValue] = {source: list(tally) for source, tally in sources.items()}
-        return Outcome(facts={"sources": facts})
+                    context.progress(row, len(roles))
+        metrics: dict[str, JsonValue] = {source: list(tally) for source, tally in sources.items()}
+        return TaskResult(metrics={"sources": metrics})
 
 
 @dataclass(frozen=True)
-class EvaluationWork:
+class EvaluationTask:
     """Encode what counts of the held-out documents. Writes evaluation.parquet
     (EVALUATION_SCHEMA)."""
 
-    held_out: Committed
-    tokenizer: Committed
+    held_out: StageOutputs
+    tokenizer: StageOutputs
     end_of_text: str
 
-    def run(self, desk: Desk) -> Outcome:
+    def run(self, context: TaskContext) -> TaskResult:
         encoder = committed_encoder(self.tokenizer, self.end_of_text)
         (path,) = (path for path in self.held_out.outputs() if path.name == HELD_OUT)
         table = pq.read_table(path, page_checksum_verification=True)
@@ -127,17 +125,17 @@ class EvaluationWork:
         sizes = [len(text.encode()) for text in texts]
         columns = [table["target"], table["id"], tokens, pa.array(sizes, pa.int64())]
         evaluation = pa.table(columns, schema=EVALUATION_SCHEMA)
-        desk.out.mkdir(parents=True, exist_ok=True)
+        context.out.mkdir(parents=True, exist_ok=True)
         pq.write_table(
-            evaluation, desk.out / EVALUATION, compression="zstd", write_page_checksum=True
+            evaluation, context.out / EVALUATION, compression="zstd", write_page_checksum=True
         )
         targets: dict[str, list[int]] = {}
         lengths = np.diff(starts).tolist()
         for target, length, size in zip(table["target"].to_pylist(), lengths, sizes, strict=True):
             tally = targets.setdefault(target, [0, 0, 0])
             tally[:] = [tally[0] + 1, tally[1] + length, tally[2] + size]
-        facts: dict[str, JsonValue] = {target: list(tally) for target, tally in targets.items()}
-        return Outcome(facts={"targets": facts})
+        metrics: dict[str, JsonValue] = {target: list(tally) for target, tally in targets.items()}
+        return TaskResult(metrics={"targets": metrics})
 
 
 def encode(encoder: Encoder, text: pa.LargeStringArray) -> tuple[Ids, Offsets]:

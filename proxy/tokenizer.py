@@ -13,11 +13,9 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from pipeline.errors import Refusal, ShardError
-from pipeline.fingerprint import sha256_file
-from pipeline.stage import Committed, Desk, Outcome
 from proxy.held_out import corpus_files, texts_at
 from proxy.roles import TRAINING, read_roles
+from winnow import Refusal, ShardError, StageOutputs, TaskContext, TaskResult, sha256_file
 
 END_OF_TEXT = "<|endoftext|>"
 MAX_VOCABULARY = 2**16  # token files hold uint16
@@ -61,16 +59,16 @@ class TokenizerSpec(BaseModel):
 
 
 @dataclass(frozen=True)
-class TrainWork:
+class TrainTask:
     """Train on a sample of the training side: equal shares of 8 MiB per source, documents by
     their keys, each by its first 64 KiB. Writes tokenizer.json."""
 
-    corpus: Committed
-    roles: Committed
+    corpus: StageOutputs
+    roles: StageOutputs
     vocabulary: int
     end_of_text: str
 
-    def run(self, desk: Desk) -> Outcome:
+    def run(self, context: TaskContext) -> TaskResult:
         chosen = self._choose()
         # Counting words in parallel adds up the same; one thread only keeps to one core.
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -83,10 +81,10 @@ class TrainWork:
         )
         sizes: list[int] = []
         tokenizer.train_from_iterator(self._sample(chosen, sizes), trainer)
-        desk.out.mkdir(parents=True, exist_ok=True)
-        tokenizer.save(str(desk.out / FILE))
-        return Outcome(
-            facts={
+        context.out.mkdir(parents=True, exist_ok=True)
+        tokenizer.save(str(context.out / FILE))
+        return TaskResult(
+            metrics={
                 "vocabulary": tokenizer.get_vocab_size(),
                 "sample_documents": len(sizes),
                 "sample_bytes": sum(sizes),
@@ -124,22 +122,22 @@ class TrainWork:
 
 
 @dataclass(frozen=True)
-class CopyWork:
+class CopyTask:
     """Take a tokenizer file as it is. Writes tokenizer.json."""
 
     path: Path
     sha256: str
     end_of_text: str
 
-    def run(self, desk: Desk) -> Outcome:
+    def run(self, context: TaskContext) -> TaskResult:
         if sha256_file(self.path) != self.sha256:
             raise ShardError(
                 "input-changed", f"{self.path.name} has changed since it was planned", "run again"
             )
-        desk.out.mkdir(parents=True, exist_ok=True)
-        (desk.out / FILE).write_bytes(self.path.read_bytes())
+        context.out.mkdir(parents=True, exist_ok=True)
+        (context.out / FILE).write_bytes(self.path.read_bytes())
         encoder = load_encoder(self.path, self.end_of_text)
-        return Outcome(facts={"vocabulary": encoder.vocabulary})
+        return TaskResult(metrics={"vocabulary": encoder.vocabulary})
 
 
 @dataclass(frozen=True)
@@ -147,9 +145,9 @@ class Encoder:
     """A tokenizer for documents: nothing in a text becomes a control token.
 
     ``end`` is the id of the end-of-text token, ``vocabulary`` one more than the largest id.
-    ``by_segment`` says whether a text's tokens are those of its segments (kernels.segments), one
-    after the other: true for what TrainWork makes, while other patterns may join punctuation and
-    the line break after it.
+    ``by_segment`` says whether a text's tokens are those of its segments (kernels.words.segments),
+    one after the other: true for what TrainTask makes, while other patterns may join
+    punctuation and the line break after it.
     """
 
     tokenizer: Tokenizer
@@ -194,8 +192,8 @@ def load_encoder(path: Path, end_of_text: str) -> Encoder:
     return Encoder(tokenizer, end, vocabulary, by_segment and plain.items() <= cutter.items())
 
 
-def committed_encoder(stage: Committed, end_of_text: str) -> Encoder:
-    """The tokenizer that a TrainWork or CopyWork has left."""
+def committed_encoder(stage: StageOutputs, end_of_text: str) -> Encoder:
+    """The tokenizer that a TrainTask or CopyTask has left."""
     (path,) = stage.outputs()
     return load_encoder(path, end_of_text)
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipeline.errors import ShardError
 from proxy.model import LanguageModel, initialise
 from proxy.sizes import ModelSpec, Recipe
+from winnow import ShardError
 
 Tokens = npt.NDArray[np.uint16]
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import ShardError
-from pipeline.stage import Committed, Desk, Outcome
 from proxy.sizes import ModelSpec, Recipe, default_recipe
+from winnow import ShardError, StageOutputs, TaskContext, TaskResult
 
 EVALUATION = "evaluation.parquet"
 CURVE = "curve.parquet"
@@ -28,7 +27,7 @@ _TRAINING = 0.9
 
 
 @dataclass(frozen=True)
-class TrialWork:
+class TrialTask:
     """Train on one committed token file, then evaluate. Files go into the folder ``key``:
     config.json, model.safetensors and its digest, curve.parquet, evaluation.parquet.
 
@@ -39,16 +38,16 @@ class TrialWork:
     """
 
     key: str
-    tokens: Committed
+    tokens: StageOutputs
     tokens_key: str
-    evaluation: Committed
+    evaluation: StageOutputs
     model: ModelSpec
     seed: int
     recipe: Recipe | None = None
     device: str = "auto"
     evaluation_name: str = "held_out.parquet"
 
-    def run(self, desk: Desk) -> Outcome:
+    def run(self, context: TaskContext) -> TaskResult:
         # Here and not above, so that planning needs no torch.
         from proxy.checkpoint import save_checkpoint
         from proxy.evaluate import evaluate, read_held_out
@@ -65,16 +64,16 @@ class TrialWork:
             tokens,
             self.seed,
             self.device,
-            lambda done, total: desk.progress(_TRAINING * done / total, 1.0),
+            lambda done, total: context.progress(_TRAINING * done / total, 1.0),
         )
         scores = evaluate(
             model,
             held_out,
-            progress=lambda done, total: desk.progress(
+            progress=lambda done, total: context.progress(
                 _TRAINING + (1 - _TRAINING) * done / total, 1.0
             ),
         )
-        folder = desk.out / self.key
+        folder = context.out / self.key
         save_checkpoint(model, folder)
         steps = list(range(1, len(curve.loss) + 1))
         columns = [steps, list(curve.tokens), list(curve.loss), list(curve.learning_rate)]
@@ -83,8 +82,8 @@ class TrialWork:
             pa.table(arrays, schema=CURVE_SCHEMA), folder / CURVE, write_page_checksum=True
         )
         pq.write_table(scores, folder / EVALUATION, write_page_checksum=True)
-        return Outcome(
-            facts={
+        return TaskResult(
+            metrics={
                 "parameters": self.model.parameters,
                 "tokens": curve.tokens[-1],
                 "steps": len(curve.loss),

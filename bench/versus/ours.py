@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba.core.event import install_recorder
 
-from bench.versus.outcomes import Outcome, Side, digest
+from bench.versus.outcomes import Side, TaskResult, digest
 from bench.versus.shards import batches
 from dedup.minhash_dedup import MinhashDedup
 from filters.c4_paragraphs import C4Paragraphs
@@ -26,7 +26,7 @@ from filters.language import Language
 from filters.repair import Repair
 from filters.url import UrlFilter
 from pipeline.documents import Docs
-from pipeline.step import RowStep, Verdict
+from pipeline.step import FilterResult, RowStep
 
 Step = RowStep | MinhashDedup
 Steps = Sequence[tuple[str, Step]]
@@ -109,7 +109,7 @@ def _measured(chosen: Steps, files: Sequence[Path], wanted: Collection[int]) -> 
     return side, reading + time.process_time() - before
 
 
-Trail = list[tuple[str, Verdict]]
+Trail = list[tuple[str, FilterResult]]
 
 
 def _judged(docs: Docs, chosen: Steps) -> tuple[Trail, Docs, pa.RecordBatch | None]:
@@ -118,9 +118,9 @@ def _judged(docs: Docs, chosen: Steps) -> tuple[Trail, Docs, pa.RecordBatch | No
     observed = None
     for label, step in chosen:
         if isinstance(step, MinhashDedup):
-            observed = step.observe(docs)
+            observed = step.map(docs)
             continue
-        verdict = step.judge(docs)
+        verdict = step.filter(docs)
         trail.append((label, verdict))
         if verdict.text is not None:
             docs = docs.with_text(verdict.text)
@@ -160,7 +160,7 @@ def _keep_outcomes(
             if row in last:
                 text = digest(left.text[last[row]].as_py())
                 value = value if signatures is None else signatures[last[row]]
-            outcome = Outcome(reasons[row], text, value)
+            outcome = TaskResult(reasons[row], text, value)
             side.add(side.documents + row, ids[row].as_py(), outcome)
 
 

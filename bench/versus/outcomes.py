@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 
-class Outcome(NamedTuple):
+class TaskResult(NamedTuple):
     """What becomes of one document.
 
     ``reason`` is "" for one that stays. ``text`` is a digest of the text it has then, None for one
@@ -29,7 +29,7 @@ class Side:
     ``ids`` are of the documents in ``outcomes``.
     """
 
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    outcomes: dict[int, TaskResult] = field(default_factory=dict)
     ids: dict[int, str] = field(default_factory=dict)
     documents: int = 0
     megabytes: float = 0.0
@@ -39,7 +39,7 @@ class Side:
     def mb_s(self) -> float:
         return self.megabytes / max(self.seconds, 1e-9)
 
-    def add(self, position: int, name: str, outcome: Outcome) -> None:
+    def add(self, position: int, name: str, outcome: TaskResult) -> None:
         self.outcomes[position] = outcome
         self.ids[position] = name
 
@@ -83,7 +83,7 @@ class Comparison:
         }
 
 
-def compare(name: str, ours: Mapping[int, Outcome], theirs: Side) -> Comparison:
+def compare(name: str, ours: Mapping[int, TaskResult], theirs: Side) -> Comparison:
     """``ours`` must have every position that ``theirs`` has."""
     found = Comparison(name)
     for position, other in theirs.outcomes.items():

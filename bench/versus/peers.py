@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.versus.ours import Steps, steps
-from bench.versus.outcomes import Outcome, Side
+from bench.versus.outcomes import Side, TaskResult
 from bench.versus.shards import items
 from filters.gopher_quality import GopherQuality
 from filters.gopher_repetition import GopherRepetition
@@ -61,9 +61,9 @@ def measure(
             break
         before = time.process_time()
         try:
-            outcome = Outcome(judge(item.text))
+            outcome = TaskResult(judge(item.text))
         except Exception as error:  # noqa: BLE001 - what it raises is the finding
-            outcome = Outcome("", error=f"{type(error).__name__}: {error}")
+            outcome = TaskResult("", error=f"{type(error).__name__}: {error}")
         side.seconds += time.process_time() - before
         side.documents += 1
         side.megabytes += len(item.text.encode()) / 1e6

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import orjson
 import pyarrow as pa
 
-from pipeline.read.file_lists import FileFormat
-from pipeline.read.jsonl import JsonLines
-from pipeline.read.parquet_files import ParquetFiles
-from pipeline.source import Read
+from pipeline.sources.file_lists import FileFormat
+from pipeline.sources.jsonl import JsonLines
+from pipeline.sources.parquet_files import ParquetFiles
+from pipeline.sources.source import Read
 
 # Text that a random sample holds in memory: more than datatrove gets through in half an hour.
 MOST_SAMPLED = 64 * 2**20

@@ -22,10 +22,10 @@ from datatrove.pipeline.filters import (
 )
 from datatrove.utils.text import split_into_parts, split_into_words
 
-from bench.versus.outcomes import Outcome, Side, digest
+from bench.versus.outcomes import Side, TaskResult, digest
 from bench.versus.shards import Item, items, sample
 from filters.language import PACKAGE, RESOURCE
-from kernels.minhash import bands
+from kernels.ngrams.minhash import bands
 from pipeline.named_files import packaged
 
 # What a filter says of a document that it may edit: a reason ("" to keep it), and a value.
@@ -173,5 +173,5 @@ def _one(side: Side, item: Item, run: Sequence[tuple[str, Act]]) -> float:
         keys = bands(np.array(value, np.uint64).reshape(1, -1), len(value))
         value = tuple(keys[0].tolist())
     text = None if reason or error else digest(document.text)
-    side.add(item.position, item.id, Outcome(reason, text, value, error))
+    side.add(item.position, item.id, TaskResult(reason, text, value, error))
     return seconds

@@ -7,8 +7,8 @@ from typing import Any
 
 import altair as alt
 
-from classifiers.agreement.panels import decimal, interval
-from pipeline.panel import Chart
+from classifiers.agreement.cells import decimal, interval
+from winnow import Chart
 
 SHOWN = 12  # sources that are drawn; tables have them all
 Facts = Mapping[str, Any]

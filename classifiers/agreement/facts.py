@@ -1,4 +1,4 @@
-"""What a labelling step has to say of its labels: the shape that the report's chapter reads.
+"""What a labelling step has to say of its labels: the shape that the report's section reads.
 
 Everything is JSON. ``gold`` is what ``against_gold`` gives; ``retest``, ``position``,
 ``truncation`` and ``other_judge`` are what ``effects.paired_scores`` or ``paired_categories`` give
@@ -63,7 +63,7 @@ class _Judged(TypedDict):
 
 
 class AgreementFacts(_Judged, total=False):
-    """All of a step's chapter."""
+    """All of a step's section."""
 
     other_judge: str
 

@@ -20,7 +20,7 @@ from classifiers.labelling.judge import Trouble, Usage, Work
 from classifiers.labelling.meter import Meter
 from classifiers.labelling.pool import Pool, Seat
 from classifiers.labelling.store import Attempt, LabelStore, Stored
-from pipeline.errors import WinnowError
+from winnow import WinnowError
 
 FIRST_WAIT_S, MOST_WAIT_S = 0.5, 60.0
 SUSPECT = 2  # deaths of servers, from which on a document is asked about alone

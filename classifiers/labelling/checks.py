@@ -19,8 +19,8 @@ from classifiers.agreement.facts import (
     spread,
 )
 from classifiers.labelling.answers import Answer
+from classifiers.labelling.artifacts import probabilities_of, scores_of
 from classifiers.labelling.config import Checks
-from classifiers.labelling.findings import probabilities_of, scores_of
 from classifiers.labelling.gold import Gold
 from classifiers.labelling.prompts import document_id
 from classifiers.labelling.questions import Question

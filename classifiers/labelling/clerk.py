@@ -30,7 +30,7 @@ from classifiers.labelling.pool import Pool
 from classifiers.labelling.probes import TRIES, Probes, Watch
 from classifiers.labelling.prompts import document_id
 from classifiers.labelling.store import LabelStore, Stored
-from pipeline.errors import Refusal, WinnowError
+from winnow import Refusal, WinnowError
 
 CHUNK = 16  # documents claimed at once
 TELL_EVERY_S = 0.5

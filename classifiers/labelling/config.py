@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from pipeline.errors import Problem
+from winnow import Problem
 
 
 class _Part(BaseModel):

@@ -19,7 +19,7 @@ import pyarrow as pa
 from classifiers.labelling.answers import Answer
 from classifiers.labelling.identity import label_key
 from classifiers.labelling.store import LabelStore, Stored, read_answer, write_answer
-from pipeline.errors import Refusal
+from winnow import Refusal
 
 HEADER = {"winnow_labels": 1}
 SLACK = 1e-3  # of probabilities that were written as 32-bit numbers

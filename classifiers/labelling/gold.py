@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from classifiers.labelling.config import GoldSpec
 from classifiers.labelling.rubric import Attribute, Rubric
-from pipeline.errors import ShardError
+from winnow import ShardError
 
 COMPRESSION = {".zst": "zstd", ".gz": "gzip", ".bz2": "bz2"}
 

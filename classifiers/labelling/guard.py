@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from pipeline.processes import die_with_parent
+from winnow import die_with_parent
 
 ASKED_TO_END = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 GONE_WITHIN_S = 10.0  # processes killed while they hold a GPU need a while to give it back

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from classifiers.labelling.job import Job, Told
-from pipeline.errors import ShardError
+from winnow import ShardError
 
 Progress = Callable[[float, float], None]  # (done, total) documents
 

@@ -25,7 +25,7 @@ from classifiers.labelling.prompts import PromptMakers
 from classifiers.labelling.store import LabelStore
 from classifiers.labelling.tokens import Codec
 from classifiers.labelling.vllm_server import Counters, VllmServer
-from pipeline.errors import Refusal, WinnowError
+from winnow import Refusal, WinnowError
 
 REQUEST_S = 600.0  # a rationale of a long document on a busy server takes minutes
 CONNECT_S = 30.0

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 
-from pipeline.processes import process_birth
+from winnow import process_birth
 
 # A claim of a process that cannot be seen (on another host, in another container) ends when it has
 # not been renewed for so long.

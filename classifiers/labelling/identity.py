@@ -13,8 +13,7 @@ import orjson
 from classifiers.labelling.config import EndpointSpec, TransformersSpec, VllmSpec
 from classifiers.labelling.rubric import Rubric
 from classifiers.labelling.tokens import Truncation
-from pipeline.errors import Refusal
-from pipeline.fingerprint import digest, sha256_file
+from winnow import Refusal, digest, sha256_file
 
 Spec = VllmSpec | EndpointSpec | TransformersSpec
 # Raise it whenever a word in prompts.py changes: labels asked for in other words are others.

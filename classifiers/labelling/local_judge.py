@@ -13,7 +13,7 @@ from classifiers.labelling.answers import Answer, Label
 from classifiers.labelling.identity import Wording
 from classifiers.labelling.judge import Trouble, Usage, Work
 from classifiers.labelling.prompts import PromptMaker, PromptMakers
-from pipeline.errors import WinnowError
+from winnow import WinnowError
 
 TOGETHER = 64  # documents of one pass through the model; it makes batches of like length itself
 

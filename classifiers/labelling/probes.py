@@ -16,7 +16,7 @@ from classifiers.labelling.judge import Judge, Trouble, Usage, Work
 from classifiers.labelling.meter import Meter
 from classifiers.labelling.rubric import Attribute, Rubric
 from classifiers.labelling.store import Attempt, LabelStore
-from pipeline.fingerprint import digest
+from winnow import digest
 
 TRIES = 4
 EVERY = 500  # documents between two looks

@@ -17,7 +17,7 @@ from classifiers.labelling.identity import Wording
 from classifiers.labelling.judge import Usage, Work
 from classifiers.labelling.rubric import Attribute, Rubric
 from classifiers.labelling.tokens import Codec
-from pipeline.errors import Refusal
+from winnow import Refusal
 
 SHORTEST = 16  # tokens of a document below which cutting it again would leave nothing to judge
 MARK_TOKENS = 64  # more than any tokenizer makes of a mark

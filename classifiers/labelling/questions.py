@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from classifiers.labelling.artifacts import has_words, stored_labels
 from classifiers.labelling.config import Budget
-from classifiers.labelling.findings import has_words, stored_labels
 from classifiers.labelling.hire import Progress, do_job
 from classifiers.labelling.identity import Spec, model_name
 from classifiers.labelling.job import Job, Pass, Told
@@ -21,7 +21,7 @@ from classifiers.labelling.prompts import document_id
 from classifiers.labelling.rubric import Rubric
 from classifiers.labelling.store import LabelStore, Stored, store_path
 from classifiers.labelling.tokens import CHARACTERS_PER_TOKEN, Truncation
-from pipeline.fingerprint import digest
+from winnow import digest
 
 
 @dataclass(frozen=True)

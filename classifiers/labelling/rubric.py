@@ -15,9 +15,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.errors import ManifestError
-from pipeline.fingerprint import digest
-from pipeline.yaml_file import read_yaml
+from winnow import ManifestError, digest, read_yaml
 
 SHIPPED = Path(__file__).parents[1] / "rubrics"
 NAME = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"

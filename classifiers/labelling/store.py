@@ -21,7 +21,7 @@ import orjson
 
 from classifiers.labelling.answers import Answer, Label
 from classifiers.labelling.holders import is_alive, me
-from pipeline.errors import Refusal
+from winnow import Refusal
 
 VERSION = 1
 CHUNK = 500  # variables of one SQL statement; SQLite allows 32,766

@@ -14,8 +14,7 @@ from typing import Any, Literal
 from jinja2 import TemplateError
 from tokenizers import Tokenizer
 
-from pipeline.errors import Refusal
-from pipeline.fingerprint import digest
+from winnow import Refusal, digest
 
 Truncation = Literal["head", "ends"]
 # A token seldom stands for more characters than this: what is beyond need not be tokenised.

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig
 
-from pipeline.errors import ShardError
+from winnow import ShardError
 
 # On two cores, with 24 prompts of 500 to 1000 tokens, 16,384 took 1.5 times as long as 4,096.
 BATCH_TOKENS = {"cpu": 4_096, "cuda": 16_384}

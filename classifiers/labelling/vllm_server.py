@@ -21,7 +21,7 @@ from types import TracebackType
 
 import aiohttp
 
-from pipeline.errors import ShardError
+from winnow import ShardError
 
 HOST = "127.0.0.1"
 PORT_TRIES = 3

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from classifiers.students.fasttext_training import Sizes, run
 from classifiers.students.view import Texts
-from kernels.fasttext_file import read_vectors
+from kernels.fasttext.fasttext_file import read_vectors
 
 Floats = npt.NDArray[np.float32]
 VECTORS = "vectors.bin"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.students.view import Texts
-from kernels.fasttext_file import read_model, read_words
+from kernels.fasttext.fasttext_file import read_model, read_words
 
 Entry = dict[str, Any]
 
@@ -20,7 +20,7 @@ Entry = dict[str, Any]
 class FastTextClassifier:
     """A model read from its file, run by our own kernel: scores equal fastText's to the last bit.
 
-    Raises kernels.fasttext_file.ModelError where the file is none.
+    Raises kernels.fasttext.fasttext_file.ModelError where the file is none.
     """
 
     def __init__(self, path: Path) -> None:

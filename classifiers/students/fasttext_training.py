@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from classifiers.students.fasttext_process import DIVERGED
-from pipeline.errors import ShardError
+from winnow import ShardError
 
 # With one thread, fastText 0.9.3 and its forks fill the first tenth of the input matrix only
 # (densematrix.cc: uniformThread) and learn on whatever the allocator hands out for the rest. Above

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from pipeline.errors import ShardError
+from winnow import ShardError
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.floating[Any]]

@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from classifiers.students.embeddings import Floats, SentenceTransformer
 from classifiers.students.view import Texts
-from pipeline.errors import ShardError
-from pipeline.fingerprint import digest, sha256_file
+from winnow import ShardError, digest, sha256_file
 
 INSTALL = "pip install 'winnow[embeddings]'"
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from classifiers.sampling import Hashes, mixed
-from pipeline.errors import ShardError
+from winnow import ShardError
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]

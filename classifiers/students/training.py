@@ -29,9 +29,8 @@ from classifiers.students.head_training import train_head
 from classifiers.students.soft_labels import SoftLabels
 from classifiers.students.student import Student
 from classifiers.students.view import Texts
-from kernels.fasttext_file import ModelError
-from pipeline.errors import ShardError
-from pipeline.fingerprint import sha256_file
+from kernels.fasttext.fasttext_file import ModelError
+from winnow import ShardError, sha256_file
 
 CARD = "card.json"
 AGAIN = "train it again with the step distill"

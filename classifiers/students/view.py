@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kernels.set_apart import set_apart
+from kernels.text.set_apart import set_apart
 
 MAX_CHARACTERS = 10_000
 

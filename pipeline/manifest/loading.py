@@ -12,6 +12,7 @@ from typing import Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from pipeline.errors import LocatedProblem, ManifestError, Problem, Refusal
+from pipeline.extension import Extension
 from pipeline.manifest.environment import substitute
 from pipeline.manifest.located import find, redact, secrets_in, show
 from pipeline.manifest.overrides import apply_override, override_name, parse_override
@@ -27,8 +28,7 @@ from pipeline.manifest.yaml_tree import (
     read_tree,
     to_json,
 )
-from pipeline.section import Section
-from pipeline.source import SourceFormat
+from pipeline.sources.source import SourceFormat
 from pipeline.step import ManifestView
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
@@ -102,21 +102,21 @@ class Manifest:
     gates: Gates
     sources: Mapping[str, SourceFormat]
     steps: tuple[NamedStep, ...]
-    sections: Mapping[str, Section]
+    extensions: Mapping[str, Extension]
     values: dict[str, JsonValue]
 
     def view(self, columns: Sequence[str] = ()) -> ManifestView:
-        """What steps and sections may know; ``columns`` are those that earlier steps added."""
+        """What steps and extensions may know; ``columns`` are those that earlier steps added."""
         return ManifestView(self.folder, self.seed, tuple(self.sources), tuple(columns))
 
     def until(self, label: str) -> Manifest:
-        """The same manifest up to and with the step of this label, and without sections: its
+        """The same manifest up to and with the step of this label, and without extensions: its
         stages are those of the whole one. Raises Refusal when there is no such step."""
         labels = [named.label for named in self.steps]
         if label not in labels:
             hint = f"its steps: {', '.join(labels)}" if labels else "it has no steps"
             raise Refusal("unknown-step", f"{self.path} has no step {show_text(label)}", hint)
-        return replace(self, steps=self.steps[: labels.index(label) + 1], sections={})
+        return replace(self, steps=self.steps[: labels.index(label) + 1], extensions={})
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -153,9 +153,9 @@ def core_fields() -> list[str]:
     return [*Head.model_fields, "sources", "steps"]
 
 
-def section_fields(section: type[Section]) -> list[str]:
-    """The top-level keys that a section takes."""
-    return [field.alias or name for name, field in section.model_fields.items()]
+def extension_fields(extension: type[Extension]) -> list[str]:
+    """The top-level keys that an extension takes."""
+    return [field.alias or name for name, field in extension.model_fields.items()]
 
 
 def _read(path: Path) -> SourceText:
@@ -195,16 +195,16 @@ class _Loader:
         self.path = path
         self.registry = registry
         self.problems: list[LocatedProblem] = []
-        self.section_types: dict[str, type[Section]] = {}
+        self.extension_types: dict[str, type[Extension]] = {}
         self.broken_sections: list[PluginError] = []
         self.known = core_fields()
-        for name in registry.section_names:
+        for name in registry.extension_names:
             try:
-                self.section_types[name] = registry.section(name)
+                self.extension_types[name] = registry.extension(name)
             except PluginError as error:
                 self.broken_sections.append(error)
             else:
-                self.known += section_fields(self.section_types[name])
+                self.known += extension_fields(self.extension_types[name])
 
     def load(
         self, overrides: Sequence[str], output: Path | None, environment: Mapping[str, str]
@@ -243,12 +243,12 @@ class _Loader:
         head = parts.built(Head, _part(root, Head.model_fields), root.place, "the manifest")
         sources = parts.sources(root)
         steps = parts.steps(root)
-        sections = {}
-        for name, section in self.section_types.items():
-            values = _part(root, section_fields(section))
-            made = parts.built(section, values, root.place, "the manifest")
+        extensions = {}
+        for name, extension in self.extension_types.items():
+            values = _part(root, extension_fields(extension))
+            made = parts.built(extension, values, root.place, "the manifest")
             if made is not None:
-                sections[name] = made
+                extensions[name] = made
         if self.problems or head is None:
             raise ManifestError(self.problems)
         name = head.name or re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem).strip("-._") or "run"
@@ -262,7 +262,7 @@ class _Loader:
             gates=head.gates,
             sources=sources,
             steps=steps,
-            sections=sections,
+            extensions=extensions,
             values=cast(dict[str, JsonValue], to_json(root, as_written=True)),
         )
         self.check(manifest, root)
@@ -277,15 +277,15 @@ class _Loader:
                 self.problems.append(entry.place.problem("unknown-field", message, hint + notes))
 
     def check(self, manifest: Manifest, root: MapNode) -> None:
-        """Ask steps and sections what is wrong with them beside the rest. Raises ManifestError."""
+        """What is wrong with steps and extensions beside the rest. Raises ManifestError."""
         columns: list[str] = []
         secrets = secrets_in(root)
         for number, named in enumerate(manifest.steps):
             for problem in named.step.check(manifest.view(columns)):
                 self.located(root, ("steps", number, named.name), problem, secrets)
             columns += [name for name in named.step.adds() if name not in columns]
-        for section in manifest.sections.values():
-            for problem in section.check(manifest.view(columns)):
+        for extension in manifest.extensions.values():
+            for problem in extension.check(manifest.view(columns)):
                 self.located(root, (), problem, secrets)
         if self.problems:
             raise ManifestError(self.problems)

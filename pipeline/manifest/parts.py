@@ -16,7 +16,7 @@ from pipeline.manifest.overrides import step_name
 from pipeline.manifest.registry import PluginError, Registry, custom_step, is_custom, step_labels
 from pipeline.manifest.wording import did_you_mean, show_text
 from pipeline.manifest.yaml_tree import Entry, ListNode, MapNode, Node, Place, Scalar
-from pipeline.source import SourceFormat
+from pipeline.sources.source import SourceFormat
 from pipeline.step import Step
 
 T = TypeVar("T")

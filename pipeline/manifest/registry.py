@@ -1,8 +1,8 @@
-"""Finds steps, source formats and sections by the names that manifests use for them.
+"""Finds steps, source formats and extensions by the names that manifests use for them.
 
-Installed ones are entry points (``winnow.steps``, ``winnow.formats``, ``winnow.sections``) and are
-imported when a manifest first uses them, so a broken one troubles nobody else. A step may also be
-a class in a Python file beside the manifest, named ``my_filters.py:Shouting``.
+Installed ones are entry points (``winnow.steps``, ``winnow.formats``, ``winnow.extensions``) and
+are imported when a manifest first uses them, so a broken one troubles nobody else. A step may also
+be a class in a Python file beside the manifest, named ``my_filters.py:Shouting``.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from types import CodeType, ModuleType
 from typing import Any, TypeVar
 
 from pipeline.errors import Refusal, WinnowError
+from pipeline.extension import Extension
 from pipeline.manifest.wording import did_you_mean, show_text
-from pipeline.section import Section
-from pipeline.source import SourceFormat
-from pipeline.step import BarrierStep, RowStep, Step
+from pipeline.sources.source import SourceFormat
+from pipeline.step import GlobalStep, RowStep, Step
 
 T = TypeVar("T")
 # A class, or where to import it from; several places mean that packages claim the same name.
@@ -31,7 +31,7 @@ Found = type[T] | Sequence[EntryPoint]
 
 
 class PluginError(WinnowError):
-    """A step, format or section is named right but cannot be used."""
+    """A step, format or extension is named right but cannot be used."""
 
     exit_code = 2
 
@@ -43,16 +43,16 @@ class Registry:
         self,
         steps: Mapping[str, Found[Step]],
         formats: Mapping[str, Found[SourceFormat]],
-        sections: Mapping[str, Found[Section]],
+        extensions: Mapping[str, Found[Extension]],
     ) -> None:
         self._steps = steps
         self._formats = formats
-        self._sections = sections
+        self._sections = extensions
 
     @classmethod
     def installed(cls) -> Registry:
         """Everything that the installed packages offer; nothing is imported yet."""
-        return cls(*(_offered(group) for group in ("steps", "formats", "sections")))
+        return cls(*(_offered(group) for group in ("steps", "formats", "extensions")))
 
     @property
     def step_names(self) -> list[str]:
@@ -63,7 +63,7 @@ class Registry:
         return sorted(self._formats)
 
     @property
-    def section_names(self) -> list[str]:
+    def extension_names(self) -> list[str]:
         return sorted(self._sections)
 
     def step(self, name: str) -> type[Step]:
@@ -75,9 +75,11 @@ class Registry:
         found = _load(f"format {name}", self._formats[name])
         return _subclass(f"format {name}", found, SourceFormat)
 
-    def section(self, name: str) -> type[Section]:
-        """KeyError when there is no such section; PluginError when it cannot be imported."""
-        return _subclass(f"section {name}", _load(f"section {name}", self._sections[name]), Section)
+    def extension(self, name: str) -> type[Extension]:
+        """KeyError when there is no such extension; PluginError when it cannot be imported."""
+        return _subclass(
+            f"extension {name}", _load(f"extension {name}", self._sections[name]), Extension
+        )
 
 
 def is_custom(name: str) -> bool:
@@ -152,9 +154,9 @@ def _subclass(what: str, found: object, base: type[T]) -> type[T]:
 
 
 def _step_class(what: str, found: object) -> type[Step]:
-    if isinstance(found, type) and issubclass(found, RowStep | BarrierStep):
+    if isinstance(found, type) and issubclass(found, RowStep | GlobalStep):
         return found
-    message = f"{what} is neither a RowStep nor a BarrierStep"
+    message = f"{what} is neither a RowStep nor a GlobalStep"
     raise PluginError("not-a-step", message, "derive it from one of them (pipeline.step)")
 
 

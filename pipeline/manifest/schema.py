@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from pipeline.manifest.loading import Head, section_fields
+from pipeline.manifest.loading import Head, extension_fields
 from pipeline.manifest.parts import SOURCE_NAME
 from pipeline.manifest.registry import PluginError, Registry
 
@@ -39,16 +39,16 @@ def manifest_schema(registry: Registry | None = None) -> JsonSchema:
     registry = registry or Registry.installed()
     steps = _load(registry.step_names, registry.step)
     formats = _load(registry.format_names, registry.format)
-    sections = [s for s in _load(registry.section_names, registry.section).values() if s]
-    models: list[type[BaseModel]] = [Head, *sections]
+    extensions = [s for s in _load(registry.extension_names, registry.extension).values() if s]
+    models: list[type[BaseModel]] = [Head, *extensions]
     models += [model for model in (*steps.values(), *formats.values()) if model]
     made = _Definitions(models)
     properties: JsonSchema = dict(made.schema(Head)["properties"])
     properties["sources"] = _sources(formats, made)
     properties["steps"] = _steps(steps, made)
-    for section in sections:
-        fields = made.schema(section).get("properties", {})
-        properties.update({key: fields[key] for key in section_fields(section)})
+    for extension in extensions:
+        fields = made.schema(extension).get("properties", {})
+        properties.update({key: fields[key] for key in extension_fields(extension)})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "winnow manifest",

@@ -1,4 +1,4 @@
-"""The report: chapters from receipts and sections, rendered into one HTML file.
+"""The report: sections from receipts and extensions, rendered into one HTML file.
 
 ``write_report`` in ``write`` puts it together; ``page`` renders, ``charts`` draws.
 """

@@ -13,11 +13,11 @@ import orjson
 import pyarrow.parquet as pq
 import xxhash
 
-from pipeline.panel import Chapter, Sample, Samples
+from pipeline.engine.stage import DROPPED
 from pipeline.parquet import read_documents
+from pipeline.report.blocks import ReportSection, Sample, Samples
 from pipeline.report.format import said, size
-from pipeline.report.ledger import Ledger
-from pipeline.stage import DROPPED
+from pipeline.report.funnel_counts import Ledger
 
 EXCERPT_CHARACTERS: Final = 600
 EXCERPT_LINES: Final = 12
@@ -40,16 +40,16 @@ class Place:
     row: int
 
 
-def samples_chapter(ledger: Ledger) -> Chapter | None:
+def samples_section(ledger: Ledger) -> ReportSection | None:
     """Up to two documents of each main reason of each step, and one kept document per source."""
-    panels = [*_dropped(ledger), *_kept(ledger)]
-    if not panels:
+    blocks = [*_dropped(ledger), *_kept(ledger)]
+    if not blocks:
         return None
     lead = (
         f"Per step the {REASONS_SHOWN} most frequent reasons. Documents are chosen by the hash of "
         "their id, not by hand, and cut to their beginning; what was measured stands below."
     )
-    return Chapter("samples", "Dropped and kept samples", panels, lead)
+    return ReportSection("samples", "Dropped and kept samples", blocks, lead)
 
 
 def _dropped(ledger: Ledger) -> Iterator[Samples]:

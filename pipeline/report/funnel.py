@@ -1,4 +1,4 @@
-"""The engine's own chapters of the report: what went where, why, and what it looks like."""
+"""The engine's own sections of the report: what went where, why, and what it looks like."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from typing import Any
 
 import altair as alt
 
-from pipeline.panel import Chapter, Chart, Panel, Table
+from pipeline.engine.stage import DROPPED, QUARANTINE, Count, Stage
 from pipeline.parquet import read_documents
 from pipeline.report import excerpts, histograms
+from pipeline.report.blocks import Block, Chart, ReportSection, Table
 from pipeline.report.charts import ACCENT, PALE
 from pipeline.report.format import NOTHING, number, said, share, size
-from pipeline.report.ledger import Ledger, StepLine, total
-from pipeline.stage import DROPPED, QUARANTINE, Stage, Tally
+from pipeline.report.funnel_counts import Ledger, StepLine, total
 
 Row = list[str | int | float | None]
 
 
-def funnel_chapters(
+def funnel_sections(
     stages: Sequence[Stage],
     tokens_per_byte: float | None = None,
     told: Collection[str] = (),
-) -> list[Chapter]:
+) -> list[ReportSection]:
     """Funnel, reasons, samples, scores and sources of the ``stages`` that read and judge
     documents. Tokens are bytes × ``tokens_per_byte`` and said to be estimated; left out without it.
-    ``told`` names the stages whose findings have chapters of their own.
+    ``told`` names the stages whose artifacts have sections of their own.
 
     Reads receipts and, of the Parquet files, only the columns and row groups that are shown.
     """
     ledger = Ledger.of(stages)
-    chapters = [
+    sections = [
         _funnel(ledger, tokens_per_byte),
         _reasons(ledger),
-        excerpts.samples_chapter(ledger),
-        histograms.scores_chapter(ledger),
+        excerpts.samples_section(ledger),
+        histograms.scores_section(ledger),
         _sources(ledger),
         _findings(ledger, told),
     ]
-    return [chapter for chapter in chapters if chapter is not None]
+    return [section for section in sections if section is not None]
 
 
-def _funnel(ledger: Ledger, tokens_per_byte: float | None) -> Chapter:
+def _funnel(ledger: Ledger, tokens_per_byte: float | None) -> ReportSection:
     columns = [
         *("Step", "Documents in", "Dropped", "Share", "Left"),
         *("Text in", "Text dropped", "Text left"),
@@ -69,10 +69,10 @@ def _funnel(ledger: Ledger, tokens_per_byte: float | None) -> Chapter:
         for row, line in zip(rows, [*ledger.steps, everything], strict=True):
             row.append(round(line.left.bytes * tokens_per_byte))
         note += f" Tokens: bytes × {number(tokens_per_byte)}, the mean of the run’s tokenizer."
-    panels: list[Panel] = [Table("Documents and text through each step", columns, rows, note)]
+    blocks: list[Block] = [Table("Documents and text through each step", columns, rows, note)]
     if ledger.steps and ledger.read.documents:
-        panels.insert(0, _funnel_chart(ledger))
-    return Chapter("funnel", "Funnel", panels, _funnel_lead(ledger))
+        blocks.insert(0, _funnel_chart(ledger))
+    return ReportSection("funnel", "Funnel", blocks, _funnel_lead(ledger))
 
 
 def _funnel_lead(ledger: Ledger) -> str:
@@ -132,7 +132,7 @@ def _funnel_chart(ledger: Ledger) -> Chart:
     )
 
 
-def _reasons(ledger: Ledger) -> Chapter | None:
+def _reasons(ledger: Ledger) -> ReportSection | None:
     gone = total(line.dropped for line in ledger.steps)
     if not gone.documents:
         return None
@@ -149,10 +149,10 @@ def _reasons(ledger: Ledger) -> Chapter | None:
     columns = ["Step", "Reason", "Documents", "Of those in", "Of all dropped", "Text"]
     table = Table("Documents dropped, by step and reason", columns, rows)
     lead = f"{gone.documents:,} documents were dropped, each by one step for one reason."
-    return Chapter("reasons", "Reasons", [table], lead)
+    return ReportSection("reasons", "Reasons", [table], lead)
 
 
-def _sources(ledger: Ledger) -> Chapter:
+def _sources(ledger: Ledger) -> ReportSection:
     dropped: Counter[str] = Counter()
     for path in ledger.files(DROPPED):
         for batch in read_documents(path, ["source"]):
@@ -167,7 +167,7 @@ def _sources(ledger: Ledger) -> Chapter:
                 examples.setdefault(key, f"{row['_source']}:{row['_offset']} {row['message']}")
     kept = ledger.kept_by_source
     names = [*kept, *sorted({*dropped, *(source for source, _ in bad)} - kept.keys())]
-    panels: list[Panel] = [
+    blocks: list[Block] = [
         Table(
             "Documents and text kept, by source",
             [
@@ -189,12 +189,12 @@ def _sources(ledger: Ledger) -> Chapter:
             for (source, code), rows in sorted(bad.items())
         ]
         columns = ["Source", "Code", "Rows", "First of them"]
-        panels.append(Table("Quarantined rows, by source and code", columns, rows))
-    return Chapter("sources", "Sources", panels)
+        blocks.append(Table("Quarantined rows, by source and code", columns, rows))
+    return ReportSection("sources", "Sources", blocks)
 
 
 def _source_row(ledger: Ledger, source: str, dropped: int, bad: Counter[tuple[str, str]]) -> Row:
-    kept = ledger.kept_by_source.get(source, Tally())
+    kept = ledger.kept_by_source.get(source, Count())
     return [
         source,
         kept.documents,
@@ -206,14 +206,14 @@ def _source_row(ledger: Ledger, source: str, dropped: int, bad: Counter[tuple[st
     ]
 
 
-def _findings(ledger: Ledger, told: Collection[str]) -> Chapter | None:
+def _findings(ledger: Ledger, told: Collection[str]) -> ReportSection | None:
     tables = [
-        Table(name, ["Finding", "Value"], [[key, value] for key, value in _flat(facts)])
-        for name, facts in ledger.findings
+        Table(name, ["Metric", "Value"], [[key, value] for key, value in _flat(metrics)])
+        for name, metrics in ledger.artifacts
         if name not in told
     ]
     lead = "What steps concluded from all documents before they judged any."
-    return Chapter("findings", "Findings", tables, lead) if tables else None
+    return ReportSection("metrics", "Metrics", tables, lead) if tables else None
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.panel import Chapter, Chart, Panel, Table
 from pipeline.parquet import read_documents
-from pipeline.report.ledger import Ledger
+from pipeline.report.blocks import Block, Chart, ReportSection, Table
+from pipeline.report.funnel_counts import Ledger
 
 # Quantiles are read from the fine bins, so they are off by at most a thousandth of the range.
 FINE_BINS: Final = 1_000
@@ -27,9 +27,9 @@ TINT: Final = "#8aa8cf"  # of the accent, so that the median shows on the bars
 Counts = npt.NDArray[np.int64]
 
 
-def scores_chapter(ledger: Ledger) -> Chapter | None:
+def scores_section(ledger: Ledger) -> ReportSection | None:
     """A drawing and a table of quantiles for each score column of the kept documents."""
-    panels: list[Panel] = []
+    blocks: list[Block] = []
     sources = list(ledger.kept_by_source)
     for name in score_columns(ledger.kept_files):
         found = spread(ledger.kept_files, name, sources)
@@ -44,8 +44,8 @@ def scores_chapter(ledger: Ledger) -> Chapter | None:
         ]
         columns = ["Source", "Scored", "Without", "10 %", "25 %", "Median", "75 %", "90 %"]
         note = "Quantiles are exact to a thousandth of the range."
-        panels += [chart(found), Table(f"Quantiles of {name}", columns, rows, note)]
-    return Chapter("scores", "Scores", panels) if panels else None
+        blocks += [chart(found), Table(f"Quantiles of {name}", columns, rows, note)]
+    return ReportSection("scores", "Scores", blocks) if blocks else None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Chapters rendered into one self-contained HTML page, for the screen and for paper.
+"""Sections rendered into one self-contained HTML page, for the screen and for paper.
 
 The page holds no script and refers to nothing outside itself; a content security policy says so to
 the browser. Every string that comes in is escaped, and characters that hide or reorder text are
@@ -17,8 +17,8 @@ from typing import Any, Final, Literal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from pipeline.panel import Chapter, Chart, Panel, Prose, Samples, Table
 from pipeline.report import charts
+from pipeline.report.blocks import Block, Chart, Prose, ReportSection, Samples, Table
 from pipeline.report.format import NOTHING, column, is_numeric, number, split_invisible, visible
 
 Tone = Literal["", "better", "worse", "undecided"]
@@ -31,14 +31,14 @@ _LONG_WORD: Final = re.compile(r"\S{28}")
 
 @dataclass(frozen=True)
 class Page:
-    """All of a report. ``headline`` is the verdict in one sentence, ``tone`` its colour; ``facts``
-    are (label, value) pairs shown beside it."""
+    """All of a report. ``headline`` is the verdict in one sentence, ``tone`` its colour;
+    ``metrics`` are (label, value) pairs shown beside it."""
 
     title: str
     subtitle: str
-    facts: Sequence[tuple[str, str | int | float]]
+    metrics: Sequence[tuple[str, str | int | float]]
     headline: str
-    chapters: Sequence[Chapter]
+    sections: Sequence[ReportSection]
     tone: Tone = ""
 
 
@@ -56,17 +56,17 @@ def render(page: Page) -> str:
 
     Raises WinnowError when a chart cannot be drawn.
     """
-    facts = [
-        (label, value if isinstance(value, str) else number(value)) for label, value in page.facts
+    metrics = [
+        (label, value if isinstance(value, str) else number(value)) for label, value in page.metrics
     ]
     return _template().render(
         page=page,
-        facts=facts,
+        metrics=metrics,
         sign=SIGNS[page.tone] if page.tone else "",
-        chapters=[
-            {"anchor": anchor, "title": chapter.title, "lead": chapter.lead, "panels": panels}
-            for anchor, chapter, panels in zip(
-                _anchors(page.chapters), page.chapters, _panels(page.chapters), strict=True
+        sections=[
+            {"anchor": anchor, "title": section.title, "lead": section.lead, "blocks": blocks}
+            for anchor, section, blocks in zip(
+                _anchors(page.sections), page.sections, _blocks(page.sections), strict=True
             )
         ],
         signs=SIGNS,
@@ -115,45 +115,45 @@ def _paragraphs(text: str) -> list[str]:
     return [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
-def _anchors(chapters: Iterable[Chapter]) -> list[str]:
-    """An id per chapter: letters, digits and hyphens, each once."""
+def _anchors(sections: Iterable[ReportSection]) -> list[str]:
+    """An id per section: letters, digits and hyphens, each once."""
     taken: dict[str, int] = {}
     anchors = []
-    for chapter in chapters:
-        anchor = re.sub(r"[^a-z0-9]+", "-", chapter.anchor.lower()).strip("-") or "chapter"
+    for section in sections:
+        anchor = re.sub(r"[^a-z0-9]+", "-", section.anchor.lower()).strip("-") or "section"
         taken[anchor] = taken.get(anchor, 0) + 1
         anchors.append(anchor if taken[anchor] == 1 else f"{anchor}-{taken[anchor]}")
     return anchors
 
 
-def _panels(chapters: Sequence[Chapter]) -> list[list[dict[str, Any]]]:
-    """Panels of each chapter as the template reads them; figures and tables are counted through
+def _blocks(sections: Sequence[ReportSection]) -> list[list[dict[str, Any]]]:
+    """Blocks of each section as the template reads them; figures and tables are counted through
     the page."""
     counters = {"figure": 0, "table": 0}
-    return [[_panel(panel, counters) for panel in chapter.panels] for chapter in chapters]
+    return [[_block(block, counters) for block in section.blocks] for section in sections]
 
 
-def _panel(panel: Panel, counters: dict[str, int]) -> dict[str, Any]:
-    match panel:
+def _block(block: Block, counters: dict[str, int]) -> dict[str, Any]:
+    match block:
         case Prose():
-            return {"kind": "prose", "panel": panel}
+            return {"kind": "prose", "block": block}
         case Samples():
-            return {"kind": "samples", "panel": panel}
+            return {"kind": "samples", "block": block}
         case Chart():
             counters["figure"] += 1
             count = counters["figure"]
-            drawing = Markup(charts.svg(panel.spec, panel.alt, f"figure-{count}-"))
-            return {"kind": "chart", "panel": panel, "number": count, "svg": drawing}
+            drawing = Markup(charts.svg(block.spec, block.alt, f"figure-{count}-"))
+            return {"kind": "chart", "block": block, "number": count, "svg": drawing}
         case Table():
             counters["table"] += 1
-            numeric, rows = _cells(panel)
+            numeric, rows = _cells(block)
             return {
                 "kind": "table",
-                "panel": panel,
+                "block": block,
                 "number": counters["table"],
-                "heads": list(zip(panel.columns, numeric, strict=True)),
+                "heads": list(zip(block.columns, numeric, strict=True)),
                 "rows": rows,
-                "dense": len(panel.columns) > 9,
+                "dense": len(block.columns) > 9,
             }
 
 

@@ -23,10 +23,10 @@ import zstandard
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from trials import run_trial
 
-from pipeline.stage import Committed, Output, Receipt
+from pipeline.engine.stage import Output, Receipt, StageOutputs
 from proxy.evaluate import HELD_OUT_SCHEMA
 from proxy.sizes import default_vocabulary, model_spec
-from proxy.trial import TrialWork
+from proxy.trial import TrialTask
 from proxy.verdict import Claim, judge, read_scores
 
 SIZE = "100k"
@@ -45,7 +45,7 @@ def texts(shared: Path, domain: str) -> list[str]:
     return [found[i] for i in np.random.default_rng(0).permutation(len(found))]
 
 
-def commit(folder: Path, key: str, path: str) -> Committed:
+def commit(folder: Path, key: str, path: str) -> StageOutputs:
     """What the engine leaves of a finished task with one output."""
     data = (folder / path).stat().st_size
     receipt = Receipt(
@@ -54,7 +54,7 @@ def commit(folder: Path, key: str, path: str) -> Committed:
         fingerprint="",
         outputs=[Output(path=path, bytes=data, sha256="")],
     )
-    committed = Committed(folder, (key,))
+    committed = StageOutputs(folder, (key,))
     committed.receipt_path(key).parent.mkdir(parents=True, exist_ok=True)
     committed.receipt_path(key).write_text(receipt.model_dump_json())
     return committed
@@ -65,9 +65,9 @@ class Corpus:
     """Tokenised documents per domain, and held-out documents on disk."""
 
     documents: dict[str, list[npt.NDArray[np.uint16]]]
-    held_out: Committed
+    held_out: StageOutputs
 
-    def draw(self, shares: dict[str, float], seed: int, folder: Path) -> Committed:
+    def draw(self, shares: dict[str, float], seed: int, folder: Path) -> StageOutputs:
         """A token file of the mix, drawn and ordered by ``seed``."""
         generator = np.random.default_rng(seed)
         parts = []
@@ -122,7 +122,7 @@ def corpus(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpu
 def evaluations(corpus: Corpus, mixes: dict[int, dict[str, float]], folder: Path) -> list[Path]:
     """One trial per seed in ``mixes``, two at a time as the engine would run them."""
     works = [
-        TrialWork(
+        TrialTask(
             key=f"seed-{seed}",
             tokens=corpus.draw(shares, seed, folder / f"tokens-{seed}"),
             tokens_key="tokens",

@@ -30,7 +30,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def facts(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> dict[str, Any]:
+def metrics(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> dict[str, Any]:
     """What a label step has found out about the judge, on encyclopaedia articles."""
     folder = tmp_path_factory.mktemp("judged")
     articles = [row["text"][:900] for row in read_jsonl(shared_data / "domains/wiki.jsonl.zst")]
@@ -67,14 +67,14 @@ def facts(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> dict[s
         env=environment,
         check=True,
     )
-    (card,) = folder.glob("runs/judged/stages/*label.conclude@*/findings/card.json")
+    (card,) = folder.glob("runs/judged/stages/*label.reduce@*/artifacts/card.json")
     found: dict[str, Any] = orjson.loads(card.read_bytes())
     return found
 
 
 @pytest.fixture(scope="module")
-def attribute(facts: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = facts["agreement"]["attributes"]["educational_value"]
+def attribute(metrics: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = metrics["agreement"]["attributes"]["educational_value"]
     return found
 
 

@@ -70,7 +70,7 @@ def test_every_document_goes_on_and_the_sampled_ones_have_labels(labelled: Label
 
 
 def test_findings_say_where_each_label_is_and_what_it_stands_for(labelled: Labelled) -> None:
-    rows = pq.read_table(labelled.project.findings("labels.parquet")).to_pylist()
+    rows = pq.read_table(labelled.project.artifacts("labels.parquet")).to_pylist()
     assert sum(row["weight"] for row in rows) == pytest.approx(2 * DOCUMENTS)
     assert all(0 < row["clarity_mass"] < 1 and row["clarity_error"] is None for row in rows)
     documents = labelled.project.documents()
@@ -82,16 +82,16 @@ def test_findings_say_where_each_label_is_and_what_it_stands_for(labelled: Label
         assert (source, language) == (document["source"], document["language"] or "no language")
 
 
-def test_the_report_has_a_chapter_on_the_judge(labelled: Labelled) -> None:
+def test_the_report_has_a_section_on_the_judge(labelled: Labelled) -> None:
     card = labelled.project.card()
     page = (labelled.project.folder / "out" / "report.html").read_text()
     assert "Agreement: label" in page
     assert "What these labels cost" in page
-    facts = card["agreement"]["attributes"]["clarity"]
-    assert facts["asked"] == facts["labelled"] == 60
-    assert facts["retest"]["difference"]["n"] == 6
-    assert {"gold", "position", "truncation", "canaries"} <= set(facts)
-    assert set(facts["spread"]["sources"]) == set(SOURCES)
+    metrics = card["agreement"]["attributes"]["clarity"]
+    assert metrics["asked"] == metrics["labelled"] == 60
+    assert metrics["retest"]["difference"]["n"] == 6
+    assert {"gold", "position", "truncation", "canaries"} <= set(metrics)
+    assert set(metrics["spread"]["sources"]) == set(SOURCES)
     assert f"{card['cost']['prompt_tokens']:,}" in page
 
 

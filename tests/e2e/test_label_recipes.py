@@ -141,7 +141,7 @@ def test_nemotron_cc_joins_three_scores_into_buckets(folder: Path, root: Path) -
     assert {name: tally["documents"] for name, tally in reasons.items()} == {
         "other_source": DOCUMENTS
     }
-    (cuts,) = output.glob("stages/*ensemble.conclude*/findings/cuts.parquet")
+    (cuts,) = output.glob("stages/*ensemble.reduce*/artifacts/cuts.parquet")
     table = pq.read_table(cuts).to_pylist()
     for row in kept:
         bins = [
@@ -149,12 +149,12 @@ def test_nemotron_cc_joins_three_scores_into_buckets(folder: Path, root: Path) -
             for name in ("edu", "well_written", "like_good")
         ]
         assert row["quality_bucket"] == max(bins)
-    facts = results(output)["sections"]["proxy"]["mixes"]
+    metrics = results(output)["extensions"]["proxy"]["mixes"]
     buckets = Counter(row["quality_bucket"] for row in kept)
-    (best,) = facts["best-seed1"]["piles"]
+    (best,) = metrics["best-seed1"]["piles"]
     assert best["pile"] == "web, quality_bucket 18 or 19"
     assert best["available_documents"] == buckets[18] + buckets[19]
-    weights = [pile["weight"] for pile in facts["upsampled-seed1"]["piles"]]
+    weights = [pile["weight"] for pile in metrics["upsampled-seed1"]["piles"]]
     assert weights == pytest.approx([0.5, 0.3, 0.2])
 
 
@@ -173,8 +173,8 @@ def test_weborganizer_mixes_by_topic_and_format(folder: Path, root: Path) -> Non
     (form, _), *_ = forms.most_common()
     mixes = f"{{topics: {{web: [{', '.join(parts)}]}}, formats: {{web: {{form: {form}}}}}}}"
     output = run(folder, root, "weborganizer", "letters", f"mixes={mixes}")
-    facts = results(output)["sections"]["proxy"]["mixes"]
-    assert [pile["pile"] for pile in facts["formats-seed1"]["piles"]] == [f"web, form {form}"]
-    available = [pile["available_documents"] for pile in facts["topics-seed1"]["piles"]]
+    metrics = results(output)["extensions"]["proxy"]["mixes"]
+    assert [pile["pile"] for pile in metrics["formats-seed1"]["piles"]] == [f"web, form {form}"]
+    available = [pile["available_documents"] for pile in metrics["topics-seed1"]["piles"]]
     assert available[0] == subjects[one]
     assert sum(available) == 3 * DOCUMENTS

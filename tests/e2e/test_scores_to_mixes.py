@@ -19,7 +19,7 @@ DOMAINS = ("wiki", "law", "dialog", "code_c")
 DOCUMENTS = 120
 STEP = '''
 import pyarrow as pa
-from winnow import RowStep, Verdict
+from winnow import RowStep, FilterResult
 import numpy as np
 
 
@@ -29,13 +29,13 @@ class Sort(RowStep):
     def adds(self):
         return ("topic",)
 
-    def judge(self, docs):
+    def filter(self, docs):
         topics = []
         for text in docs.text.to_pylist():
             words = {"court": "law", "born": "people", "int": "programs"}
             topics.append(next((t for word, t in words.items() if f" {word} " in text), None))
         column = pa.array(topics, pa.large_string())
-        return Verdict(np.ones(len(docs), dtype=np.bool_), columns={"topic": column})
+        return FilterResult(np.ones(len(docs), dtype=np.bool_), columns={"topic": column})
 '''
 MANIFEST = """
 name: scores
@@ -48,16 +48,16 @@ sources:
   good: {format: jsonl, paths: good.jsonl}
 steps:
   - sort.py:Sort
-  - classify: {train: {positive: good, negative: web}, epoch: 5, column: facts}
+  - classify: {train: {positive: good, negative: web}, epoch: 5, column: metrics}
   - classify: {train: {positive: code, negative: web}, epoch: 5, column: formal}
-  - ensemble: {columns: [facts, formal], bins: 5}
-  - keep: {column: facts, top: 60%, by: [source, topic], sources: [web, code]}
+  - ensemble: {columns: [metrics, formal], bins: 5}
+  - keep: {column: metrics, top: 60%, by: [source, topic], sources: [web, code]}
 mixes:
   buckets:
     web: [{quality_bucket: 4, weight: 0.5}, {quality_bucket: [0, 1, 2, 3], weight: 0.2}]
     code: 0.3
   topics:
-    web: [{topic: law, weight: 0.4}, {topic: people, facts: top 50%}, {topic: programs}]
+    web: [{topic: law, weight: 0.4}, {topic: people, metrics: top 50%}, {topic: programs}]
     max_epochs: 1
 """
 
@@ -103,28 +103,28 @@ def test_every_document_has_a_bucket_and_every_group_keeps_its_share(project: Pa
     rows = kept(project / "out")
     assert {4} < {row["quality_bucket"] for row in rows} <= set(range(5))
     assert counts["dropped"]["keep"]["other_source"]["documents"] == DOCUMENTS
-    (findings,) = (project / "out").glob("stages/*keep.conclude*/findings/groups.parquet")
-    groups = pq.read_table(findings).to_pylist()
+    (artifacts,) = (project / "out").glob("stages/*keep.reduce*/artifacts/groups.parquet")
+    groups = pq.read_table(artifacts).to_pylist()
     assert {group["by.topic"] for group in groups} == {None, "law", "people", "programs"}
     of_group = Counter((row["source"], row["topic"]) for row in rows)
     for group in groups:
         name = (group["by.source"], group["by.topic"])
         assert of_group[name] == group["kept_documents"] >= 0.6 * group["documents"]
-        scores = [row["facts"] for row in rows if (row["source"], row["topic"]) == name]
+        scores = [row["metrics"] for row in rows if (row["source"], row["topic"]) == name]
         assert min(scores) == group["threshold"]
     assert sum(group["documents"] for group in groups) == len(DOMAINS) * DOCUMENTS
 
 
 def test_mixes_draw_what_their_parts_name(project: Path) -> None:
-    facts = results(project / "out")["sections"]["proxy"]["mixes"]
-    buckets = facts["buckets-seed1"]["piles"]
+    metrics = results(project / "out")["extensions"]["proxy"]["mixes"]
+    buckets = metrics["buckets-seed1"]["piles"]
     assert [pile["pile"] for pile in buckets] == [
         "web, quality_bucket 4",
         "web, quality_bucket 0 to 3",
         "code",
     ]
     assert [pile["weight"] for pile in buckets] == pytest.approx([0.5, 0.2, 0.3])
-    law, people, programs = facts["topics-seed1"]["piles"]
+    law, people, programs = metrics["topics-seed1"]["piles"]
     of_topic = Counter(row["topic"] for row in kept(project / "out") if row["source"] == "web")
     # Half of the tokens need not be half of the documents.
     assert law["available_documents"] == of_topic["law"]
@@ -132,7 +132,7 @@ def test_mixes_draw_what_their_parts_name(project: Path) -> None:
     assert 0 < people["available_documents"] < of_topic["people"]
     assert people["low"] > 0
     report = (project / "out" / "report.html").read_text()
-    assert "web, topic people, facts top 50%" in report
+    assert "web, topic people, metrics top 50%" in report
     assert "Thresholds, and what they left" in report
     assert "web, law" in report
 

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 from small_runs import contents, winnow
 
-from pipeline.results import results_schema
+from pipeline.engine.results import results_schema
 
 DOMAINS = ("wiki", "medical", "dialog", "law")
 DOCUMENTS = 150
@@ -67,7 +67,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> 
 def test_results_fit_their_schema_and_hold_a_verdict(undisturbed: Path) -> None:
     results = json.loads((undisturbed / "run_results.json").read_text())
     jsonschema.validate(results, results_schema())
-    claims = results["sections"]["proxy"]["verdict"]["claims"]
+    claims = results["extensions"]["proxy"]["verdict"]["claims"]
     assert {(c["mix"], c["target"]) for c in claims} >= {("good", "all"), ("good", "wiki")}
     assert {c["decision"] for c in claims} <= {"better", "worse", "undecided"}
     assert all(c["mde"] > 0 and c["low"] < c["high"] for c in claims)
@@ -97,8 +97,8 @@ def test_every_dropped_document_has_step_reason_and_signals(undisturbed: Path) -
 
 def test_report_tells_the_verdict_and_stands_alone(undisturbed: Path) -> None:
     html = (undisturbed / "report.html").read_text()
-    for chapter in ("Verdict", "Mixes", "Training", "Funnel", "Reasons", "Scores"):
-        assert chapter in html
+    for section in ("Verdict", "Mixes", "Training", "Funnel", "Reasons", "Scores"):
+        assert section in html
     assert "http-equiv" in html
     assert "<script" not in html
 

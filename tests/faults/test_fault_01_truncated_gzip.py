@@ -8,7 +8,7 @@ import pytest
 from reading import freeze, json_lines, packed
 
 from pipeline.errors import ShardError
-from pipeline.read.jsonl import JsonLines
+from pipeline.sources.jsonl import JsonLines
 
 ROWS = json_lines({"text": f"row {n}"} for n in range(12))
 

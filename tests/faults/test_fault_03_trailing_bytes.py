@@ -8,7 +8,7 @@ import pytest
 from reading import freeze, json_lines, packed, read_all, texts
 
 from pipeline.errors import ShardError
-from pipeline.read.jsonl import JsonLines
+from pipeline.sources.jsonl import JsonLines
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])

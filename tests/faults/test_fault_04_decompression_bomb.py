@@ -8,7 +8,7 @@ import pytest
 from reading import freeze, packed, read_all
 
 from pipeline.errors import ShardError
-from pipeline.read.jsonl import JsonLines
+from pipeline.sources.jsonl import JsonLines
 
 BLANKS = b" " * 2**20
 EXPANDED = 80 * 2**20

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from reading import codes, read_all, string_table, texts
 
-from pipeline.read.jsonl import JsonLines
-from pipeline.read.parquet_files import ParquetFiles
+from pipeline.sources.jsonl import JsonLines
+from pipeline.sources.parquet_files import ParquetFiles
 
 BAD = [b"\xff", b"\xc3", b"\xc0\x80", b"\xf5\x80\x80\x80", b"caf\xe9"]
 

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from reading import codes, read_all, string_table, texts
 
-from pipeline.read import harvest
-from pipeline.read.harvest import Unusable
-from pipeline.read.jsonl import JsonLines
-from pipeline.read.parquet_files import ParquetFiles
+from pipeline.sources import harvest
+from pipeline.sources.harvest import Unusable
+from pipeline.sources.jsonl import JsonLines
+from pipeline.sources.parquet_files import ParquetFiles
 
 ENCODED = b"\xed\xa0\xbd"  # U+D83D, half of a pair
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from reading import json_lines, packed, read_all, string_table, texts
 
-from pipeline.read.jsonl import JsonLines
-from pipeline.read.parquet_files import ParquetFiles
+from pipeline.sources.jsonl import JsonLines
+from pipeline.sources.parquet_files import ParquetFiles
 
 ODD = ["\0", "\ufeffx", "a\u202eb\u2066c", "\u2028\x85\x0b", "\ufffe\U0010ffff", "\r"]
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from reading import codes, packed, read_all, texts
 
-from pipeline.read.jsonl import JsonLines
+from pipeline.sources.jsonl import JsonLines
 
 HUGE = 100 * 10**6
 # Peak memory (KiB) that reading adds to what importing the reader took.
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from pipeline.read.jsonl import JsonLines
-from pipeline.source import DigestCache
+from pipeline.sources.jsonl import JsonLines
+from pipeline.sources.source import DigestCache
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 fmt = JsonLines(paths="*", max_row_bytes=2**20, max_ratio=1e9)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from reading import freeze
 
 from pipeline.documents import MAX_BATCH_BYTES
-from pipeline.read.parquet_files import ParquetFiles
+from pipeline.sources.parquet_files import ParquetFiles
 
 
 def test_a_row_group_of_over_two_gibibytes_is_split(tmp_path: Path) -> None:

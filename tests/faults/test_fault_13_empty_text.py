@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from reading import json_lines, read_all, string_table, texts
 
-from pipeline.read.jsonl import JsonLines
-from pipeline.read.parquet_files import ParquetFiles
+from pipeline.sources.jsonl import JsonLines
+from pipeline.sources.parquet_files import ParquetFiles
 
 BLANK = ["", " ", "\n\t", "\u00a0"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from reading import codes, read_all
 
-from pipeline.read.jsonl import JsonLines
+from pipeline.sources.jsonl import JsonLines
 
 
 def nested(depth: int) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from reading import freeze
 
 from pipeline.errors import Refusal
-from pipeline.read.parquet_files import ParquetFiles
+from pipeline.sources.parquet_files import ParquetFiles
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from reading import freeze, rows_of, string_table
 
 from pipeline.errors import ShardError
-from pipeline.read.parquet_files import ParquetFiles
+from pipeline.sources.parquet_files import ParquetFiles
 
 FMT = ParquetFiles(paths="*.parquet")
 

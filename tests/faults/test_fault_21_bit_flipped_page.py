@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from works import documents
+from tasks import documents
 
 from pipeline.documents import DOCUMENT_SCHEMA
 from pipeline.errors import ShardError

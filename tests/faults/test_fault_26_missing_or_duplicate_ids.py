@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from reading import json_lines, read_all
 
-from pipeline.read.jsonl import JsonLines
-from pipeline.read.parquet_files import ParquetFiles
+from pipeline.sources.jsonl import JsonLines
+from pipeline.sources.parquet_files import ParquetFiles
 
 ROWS = [
     {"id": None, "text": "a"},

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from reading import json_lines, read_all
 
-from pipeline.read.jsonl import JsonLines
+from pipeline.sources.jsonl import JsonLines
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from reading import freeze, json_lines, read_all, texts
 
 from pipeline.errors import Refusal
-from pipeline.read.jsonl import JsonLines
+from pipeline.sources.jsonl import JsonLines
 
 
 @pytest.fixture

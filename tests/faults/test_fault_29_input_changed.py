@@ -9,9 +9,9 @@ import pytest
 from reading import freeze, json_lines, packed, string_table
 
 from pipeline.errors import ShardError
-from pipeline.read.jsonl import JsonLines
-from pipeline.read.parquet_files import ParquetFiles
-from pipeline.source import Shard, SourceFormat
+from pipeline.sources.jsonl import JsonLines
+from pipeline.sources.parquet_files import ParquetFiles
+from pipeline.sources.source import Shard, SourceFormat
 
 ROWS = json_lines({"text": f"row {n}"} for n in range(9_000))
 

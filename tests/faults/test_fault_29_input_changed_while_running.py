@@ -6,19 +6,19 @@ from pathlib import Path
 
 from small_runs import load, small_project, write_lines
 
-from pipeline.plan import make_plan
-from pipeline.rows import RowWork
-from pipeline.worker import Job, read_failures, run_task
+from pipeline.engine.plan import make_plan
+from pipeline.engine.row_tasks import RowTask
+from pipeline.engine.worker import Job, read_failures, run_task
 
 
 def test_changed_file_leaves_no_receipt(tmp_path: Path) -> None:
     plan = make_plan(load(small_project(tmp_path)))
     stage = plan.stages[0].stage
     task = next(task for task in stage.tasks if task.label == "a2.jsonl")
-    assert isinstance(task.work, RowWork)
+    assert isinstance(task.spec, RowTask)
     write_lines(tmp_path / "a2.jsonl", ["other text than was planned"])
     scratch = tmp_path / "scratch"
-    from pipeline.lock import Fence
+    from pipeline.engine.lock import Fence
 
     job = Job(stage.name, stage.folder, (task,), scratch, Fence())
     run_task(job, task)

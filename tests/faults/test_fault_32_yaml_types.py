@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import LocatedProblem, ManifestError
 from pipeline.manifest import Manifest, load_manifest
 from pipeline.manifest.registry import Registry
-from pipeline.source import SourceFormat
+from pipeline.sources.source import SourceFormat
 from pipeline.step import RowStep
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from small_runs import contents, small_project, winnow, write_lines
 
-from pipeline.failpoints import COMMIT_POINTS
-from pipeline.lock import read_holder
-from pipeline.status import read_status, verify
+from pipeline.engine.failpoints import COMMIT_POINTS
+from pipeline.engine.lock import read_holder
+from pipeline.engine.status import read_status, verify
 
 COMMAND = (sys.executable, "-m", "pipeline.cli", "run")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from works import Write, job
+from tasks import Write, job
 
-from pipeline.stage import Committed
-from pipeline.watchdog import Watchdog
+from pipeline.engine.stage import StageOutputs
+from pipeline.engine.supervisor import Supervisor
 
 
 @pytest.mark.parametrize("point", ["receipt-written", "receipt-renamed"])
@@ -17,9 +17,9 @@ def test_death_around_the_commit_is_settled_by_the_receipt(
 ) -> None:
     monkeypatch.setenv("WINNOW_KILL_AT", f"{point}:1")
     made = job(tmp_path, {"a": Write("a")})
-    with Watchdog(2, tmp_path / "logs") as dog:
+    with Supervisor(2, tmp_path / "logs") as dog:
         failures = dog.run(made)
-    is_done = bool(Committed(made.folder, ("a",)).receipts())
+    is_done = bool(StageOutputs(made.folder, ("a",)).receipts())
     # Before the rename nothing is done, and the second try dies there too; after it all is.
     assert is_done == (point == "receipt-renamed")
     assert [f.code for f in failures] == ([] if is_done else ["worker-died"])

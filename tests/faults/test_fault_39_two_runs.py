@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from small_runs import load, small_project, winnow
-from works import Write, job
+from tasks import Write, job
 
 from pipeline.console import Stopwatch
-from pipeline.lock import Fence, hold
-from pipeline.processes import process_birth
-from pipeline.run import run
-from pipeline.worker import Job, read_failures, run_task
+from pipeline.engine.lock import Fence, hold
+from pipeline.engine.processes import process_birth
+from pipeline.engine.run import run
+from pipeline.engine.worker import Job, read_failures, run_task
 
 
 def test_second_run_is_refused_naming_host_process_and_age(tmp_path: Path) -> None:

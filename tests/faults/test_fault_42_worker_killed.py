@@ -13,7 +13,7 @@ import signal
 from pathlib import Path
 
 import numpy as np
-from winnow import RowStep, Verdict
+from winnow import RowStep, FilterResult
 
 
 class Killer(RowStep):
@@ -23,14 +23,14 @@ class Killer(RowStep):
     times: int
     number: int = 9
 
-    def judge(self, docs):
+    def filter(self, docs):
         if any("die" in text for text in docs.text.to_pylist()):
             marker = Path(self.marker)
             deaths = len(marker.read_text()) if marker.exists() else 0
             if deaths < self.times:
                 marker.write_text("x" * (deaths + 1))
                 os.kill(os.getpid(), self.number)
-        return Verdict(keep=np.ones(len(docs), dtype=bool))
+        return FilterResult(keep=np.ones(len(docs), dtype=bool))
 '''
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from small_runs import contents, load, small_project
 
-from pipeline.run import run
+from pipeline.engine.run import run
 
 
 def test_changed_code_in_the_same_folder_gives_what_a_fresh_run_gives(tmp_path: Path) -> None:

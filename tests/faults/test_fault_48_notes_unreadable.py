@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from small_runs import contents, load, small_project, winnow
 
-from pipeline.run import run
+from pipeline.engine.run import run
 
 
 @pytest.fixture(scope="module")

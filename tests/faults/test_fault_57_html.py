@@ -9,7 +9,7 @@ import pytest
 from committed_run import Length, Listed, Vowels, facts_stage, read_stage
 from report_pages import large_page
 
-from pipeline.report.funnel import funnel_chapters
+from pipeline.report.funnel import funnel_sections
 from pipeline.report.page import Page, render
 
 HOSTILE = [
@@ -61,8 +61,8 @@ def test_hostile_documents_of_a_run_are_shown_and_harmless(tmp_path: Path) -> No
     # Names of sources are checked by the manifest; ids, texts, codes and messages are not.
     source = Listed(documents=documents, bad=tuple((text, text) for text in HOSTILE))
     stage = read_stage(tmp_path, {"web": source}, {"length": Length(low=40), "score": Vowels()})
-    facts = facts_stage(tmp_path, "02-found", {text: text for text in HOSTILE})
-    html = render(Page("run", "", [], "", funnel_chapters([stage, facts])))
+    metrics = facts_stage(tmp_path, "02-found", {text: text for text in HOSTILE})
+    html = render(Page("run", "", [], "", funnel_sections([stage, metrics])))
     assert_harmless(html)
     shown = "".join(Tags(html).text)
     assert "{{ 7 * 7 }}" in shown

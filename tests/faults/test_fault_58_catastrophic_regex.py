@@ -13,7 +13,7 @@ from pipeline.documents import Docs
 from pipeline.errors import ManifestError
 from pipeline.manifest import Manifest, load_manifest
 from pipeline.manifest.registry import Registry
-from pipeline.source import SourceFormat
+from pipeline.sources.source import SourceFormat
 
 REGISTRY = Registry({"regex": Regex}, {"lines": SourceFormat}, {})
 
@@ -31,7 +31,7 @@ def test_nested_repetition_is_linear(tmp_path: Path) -> None:
     assert isinstance(named.step, Regex)
     docs = Docs(pa.record_batch({"text": pa.array(["a" * 2**20 + "!"], pa.large_string())}))
     before = time.process_time()
-    assert named.step.judge(docs).keep.tolist() == [True]
+    assert named.step.filter(docs).keep.tolist() == [True]
     assert time.process_time() - before < 2
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from small_runs import load, small_project
 
-from pipeline.run import run
+from pipeline.engine.run import run
 
 
 def test_nothing_left_fails_and_says_which_step_dropped_it(tmp_path: Path) -> None:

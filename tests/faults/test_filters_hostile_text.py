@@ -24,7 +24,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.manifest.registry import Registry
 from pipeline.named_files import NamesFiles
-from pipeline.step import ManifestView, RowStep, RuleStep, Verdict
+from pipeline.step import FilterResult, ManifestView, RowStep, ThresholdFilter
 
 MEGABYTE = 10**6
 # What a step cannot do without; its files are those of the fixture ``folder``.
@@ -198,10 +198,10 @@ def nothing_to_complain_of() -> Iterator[None]:
         yield
 
 
-def judged(step: RowStep, docs: Docs) -> Verdict:
+def judged(step: RowStep, docs: Docs) -> FilterResult:
     """The verdict, checked for its form."""
     with nothing_to_complain_of():
-        verdict = step.judge(docs)
+        verdict = step.filter(docs)
     assert verdict.keep.dtype == np.bool_
     assert verdict.keep.shape == (len(docs),)
     if not isinstance(verdict.reason, str):
@@ -217,14 +217,14 @@ def judged(step: RowStep, docs: Docs) -> Verdict:
     return verdict
 
 
-def reasons(verdict: Verdict) -> list[str | None]:
+def reasons(verdict: FilterResult) -> list[str | None]:
     """Why each row goes; None for those that stay."""
     rows = len(verdict.keep)
     given = [verdict.reason] * rows if isinstance(verdict.reason, str) else list(verdict.reason)
     return [None if keep else why for keep, why in zip(verdict.keep, given, strict=True)]
 
 
-def rows_of(verdict: Verdict, docs: Docs) -> list[tuple[Any, ...]]:
+def rows_of(verdict: FilterResult, docs: Docs) -> list[tuple[Any, ...]]:
     """All that is said of each document, comparable (NaN equals itself)."""
     text = docs.text if verdict.text is None else verdict.text
     parts = {**verdict.signals, **verdict.columns}
@@ -261,13 +261,13 @@ def test_every_large_text_gets_a_verdict_in_linear_time(
     assert [why for part in parts for why in reasons(judged(step, part))] == reasons(together)
 
 
-@pytest.mark.parametrize(("name", "more"), cases(RuleStep))
+@pytest.mark.parametrize(("name", "more"), cases(ThresholdFilter))
 def test_measuring_and_judging_agree(name: str, more: dict[str, Any], folder: Path) -> None:
     step, docs = made(name, more, folder), docs_of(SMALL)
-    assert isinstance(step, RuleStep)
+    assert isinstance(step, ThresholdFilter)
     with nothing_to_complain_of():
         signals = step.measure(docs)
-    decided, verdict = step.decide(signals), judged(step, docs)
+    decided, verdict = step.apply(signals), judged(step, docs)
     assert reasons(decided) == reasons(verdict)
     for rule in step.rules():
         values = np.asarray(signals[rule.signal])

@@ -24,7 +24,7 @@ from classifiers.labelling.job import Job, Pass, Told
 from classifiers.labelling.rubric import Attribute, Rubric
 from classifiers.labelling.store import Attempt, LabelStore, Stored
 from classifiers.labelling.tokens import Codec
-from pipeline.processes import process_birth
+from pipeline.engine.processes import process_birth
 
 LICENSE = Path(__file__).parents[2] / "LICENSE"
 GRADES = Rubric(

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.commit import commit
 from pipeline.documents import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, Docs
-from pipeline.lock import Fence
-from pipeline.rows import DocumentsWork, RowWork
-from pipeline.source import Read, Shard, SourceFormat
-from pipeline.stage import Desk, Outcome, Stage, Task, Work
-from pipeline.step import RowStep, Verdict
+from pipeline.engine.commit import commit
+from pipeline.engine.lock import Fence
+from pipeline.engine.row_tasks import DocumentsTask, RowTask
+from pipeline.engine.stage import Stage, Task, TaskContext, TaskResult, TaskSpec
+from pipeline.sources.source import Read, Shard, SourceFormat
+from pipeline.step import FilterResult, RowStep
 
 BATCH_ROWS = 3
 
@@ -50,31 +50,31 @@ class Length(RowStep):
     low: int = 0
     high: int = 10**9
 
-    def judge(self, docs: Docs) -> Verdict:
+    def filter(self, docs: Docs) -> FilterResult:
         lengths = np.array([len(text) for text in docs.text.to_pylist()])
         codes = np.where(lengths < self.low, 1, np.where(lengths > self.high, 2, 0))
-        return Verdict.of_codes(codes, ["short", "long"], {"characters": lengths})
+        return FilterResult.of_codes(codes, ["short", "long"], {"characters": lengths})
 
 
 class Vowels(RowStep):
     """Score by the share of vowels; texts without a letter get none."""
 
-    def judge(self, docs: Docs) -> Verdict:
+    def filter(self, docs: Docs) -> FilterResult:
         scores = [
             sum(c in "aeiou" for c in text) / letters if (letters := sum(map(str.isalpha, text)))
             else None
             for text in docs.text.to_pylist()
         ]  # fmt: skip
         keep = np.ones(len(docs), bool)
-        return Verdict(keep=keep, columns={"vowels": pa.array(scores, pa.float64())})
+        return FilterResult(keep=keep, columns={"vowels": pa.array(scores, pa.float64())})
 
 
 class Shorten(RowStep):
     """Cut every text to its first two characters."""
 
-    def judge(self, docs: Docs) -> Verdict:
+    def filter(self, docs: Docs) -> FilterResult:
         text = pa.array([text[:2] for text in docs.text.to_pylist()], pa.large_string())
-        return Verdict(keep=np.ones(len(docs), bool), text=text)
+        return FilterResult(keep=np.ones(len(docs), bool), text=text)
 
 
 def read_stage(
@@ -82,7 +82,7 @@ def read_stage(
 ) -> Stage:
     """Reads one shard per source through ``steps``; the task ``skip`` never commits."""
     works = {
-        name: RowWork(name, Shard(name, 0, (), (f"{name}.jsonl",), 0), source, tuple(steps.items()))
+        name: RowTask(name, Shard(name, 0, (), (f"{name}.jsonl",), 0), source, tuple(steps.items()))
         for name, source in sources.items()
     }
     return _stage(folder, "01-read", works, tuple(steps), skip)
@@ -91,34 +91,34 @@ def read_stage(
 def next_stage(folder: Path, before: Stage, steps: Mapping[str, RowStep]) -> Stage:
     """The documents that ``before`` kept, through ``steps``."""
     works = {
-        task.key: DocumentsWork(task.key, before.committed, tuple(steps.items()))
+        task.key: DocumentsTask(task.key, before.committed, tuple(steps.items()))
         for task in before.tasks
     }
     return _stage(folder, "03-next", works, tuple(steps), "")
 
 
-def facts_stage(folder: Path, name: str, facts: Mapping[str, object]) -> Stage:
-    """A stage of one task that counts no documents and reports ``facts``."""
+def facts_stage(folder: Path, name: str, metrics: Mapping[str, object]) -> Stage:
+    """A stage of one task that counts no documents and reports ``metrics``."""
     stage = Stage(name, name, folder / name, (Task("all", _Nothing()),), {})
     out = folder / "tmp" / name
     out.mkdir(parents=True)
-    commit(stage.folder, name, "all", name, out, Outcome(facts=dict(facts)), Fence())  # type: ignore[arg-type]
+    commit(stage.folder, name, "all", name, out, TaskResult(metrics=dict(metrics)), Fence())  # type: ignore[arg-type]
     return stage
 
 
 class _Nothing:
-    def run(self, desk: Desk) -> Outcome:
-        return Outcome()
+    def run(self, context: TaskContext) -> TaskResult:
+        return TaskResult()
 
 
 def _stage(
-    folder: Path, name: str, works: Mapping[str, Work], steps: tuple[str, ...], skip: str
+    folder: Path, name: str, works: Mapping[str, TaskSpec], steps: tuple[str, ...], skip: str
 ) -> Stage:
     tasks = tuple(Task(key, work) for key, work in works.items())
     stage = Stage(name, name, folder / name, tasks, {}, steps=steps)
     for key, work in works.items():
         if key != skip:
             out = folder / "tmp" / name / key
-            outcome = work.run(Desk(out))
+            outcome = work.run(TaskContext(out))
             commit(stage.folder, name, key, name, out, outcome, Fence())
     return stage

@@ -93,10 +93,10 @@ class LabelProject:
         rows: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist()
         return rows
 
-    def findings(self, name: str, output: str = "out") -> Path:
-        (found,) = self.folder.glob(f"{output}/stages/*label.conclude*/findings/{name}")
+    def artifacts(self, name: str, output: str = "out") -> Path:
+        (found,) = self.folder.glob(f"{output}/stages/*label.reduce*/artifacts/{name}")
         return found
 
     def card(self, output: str = "out") -> dict[str, Any]:
-        card: dict[str, Any] = json.loads(self.findings("card.json", output).read_text())
+        card: dict[str, Any] = json.loads(self.artifacts("card.json", output).read_text())
         return card

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.manifest import NamedStep
-from pipeline.measure.stored import Codes, Measurements
-from pipeline.step import Rule, RuleStep
+from pipeline.step import Rule, ThresholdFilter
+from pipeline.tuning.stored import Codes, Measurements
 
 FILTERS = '''
 import numpy as np
 import pyarrow as pa
-from winnow import RowStep, Verdict
-from pipeline.step import Rule, RuleStep
+from winnow import RowStep, FilterResult
+from pipeline.step import Rule, ThresholdFilter
 
 
-class Sized(RuleStep):
+class Sized(ThresholdFilter):
     """Drop texts of few or many characters, and those with many of one letter."""
 
     least: int = 5
@@ -40,7 +40,7 @@ class Sized(RuleStep):
         return rules
 
 
-class Trim(RuleStep):
+class Trim(ThresholdFilter):
     """Cut what stands after a bar, and drop what has too many words left."""
 
     most: int = 6
@@ -51,10 +51,10 @@ class Trim(RuleStep):
     def rules(self):
         return [Rule("wordy", "words", "most", most=self.most)]
 
-    def judge(self, docs):
-        found = self.decide(self.measure(docs))
+    def filter(self, docs):
+        found = self.apply(self.measure(docs))
         text = pa.array(self._cut(docs), pa.large_string())
-        return Verdict(keep=found.keep, reason=found.reason, signals=found.signals, text=text)
+        return FilterResult(keep=found.keep, reason=found.reason, signals=found.signals, text=text)
 
     def _cut(self, docs):
         return [t.partition("|")[0] for t in docs.text.to_pylist()]
@@ -65,9 +65,9 @@ class Loud(RowStep):
 
     sign: str = "!"
 
-    def judge(self, docs):
+    def filter(self, docs):
         loud = np.array([self.sign in t for t in docs.text.to_pylist()], dtype=bool)
-        return Verdict(keep=~loud, reason="loud", signals={"loud": loud})
+        return FilterResult(keep=~loud, reason="loud", signals={"loud": loud})
 '''
 
 MANIFEST = """\
@@ -104,7 +104,7 @@ def write_project(folder: Path) -> Path:
     return folder / "m.yaml"
 
 
-class Between(RuleStep):
+class Between(ThresholdFilter):
     """Limits on a number called ``n``, and on one called ``share`` that may be undefined."""
 
     low: float | None = None

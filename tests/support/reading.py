@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 
 from pipeline.documents import DOCUMENT_SCHEMA, MAX_BATCH_BYTES, MAX_BATCH_ROWS, QUARANTINE_SCHEMA
-from pipeline.source import DigestCache, Read, Shard, SourceFormat
+from pipeline.sources.source import DigestCache, Read, Shard, SourceFormat
 
 Rows = list[dict[str, Any]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.panel import Chapter, Chart, Panel, Prose, Sample, Samples, Table
+from pipeline.report.blocks import Block, Chart, Prose, ReportSection, Sample, Samples, Table
 from pipeline.report.page import Page
 
 BARS = {
@@ -31,8 +31,8 @@ def verdict_table() -> Table:
 
 
 def small_page(text: str = "The cat sat.") -> Page:
-    """Each kind of panel once; ``text`` is the document shown."""
-    panels: list[Panel] = [
+    """Each kind of block once; ``text`` is the document shown."""
+    blocks: list[Block] = [
         verdict_table(),
         Chart("Documents by source", BARS, "Bars: wiki 3, law 5.", "Counted once."),
         Prose("First paragraph.\n\nSecond one.", "How it was measured"),
@@ -41,9 +41,9 @@ def small_page(text: str = "The cat sat.") -> Page:
     return Page(
         title="web-vs-docs",
         subtitle="manifests/domains.yaml",
-        facts=[("Documents in", 12_345), ("Price", "0.1 CPU-hours")],
+        metrics=[("Documents in", 12_345), ("Price", "0.1 CPU-hours")],
         headline="“half” is better than “natural”.",
-        chapters=[Chapter("verdict", "Verdict", panels, "Lead.")],
+        sections=[ReportSection("verdict", "Verdict", blocks, "Lead.")],
         tone="better",
     )
 
@@ -59,13 +59,13 @@ def large_page(text: str) -> Page:
     )
     chart = Chart(text, BARS | {"width": 1600}, text, text)
     samples = Samples(text, [Sample(word, text + word, {word: word})] * 3)
-    panels: list[Panel] = [wide, chart, Prose(word + " " + text, text), samples, verdict_table()]
+    blocks: list[Block] = [wide, chart, Prose(word + " " + text, text), samples, verdict_table()]
     small = small_page()
     return Page(
         title=word[:120],
         subtitle=text,
-        facts=[(text, word)],
+        metrics=[(text, word)],
         headline=f"{word} {text}",
-        chapters=[*small.chapters, Chapter(f"w {word}", text, panels, word)],
+        sections=[*small.sections, ReportSection(f"w {word}", text, blocks, word)],
         tone="worse",
     )

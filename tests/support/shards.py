@@ -1,4 +1,4 @@
-"""Committed stages made by hand, for tests of what reads them."""
+"""StageOutputs stages made by hand, for tests of what reads them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.documents import DOCUMENT_SCHEMA
+from pipeline.engine.stage import KEPT, Output, Receipt, StageOutputs
 from pipeline.parquet import DocumentWriter
-from pipeline.stage import KEPT, Committed, Output, Receipt
 
 
 def commit_shards(
     folder: Path, shards: Mapping[str, pa.RecordBatch | None], under: str | None = KEPT
-) -> Committed:
+) -> StageOutputs:
     """Receipts for one Parquet file under ``under`` for each key; a batch is written first.
 
     ``under=None`` makes receipts without outputs.
@@ -30,4 +30,4 @@ def commit_shards(
                     writer.write(batch)
         receipt = Receipt(stage="s", key=key, fingerprint="f", outputs=outputs)
         (folder / "receipts" / f"{key}.json").write_text(receipt.model_dump_json())
-    return Committed(folder, tuple(shards))
+    return StageOutputs(folder, tuple(shards))

@@ -13,7 +13,7 @@ from pipeline.manifest import Manifest, load_manifest
 
 FILTER = '''
 import numpy as np
-from winnow import RowStep, Verdict
+from winnow import RowStep, FilterResult
 
 
 class Short(RowStep):
@@ -21,9 +21,9 @@ class Short(RowStep):
 
     least: int = 5
 
-    def judge(self, docs):
+    def filter(self, docs):
         length = np.array([len(text) for text in docs.text.to_pylist()], dtype=np.int64)
-        return Verdict(keep=length >= self.least, reason="short", signals={"length": length})
+        return FilterResult(keep=length >= self.least, reason="short", signals={"length": length})
 '''
 
 MANIFEST = """

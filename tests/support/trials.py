@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.stage import Desk
-from proxy.trial import EVALUATION, TrialWork
+from pipeline.engine.stage import TaskContext
+from proxy.trial import EVALUATION, TrialTask
 
 
-def run_trial(work: TrialWork, out: Path) -> Path:
+def run_trial(work: TrialTask, out: Path) -> Path:
     """Run a trial into ``out``; the path of its evaluation."""
-    work.run(Desk(out))
+    work.run(TaskContext(out))
     return out / work.key / EVALUATION

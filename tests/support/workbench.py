@@ -1,4 +1,4 @@
-"""Builds a section's stages on a small corpus and runs their tasks, with the real commit."""
+"""Builds an extension's stages on a small corpus and runs their tasks, with the real commit."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.commit import commit
 from pipeline.documents import DOCUMENT_SCHEMA
-from pipeline.fingerprint import digest
-from pipeline.lock import Fence
+from pipeline.engine.commit import commit
+from pipeline.engine.fingerprint import digest
+from pipeline.engine.lock import Fence
+from pipeline.engine.stage import KEPT, Stage, StageOutputs, Task, TaskContext, TaskResult, TaskSpec
+from pipeline.extension import BuildContext
 from pipeline.parquet import DocumentWriter
-from pipeline.section import Site
-from pipeline.stage import KEPT, Committed, Desk, Outcome, Stage, Task, Work
 from pipeline.step import ManifestView
 
 
@@ -27,10 +27,10 @@ class Write:
     key: str
     batch: pa.RecordBatch
 
-    def run(self, desk: Desk) -> Outcome:
-        with DocumentWriter(desk.out / f"{KEPT}{self.key}.parquet", self.batch.schema) as writer:
+    def run(self, context: TaskContext) -> TaskResult:
+        with DocumentWriter(context.out / f"{KEPT}{self.key}.parquet", self.batch.schema) as writer:
             writer.write(self.batch)
-        return Outcome()
+        return TaskResult()
 
 
 def batch_of(
@@ -79,7 +79,7 @@ class Workbench:
         below = [self.recipes[s.name] if own else s.fingerprint for s in after]
         recipe = digest([name, parameters, below])
         tasks = [
-            Task(t.key, t.work, t.label or t.key, t.bytes, digest([recipe, t.fingerprint]))
+            Task(t.key, t.spec, t.label or t.key, t.bytes, digest([recipe, t.fingerprint]))
             for t in tasks
         ]
         fingerprint = digest([recipe, [task.fingerprint for task in tasks]])
@@ -94,16 +94,16 @@ class Workbench:
         self.recipes[stage.name] = recipe if own else fingerprint
         return stage
 
-    def run(self, stage: Stage) -> Committed:
+    def run(self, stage: Stage) -> StageOutputs:
         """Run and commit every task, each as another process would get it."""
         for task in stage.tasks:
             out = self.folder / "scratch" / stage.name / task.key
             out.mkdir(parents=True)
-            outcome = pickle.loads(pickle.dumps(task.work)).run(Desk(out))  # noqa: S301
+            outcome = pickle.loads(pickle.dumps(task.spec)).run(TaskContext(out))  # noqa: S301
             commit(stage.folder, stage.name, task.key, task.fingerprint, out, outcome, Fence())
         return stage.committed
 
-    def done(self, name: str, works: Mapping[str, Work]) -> Committed:
+    def done(self, name: str, works: Mapping[str, TaskSpec]) -> StageOutputs:
         """A stage of these works, run."""
         return self.run(self.make(name, [Task(k, w) for k, w in works.items()], {}, [], []))
 
@@ -114,6 +114,6 @@ class Workbench:
         self.run(stage)
         return stage
 
-    def site(self, corpus: Stage, sources: Sequence[str]) -> Site:
+    def site(self, corpus: Stage, sources: Sequence[str]) -> BuildContext:
         view = ManifestView(self.folder, self.seed, tuple(sources), self.columns)
-        return Site(view, corpus, self.make, workers=1)
+        return BuildContext(view, corpus, self.make, workers=1)

@@ -22,7 +22,7 @@ SCRIPT = ROOT / "bench" / "filters.py"
 sys.path.append(str(ROOT))  # for bench.versus, which is in no installed package
 
 from bench.versus import ours, run, shards  # noqa: E402
-from bench.versus.outcomes import Outcome, Side, compare, digest  # noqa: E402
+from bench.versus.outcomes import Side, TaskResult, compare, digest  # noqa: E402
 from bench.versus.pinned import fresh  # noqa: E402
 
 SENTENCE = "The cat that I have seen sat with the dog on a mat of straw and grass.\n"
@@ -46,7 +46,7 @@ def script(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def side(*outcomes: Outcome) -> Side:
+def side(*outcomes: TaskResult) -> Side:
     made = Side()
     for position, outcome in enumerate(outcomes):
         made.add(position, f"d{position}", outcome)
@@ -86,15 +86,15 @@ def test_the_table_says_what_was_measured_on_how_many(report: dict[str, Any]) ->
 @pytest.mark.parametrize(
     ("planted", "differs", "left_equal"),
     [
-        (Outcome("short"), "decision, reason, text", (2, 2, 2, 3)),
-        (Outcome("", digest("B")), "text", (3, 3, 2, 3)),
-        (Outcome("", digest("b"), "fr"), "value", (3, 3, 3, 2)),
+        (TaskResult("short"), "decision, reason, text", (2, 2, 2, 3)),
+        (TaskResult("", digest("B")), "text", (3, 3, 2, 3)),
+        (TaskResult("", digest("b"), "fr"), "value", (3, 3, 3, 2)),
     ],
 )
 def test_a_planted_difference_is_found(
-    planted: Outcome, differs: str, left_equal: tuple[int, ...]
+    planted: TaskResult, differs: str, left_equal: tuple[int, ...]
 ) -> None:
-    theirs = side(Outcome("", digest("a")), Outcome("", digest("b")), Outcome("long"))
+    theirs = side(TaskResult("", digest("a")), TaskResult("", digest("b")), TaskResult("long"))
     mine = dict(theirs.outcomes)
     assert compare("f", mine, theirs).equal
     mine[1] = planted
@@ -104,15 +104,15 @@ def test_a_planted_difference_is_found(
 
 
 def test_another_reason_is_a_difference_but_the_same_decision() -> None:
-    found = compare("f", {0: Outcome("short")}, side(Outcome("long")))
+    found = compare("f", {0: TaskResult("short")}, side(TaskResult("long")))
     assert found.shares()["decisions_equal"] == 1.0
     assert found.shares()["reasons_equal"] == 0.0
     assert not found.equal
 
 
 def test_where_the_other_side_raises_nothing_is_compared_and_nothing_hidden() -> None:
-    theirs = side(Outcome("", error="ZeroDivisionError: no words"), Outcome("", digest("a")))
-    found = compare("f", {0: Outcome("empty"), 1: Outcome("", digest("a"))}, theirs)
+    theirs = side(TaskResult("", error="ZeroDivisionError: no words"), TaskResult("", digest("a")))
+    found = compare("f", {0: TaskResult("empty"), 1: TaskResult("", digest("a"))}, theirs)
     assert (found.documents, found.shares()["decisions_equal"]) == (1, 1.0)
     told = {"filter": "f", "id": "d0", "error": "ZeroDivisionError: no words", "ours": "empty"}
     assert found.errors == [told]

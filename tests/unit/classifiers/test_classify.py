@@ -19,10 +19,10 @@ from classifiers.agreement.metrics import auc
 from classifiers.classify import Classify
 from classifiers.sampling import lowest_ranked
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
+from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import ShardError
-from pipeline.fingerprint import sha256_file
 from pipeline.report.page import Page, render
-from pipeline.step import Evidence, ManifestView, Position
+from pipeline.step import ManifestView, Position, ReduceInput
 
 Batches = Sequence[pa.RecordBatch]
 STEP = Classify(train={"positive": "wiki", "negative": "code"}, epoch=5)
@@ -31,16 +31,16 @@ START = Position(0, 0)
 
 def gather(
     step: Classify, shards: Sequence[Batches], folder: Path, seed: int = 17, group: int = 64
-) -> Evidence:
-    """What the engine does up to ``conclude``: shards on disk, and what was observed of them."""
-    documents, observations = [], []
+) -> ReduceInput:
+    """What the engine does up to ``reduce``: shards on disk, and what was observed of them."""
+    documents, mapped = [], []
     for number, batches in enumerate(shards):
         documents.append(folder / f"{number}.parquet")
         pq.write_table(pa.Table.from_batches(batches), documents[-1], row_group_size=group)
-        observations.append(folder / f"{number}.observed.parquet")
-        seen = pa.Table.from_batches([step.observe(Docs(batch)) for batch in batches])
-        pq.write_table(seen, observations[-1])
-    return Evidence(tuple(observations), tuple(documents), seed)
+        mapped.append(folder / f"{number}.observed.parquet")
+        seen = pa.Table.from_batches([step.map(Docs(batch)) for batch in batches])
+        pq.write_table(seen, mapped[-1])
+    return ReduceInput(tuple(mapped), tuple(documents), seed)
 
 
 def pieces(batch: pa.RecordBatch, size: int) -> list[pa.RecordBatch]:
@@ -67,16 +67,16 @@ def corpus(
 def concluded(
     corpus: dict[str, pa.RecordBatch], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Any]]:
-    """Findings, and the facts that go with them."""
-    evidence = gather(STEP, [[b] for b in corpus.values()], tmp_path_factory.mktemp("shards"))
-    findings = tmp_path_factory.mktemp("findings")
-    return findings, dict(STEP.conclude(evidence, findings))
+    """Findings, and the metrics that go with them."""
+    reduce_input = gather(STEP, [[b] for b in corpus.values()], tmp_path_factory.mktemp("shards"))
+    artifacts = tmp_path_factory.mktemp("artifacts")
+    return artifacts, dict(STEP.reduce(reduce_input, artifacts))
 
 
-def scores_of(batches: Batches, findings: Path) -> list[float]:
+def scores_of(batches: Batches, artifacts: Path) -> list[float]:
     found: list[float] = []
     for batch in batches:
-        verdict = STEP.judge(Docs(batch), findings, START)
+        verdict = STEP.apply(Docs(batch), artifacts, START)
         assert verdict.keep.all()
         found += Docs(batch).with_columns(verdict.columns).column("quality").to_pylist()
     return found
@@ -85,18 +85,18 @@ def scores_of(batches: Batches, findings: Path) -> list[float]:
 def test_articles_score_above_programs_and_nothing_is_dropped(
     corpus: dict[str, pa.RecordBatch], concluded: tuple[Path, dict[str, Any]]
 ) -> None:
-    findings, facts = concluded
-    wiki, code = (np.array(scores_of([corpus[name]], findings)) for name in ("wiki", "code"))
+    artifacts, metrics = concluded
+    wiki, code = (np.array(scores_of([corpus[name]], artifacts)) for name in ("wiki", "code"))
     truth = np.repeat([1, 0], [len(wiki), len(code)])
     assert auc(truth, np.concatenate([wiki, code])) > 0.99
-    assert facts["held_out"]["auc"] > 0.95
-    assert facts["held_out"]["n"] == {"positive": 30, "negative": 30}
+    assert metrics["held_out"]["auc"] > 0.95
+    assert metrics["held_out"]["n"] == {"positive": 30, "negative": 30}
 
 
 def test_the_score_is_a_float32_column(
     corpus: dict[str, pa.RecordBatch], concluded: tuple[Path, dict[str, Any]]
 ) -> None:
-    verdict = STEP.judge(Docs(corpus["law"]), concluded[0], START)
+    verdict = STEP.apply(Docs(corpus["law"]), concluded[0], START)
     docs = Docs(corpus["law"]).with_columns(verdict.columns)
     assert docs.batch.schema.names == [*DOCUMENT_SCHEMA.names, *STEP.adds()]
     assert docs.batch.schema.field("quality").type == pa.float32()
@@ -106,9 +106,9 @@ def test_a_batch_without_rows_gets_the_columns_too(
     corpus: dict[str, pa.RecordBatch], concluded: tuple[Path, dict[str, Any]]
 ) -> None:
     nothing = Docs(corpus["law"].slice(0, 0))
-    verdict = STEP.judge(nothing, concluded[0], START)
+    verdict = STEP.apply(nothing, concluded[0], START)
     assert nothing.with_columns(verdict.columns).column("quality").type == pa.float32()
-    assert STEP.observe(nothing).num_rows == 0
+    assert STEP.map(nothing).num_rows == 0
 
 
 def test_scores_do_not_depend_on_batches(
@@ -130,22 +130,22 @@ def test_a_forked_worker_scores_the_same(
 def test_the_card_says_what_the_model_was_made_from(
     concluded: tuple[Path, dict[str, Any]],
 ) -> None:
-    findings, facts = concluded
-    card = orjson.loads((findings / "card.json").read_bytes())
-    assert sorted(path.name for path in findings.iterdir()) == ["card.json", "model.bin"]
-    assert card["model"]["sha256"] == sha256_file(findings / "model.bin")
+    artifacts, metrics = concluded
+    card = orjson.loads((artifacts / "card.json").read_bytes())
+    assert sorted(path.name for path in artifacts.iterdir()) == ["card.json", "model.bin"]
+    assert card["model"]["sha256"] == sha256_file(artifacts / "model.bin")
     assert (card["positive"], card["negative"], card["seed"]) == (["wiki"], ["code"], 17)
     assert card["settings"]["epoch"] == 5
     assert card["documents"]["positive"] == {"found": 400, "sampled": 400, "distinct": 400}
     assert card["trained_on"] == {"positive": 270, "negative": 270}
-    assert facts["telling"]["negative"] == [e["word"] for e in card["telling"]["negative"]]
+    assert metrics["telling"]["negative"] == [e["word"] for e in card["telling"]["negative"]]
     same = {key: value for key, value in card.items() if key != "telling"}
-    assert same == {key: value for key, value in facts.items() if key != "telling"}
+    assert same == {key: value for key, value in metrics.items() if key != "telling"}
 
 
 def test_the_report_tells_what_the_card_says(concluded: tuple[Path, dict[str, Any]]) -> None:
-    (chapter,) = STEP.chapters("classify", *concluded)
-    html = render(Page("run", "", [], "", [chapter]))
+    (section,) = STEP.report_sections("classify", *concluded)
+    html = render(Page("run", "", [], "", [section]))
     assert f"{concluded[1]['held_out']['auc']:.3f}" in html
     assert concluded[1]["model"]["sha256"] in html
 
@@ -157,8 +157,8 @@ def test_equal_evidence_gives_equal_files_however_it_was_batched(
     tmp_path: Path,
 ) -> None:
     shards = [pieces(batch, 31) for batch in corpus.values()]
-    facts = STEP.conclude(gather(STEP, shards, folder, group=1_000), tmp_path)
-    assert facts == concluded[1]
+    metrics = STEP.reduce(gather(STEP, shards, folder, group=1_000), tmp_path)
+    assert metrics == concluded[1]
     for name in ("model.bin", "card.json"):
         assert (tmp_path / name).read_bytes() == (concluded[0] / name).read_bytes()
 
@@ -170,8 +170,8 @@ def test_the_sample_does_not_depend_on_shards(
     for number, size in enumerate((400, 90, 13)):
         (folder / str(number)).mkdir()
         shards = [[piece] for piece in pieces(corpus["wiki"], size)]
-        evidence = gather(STEP, shards, folder / str(number))
-        places, found = lowest_ranked(evidence.observations, 1, 60, seed=3)
+        reduce_input = gather(STEP, shards, folder / str(number))
+        places, found = lowest_ranked(reduce_input.mapped, 1, 60, seed=3)
         assert found == 400
         chosen.append([int(shard * size + row) for shard, row in places])
     assert len(set(chosen[0])) == 60
@@ -181,10 +181,10 @@ def test_the_sample_does_not_depend_on_shards(
 def test_a_larger_sample_holds_the_smaller_and_a_seed_changes_it(
     corpus: dict[str, pa.RecordBatch], folder: Path
 ) -> None:
-    observations = gather(STEP, [[corpus["wiki"]]], folder).observations
+    mapped = gather(STEP, [[corpus["wiki"]]], folder).mapped
 
     def rows(limit: int, seed: int) -> list[int]:
-        return [int(row) for row in lowest_ranked(observations, 1, limit, seed)[0][:, 1]]
+        return [int(row) for row in lowest_ranked(mapped, 1, limit, seed)[0][:, 1]]
 
     assert rows(200, 3)[:60] == rows(60, 3)
     assert set(rows(60, 3)) != set(rows(60, 4))
@@ -196,8 +196,8 @@ def test_observations_name_the_class_of_each_document(corpus: dict[str, pa.Recor
     step = Classify(train={"positive": ["law", "wiki"], "negative": "code"})
     mixed = pa.Table.from_batches([batch.slice(0, 2) for batch in corpus.values()])
     (batch,) = mixed.combine_chunks().to_batches()
-    assert step.observe(Docs(batch)).column("label").to_pylist() == [1, 1, -1, -1, 1, 1]
-    assert STEP.observe(Docs(batch)).column("label").to_pylist() == [1, 1, -1, -1, 0, 0]
+    assert step.map(Docs(batch)).column("label").to_pylist() == [1, 1, -1, -1, 1, 1]
+    assert STEP.map(Docs(batch)).column("label").to_pylist() == [1, 1, -1, -1, 0, 0]
 
 
 @given(st.lists(st.integers(0, 2**62), unique=True, min_size=1, max_size=40))
@@ -208,8 +208,8 @@ def test_hashes_differ_by_place_and_not_by_batch(offsets: list[int]) -> None:
         for name in ("a.jsonl", "b.jsonl")
     ]
     batch = pa.RecordBatch.from_pylist(rows, schema=DOCUMENT_SCHEMA)
-    whole = STEP.observe(Docs(batch)).column("hash").to_pylist()
-    single = [STEP.observe(Docs(part)).column("hash")[0].as_py() for part in pieces(batch, 1)]
+    whole = STEP.map(Docs(batch)).column("hash").to_pylist()
+    single = [STEP.map(Docs(part)).column("hash")[0].as_py() for part in pieces(batch, 1)]
     assert whole == single
     assert len(set(whole)) == len(rows)
 
@@ -218,13 +218,13 @@ def test_classes_are_balanced_and_limited(
     corpus: dict[str, pa.RecordBatch], folder: Path, tmp_path: Path
 ) -> None:
     step = STEP.model_copy(update={"max_documents": 80})
-    evidence = gather(step, [[batch] for batch in corpus.values()], folder)
-    facts = step.conclude(evidence, tmp_path)
-    assert facts["documents"] == {
+    reduce_input = gather(step, [[batch] for batch in corpus.values()], folder)
+    metrics = step.reduce(reduce_input, tmp_path)
+    assert metrics["documents"] == {
         "positive": {"found": 400, "sampled": 80, "distinct": 80},
         "negative": {"found": 300, "sampled": 80, "distinct": 80},
     }
-    assert facts["trained_on"] == {"positive": 72, "negative": 72}
+    assert metrics["trained_on"] == {"positive": 72, "negative": 72}
 
 
 def test_copies_and_texts_of_both_classes_do_not_count(
@@ -239,12 +239,12 @@ def test_copies_and_texts_of_both_classes_do_not_count(
         [as_batch("wiki", articles * 2 + ["", " \n"])],
         [as_batch("code", programs + articles[:20])],
     ]
-    facts = STEP.conclude(gather(STEP, shards, folder), tmp_path)
-    assert facts["documents"] == {
+    metrics = STEP.reduce(gather(STEP, shards, folder), tmp_path)
+    assert metrics["documents"] == {
         "positive": {"found": 182, "sampled": 182, "distinct": 70},
         "negative": {"found": 100, "sampled": 100, "distinct": 80},
     }
-    assert facts["trained_on"] == {"positive": 63, "negative": 63}
+    assert metrics["trained_on"] == {"positive": 63, "negative": 63}
 
 
 @pytest.mark.parametrize("count", [0, 49])
@@ -253,7 +253,7 @@ def test_too_few_documents_is_an_error_with_figures(
 ) -> None:
     shards = [[corpus["wiki"]], [corpus["code"].slice(0, count)]]
     with pytest.raises(ShardError) as caught:
-        STEP.conclude(gather(STEP, shards, folder), tmp_path)
+        STEP.reduce(gather(STEP, shards, folder), tmp_path)
     assert caught.value.code == "too-few-documents"
     assert f"{count} distinct negative documents" in caught.value.message
     assert "50 are needed: code had" in caught.value.message
@@ -272,9 +272,9 @@ def test_pages_judged_by_people_are_told_apart(
     }
     step = Classify(train={"positive": "good", "negative": "bad"})
     shards = [[as_batch("good", learn[1])], [as_batch("bad", learn[0])]]
-    step.conclude(gather(step, shards, folder), tmp_path)
+    step.reduce(gather(step, shards, folder), tmp_path)
     unseen = as_batch("web", [row["text"] for row in pages[1::2]])
-    verdict = step.judge(Docs(unseen), tmp_path, START)
+    verdict = step.apply(Docs(unseen), tmp_path, START)
     truth = np.array([row["label"] == 1 for row in pages[1::2]])
     scores = np.asarray(verdict.columns["quality"])
     # About 120 pages to learn from and 124 to judge: 5-fold AUC on all 249 was 0.85.
@@ -287,10 +287,10 @@ def test_the_manifest_seed_is_used_unless_the_step_has_one(
     own = STEP.model_copy(update={"seed": 5, "max_documents": 60})
     models = {}
     for step, seed in ((own, 17), (own, 18), (own.model_copy(update={"seed": None}), 5)):
-        evidence = gather(step, [[batch] for batch in corpus.values()], folder, seed=seed)
+        reduce_input = gather(step, [[batch] for batch in corpus.values()], folder, seed=seed)
         out = tmp_path / f"{step.seed}-{seed}"
         out.mkdir()
-        assert step.conclude(evidence, out)["seed"] == 5
+        assert step.reduce(reduce_input, out)["seed"] == 5
         models[out.name] = (out / "model.bin").read_bytes()
     assert len(set(models.values())) == 1
 
@@ -375,7 +375,7 @@ def test_other_parameters_leave_observations_as_they_are(
     other = Classify(
         train=STEP.train, column="score", max_documents=99, epoch=1, lr=0.1, seed=9, min_count=1
     )
-    assert Classify.observed_parameters == frozenset({"train"})
-    observed = [step.observe(Docs(corpus["wiki"])) for step in (STEP, other)]
+    assert Classify.map_parameters == frozenset({"train"})
+    observed = [step.map(Docs(corpus["wiki"])) for step in (STEP, other)]
     assert observed[0].equals(observed[1])
     assert pc.count_distinct(observed[0].column("hash")).as_py() == 400

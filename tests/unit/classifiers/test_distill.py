@@ -18,9 +18,9 @@ from classifiers.distill import Distill
 from classifiers.score import Score
 from classifiers.students.fasttext_training import Settings
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
+from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import ShardError
-from pipeline.fingerprint import sha256_file
-from pipeline.step import Evidence, ManifestView, Position
+from pipeline.step import ManifestView, Position, ReduceInput
 
 START = Position(0, 0)
 QUICK = {
@@ -70,29 +70,29 @@ def documents(read_domain: Callable[..., list[dict[str, Any]]]) -> list[dict[str
     return rows
 
 
-def evidence(
+def reduce_input(
     distill: Distill, rows: Sequence[dict[str, Any]], folder: Path, shard: int = 10**6
-) -> Evidence:
-    """What the engine does up to ``conclude``, in shards of ``shard`` documents."""
+) -> ReduceInput:
+    """What the engine does up to ``reduce``, in shards of ``shard`` documents."""
     folder.mkdir(parents=True, exist_ok=True)
-    documents, observations = [], []
+    documents, mapped = [], []
     for start in range(0, max(len(rows), 1), shard):
         table = pa.Table.from_pylist(list(rows[start : start + shard]), schema=SCHEMA)
         documents.append(folder / f"{start}.parquet")
         pq.write_table(table, documents[-1], row_group_size=40)
-        observations.append(folder / f"{start}.observed.parquet")
+        mapped.append(folder / f"{start}.observed.parquet")
         batches = table.to_batches() or [pa.RecordBatch.from_pylist([], schema=SCHEMA)]
-        seen = pa.Table.from_batches([distill.observe(Docs(batch)) for batch in batches])
-        pq.write_table(seen, observations[-1])
-    return Evidence(tuple(observations), tuple(documents), 17)
+        seen = pa.Table.from_batches([distill.map(Docs(batch)) for batch in batches])
+        pq.write_table(seen, mapped[-1])
+    return ReduceInput(tuple(mapped), tuple(documents), 17)
 
 
 def batch_of(rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(list(rows), schema=SCHEMA)
 
 
-def columns(distill: Distill, rows: Sequence[dict[str, Any]], findings: Path) -> dict[str, Any]:
-    verdict = distill.judge(Docs(batch_of(rows)), findings, START)
+def columns(distill: Distill, rows: Sequence[dict[str, Any]], artifacts: Path) -> dict[str, Any]:
+    verdict = distill.apply(Docs(batch_of(rows)), artifacts, START)
     assert verdict.keep.all()
     return {name: values.to_pylist() for name, values in verdict.columns.items()}
 
@@ -101,13 +101,13 @@ def columns(distill: Distill, rows: Sequence[dict[str, Any]], findings: Path) ->
 def concluded(
     documents: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[Distill, Path, dict[str, Any]]]:
-    """Steps that have concluded, with findings and facts."""
+    """Steps that have concluded, with artifacts and metrics."""
     found = {}
     for student, labels in (("fasttext", "edu"), ("linear", "topic"), ("mlp", "edu")):
         distill = step(student, labels)
-        findings = tmp_path_factory.mktemp(student)
-        seen = evidence(distill, documents, tmp_path_factory.mktemp("shards"))
-        found[student] = (distill, findings, dict(distill.conclude(seen, findings)))
+        artifacts = tmp_path_factory.mktemp(student)
+        seen = reduce_input(distill, documents, tmp_path_factory.mktemp("shards"))
+        found[student] = (distill, artifacts, dict(distill.reduce(seen, artifacts)))
     return found
 
 
@@ -115,14 +115,14 @@ def concluded(
 def test_documents_without_labels_are_ranked_as_labels_would(
     documents: list[dict[str, Any]], concluded: dict[str, Any], student: str
 ) -> None:
-    distill, findings, facts = concluded[student]
-    found = columns(distill, documents, findings)
+    distill, artifacts, metrics = concluded[student]
+    found = columns(distill, documents, artifacts)
     assert list(found) == ["score", "score_student"]
-    assert set(found["score_student"]) == {sha256_file(findings / model(student))[:16]}
+    assert set(found["score_student"]) == {sha256_file(artifacts / model(student))[:16]}
     unlabelled = [n for n, row in enumerate(documents) if row["edu"] is None]
     truth = np.array([n % 3 for n in unlabelled], dtype=np.float64)
     assert spearman(truth, np.array([found["score"][n] for n in unlabelled])) > 0.85
-    assert facts["held_out"]["spearman"]["value"] > 0.8
+    assert metrics["held_out"]["spearman"]["value"] > 0.8
 
 
 def model(student: str) -> str:
@@ -132,24 +132,24 @@ def model(student: str) -> str:
 def test_categories_come_with_their_probability(
     documents: list[dict[str, Any]], concluded: dict[str, Any]
 ) -> None:
-    distill, findings, facts = concluded["linear"]
+    distill, artifacts, metrics = concluded["linear"]
     blank = {**documents[0], "text": " \n"}
-    found = columns(distill, [*documents, blank], findings)
+    found = columns(distill, [*documents, blank], artifacts)
     assert list(found) == ["score", "score_confidence", "score_student"]
     truth = [("code", "talk", "article")[n % 3] for n in range(len(documents))]
     same = [a == b for a, b in zip(found["score"], truth, strict=False)]
     assert np.mean(same) > 0.9
     assert (found["score"][-1], found["score_confidence"][-1]) == (None, 0)
     assert min(found["score_confidence"][:-1]) > 1 / 3
-    assert facts["held_out"]["accuracy"]["value"] > 0.8
-    assert facts["values"] is None
-    assert "thresholds" not in facts
+    assert metrics["held_out"]["accuracy"]["value"] > 0.8
+    assert metrics["values"] is None
+    assert "thresholds" not in metrics
 
 
 def test_the_card_says_what_the_student_was_made_from(concluded: dict[str, Any]) -> None:
-    distill, findings, facts = concluded["fasttext"]
-    card = orjson.loads((findings / "card.json").read_bytes())
-    assert sorted(path.name for path in findings.iterdir()) == ["card.json", "model.bin"]
+    distill, artifacts, metrics = concluded["fasttext"]
+    card = orjson.loads((artifacts / "card.json").read_bytes())
+    assert sorted(path.name for path in artifacts.iterdir()) == ["card.json", "model.bin"]
     assert card["documents"] == {
         **{"labelled": 201, "sampled": 201, "distinct": 201},
         **{"trained_on": 161, "held_out": 40},
@@ -158,19 +158,19 @@ def test_the_card_says_what_the_student_was_made_from(concluded: dict[str, Any])
     assert card["settings"] == distill.fasttext.model_dump()
     assert sum(card["shares"].values()) == pytest.approx(1, abs=1e-3)
     assert set(card["telling"]) == {"high", "low"}
-    assert facts["telling"]["high"] == [entry["word"] for entry in card["telling"]["high"]]
-    assert {**card, "telling": 0} == {**orjson.loads(orjson.dumps(facts)), "telling": 0}
+    assert metrics["telling"]["high"] == [entry["word"] for entry in card["telling"]["high"]]
+    assert {**card, "telling": 0} == {**orjson.loads(orjson.dumps(metrics)), "telling": 0}
 
 
 def test_thresholds_are_of_documents_that_were_not_learned(
     documents: list[dict[str, Any]], concluded: dict[str, Any]
 ) -> None:
-    distill, findings, facts = concluded["fasttext"]
-    found = facts["thresholds"]
+    distill, artifacts, metrics = concluded["fasttext"]
+    found = metrics["thresholds"]
     assert set(found) == {"all", "de", "en"}
     assert found["all"]["n"] == 300 - 161
     assert found["de"]["n"] + found["en"]["n"] == found["all"]["n"]
-    scores = np.array(columns(distill, documents, findings)["score"])
+    scores = np.array(columns(distill, documents, artifacts)["score"])
     assert (scores >= found["all"]["top 20%"]).mean() == pytest.approx(0.2, abs=0.08)
 
 
@@ -178,18 +178,18 @@ def test_thresholds_are_of_documents_that_were_not_learned(
 def test_equal_evidence_gives_equal_files_however_it_was_sharded(
     documents: list[dict[str, Any]], concluded: dict[str, Any], tmp_path: Path, student: str
 ) -> None:
-    distill, findings, facts = concluded[student]
+    distill, artifacts, metrics = concluded[student]
     out = tmp_path / "out"
     out.mkdir()
-    again = distill.conclude(evidence(distill, documents, tmp_path / "in", shard=77), out)
-    assert again == facts
-    for path in findings.iterdir():
+    again = distill.reduce(reduce_input(distill, documents, tmp_path / "in", shard=77), out)
+    assert again == metrics
+    for path in artifacts.iterdir():
         assert (out / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_batch_without_rows_gets_the_columns_too(concluded: dict[str, Any]) -> None:
-    for distill, findings, _ in concluded.values():
-        verdict = distill.judge(Docs(batch_of([])), findings, START)
+    for distill, artifacts, _ in concluded.values():
+        verdict = distill.apply(Docs(batch_of([])), artifacts, START)
         docs = Docs(batch_of([])).with_columns(verdict.columns)
         assert len(docs) == 0
         assert docs.column("score_student").type == pa.large_string()
@@ -198,9 +198,9 @@ def test_a_batch_without_rows_gets_the_columns_too(concluded: dict[str, Any]) ->
 def test_scores_do_not_depend_on_batches(
     documents: list[dict[str, Any]], concluded: dict[str, Any]
 ) -> None:
-    for distill, findings, _ in concluded.values():
-        whole = columns(distill, documents[:30], findings)
-        parts = [columns(distill, documents[start : start + 7], findings) for start in (0, 7)]
+    for distill, artifacts, _ in concluded.values():
+        whole = columns(distill, documents[:30], artifacts)
+        parts = [columns(distill, documents[start : start + 7], artifacts) for start in (0, 7)]
         for name, values in whole.items():
             assert parts[0][name] + parts[1][name] == values[:14]
 
@@ -208,9 +208,9 @@ def test_scores_do_not_depend_on_batches(
 def test_the_student_scores_other_corpora_the_same(
     documents: list[dict[str, Any]], concluded: dict[str, Any]
 ) -> None:
-    for distill, findings, _ in concluded.values():
-        other = Score(students={"score": findings}).judge(Docs(batch_of(documents)))
-        here = columns(distill, documents, findings)
+    for distill, artifacts, _ in concluded.values():
+        other = Score(students={"score": artifacts}).filter(Docs(batch_of(documents)))
+        here = columns(distill, documents, artifacts)
         assert {name: values.to_pylist() for name, values in other.columns.items()} == here
 
 
@@ -220,9 +220,9 @@ def test_copies_and_blank_documents_teach_once(
     rows = [{**row, "_offset": n} for n, row in enumerate([*documents, *documents])]
     rows += [{**documents[0], "text": text, "_offset": 10**6 + len(text)} for text in ("", " \n")]
     distill = step(fasttext=Settings(epoch=1))
-    facts = distill.conclude(evidence(distill, rows, tmp_path), tmp_path)
-    assert facts["documents"]["sampled"] == 404
-    assert facts["documents"]["distinct"] == 201
+    metrics = distill.reduce(reduce_input(distill, rows, tmp_path), tmp_path)
+    assert metrics["documents"]["sampled"] == 404
+    assert metrics["documents"]["distinct"] == 201
 
 
 @pytest.mark.parametrize("count", [0, 49])
@@ -232,7 +232,7 @@ def test_too_few_labels_are_an_error_with_figures(
     labelled = [row for row in documents if row["edu"] is not None][:count]
     rest = [row for row in documents if row["edu"] is None]
     with pytest.raises(ShardError, match=f"{count} distinct documents with a label edu") as caught:
-        step().conclude(evidence(step(), [*labelled, *rest], tmp_path), tmp_path / "out")
+        step().reduce(reduce_input(step(), [*labelled, *rest], tmp_path), tmp_path / "out")
     assert caught.value.code == "too-few-documents"
 
 
@@ -242,7 +242,7 @@ def test_labels_that_are_all_the_same_are_an_error(
     one = {"edu": 2.0, "edu_p": {"0": 0.0, "1": 0.0, "2": 1.0}}
     rows = [{**row, **one} for row in documents]
     with pytest.raises(ShardError, match="all 300 labels edu are 2") as caught:
-        step().conclude(evidence(step(), rows, tmp_path), tmp_path)
+        step().reduce(reduce_input(step(), rows, tmp_path), tmp_path)
     assert caught.value.code == "one-class"
 
 
@@ -252,7 +252,7 @@ def test_labels_that_are_no_probabilities_are_an_error(
     rows = [dict(row) for row in documents]
     rows[0]["edu_p"] = {"0": math.nan, "1": 0.0, "2": 1.0}
     with pytest.raises(ShardError, match="1 of 201 labels are no probabilities"):
-        step().conclude(evidence(step(), rows, tmp_path), tmp_path)
+        step().reduce(reduce_input(step(), rows, tmp_path), tmp_path)
 
 
 def problems(distill: Distill, view: ManifestView = VIEW) -> list[tuple[Any, str]]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from barriers import Ran, run_barrier
+from global_steps import Ran, run_global_step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -23,7 +23,7 @@ Rows = list[dict[str, Any]]
 
 def run(rows: Rows, shards: int = 1, batch: int = 4_096, **parameters: Any) -> Ran:
     step = Ensemble(**{"columns": ["a", "b"], "bins": 4, **parameters})
-    return run_barrier(step, rows, TYPES, shards, batch)
+    return run_global_step(step, rows, TYPES, shards, batch)
 
 
 def buckets(ran: Ran) -> list[int | None]:
@@ -67,33 +67,33 @@ def test_a_document_is_judged_by_the_scores_that_it_has() -> None:
     ran = run(rows, bins=2)
     assert buckets(ran) == [0, 1, 0, 1, None]
     assert ran.kept == ["d0", "d1", "d2", "d3", "d4"]
-    assert ran.facts["without_any_score"] == 1
-    assert ran.facts["scored"] == {"a": 2, "b": 2}
+    assert ran.metrics["without_any_score"] == 1
+    assert ran.metrics["scored"] == {"a": 2, "b": 2}
 
 
 def test_a_scorer_that_scored_nothing_counts_for_nothing() -> None:
     rows = [{"a": float(n), "b": None} for n in range(4)]
     ran = run(rows)
     assert buckets(ran) == [0, 1, 2, 3]
-    assert ran.facts["scored"] == {"a": 4, "b": 0}
+    assert ran.metrics["scored"] == {"a": 4, "b": 0}
     assert buckets(run(rows, columns=["b"])) == [None] * 4
 
 
 def test_the_bucket_is_a_32_bit_integer_even_without_documents() -> None:
     step = Ensemble(columns=["a"], column="level")
     assert step.adds() == ("level",)
-    ran = run_barrier(step, [], TYPES)
-    assert (ran.facts["documents"], ran.tables["cuts.parquet"]) == (0, [])
+    ran = run_global_step(step, [], TYPES)
+    assert (ran.metrics["documents"], ran.tables["cuts.parquet"]) == (0, [])
 
 
 def test_buckets_add_up_to_all_documents_and_bytes() -> None:
     rows = [{"a": float(n % 7), "b": float(n % 3), "text": "x" * n} for n in range(30)]
     ran = run([*rows, {"text": "unscored"}], bins=20)
-    counts = ran.facts["buckets"].values()
-    assert ran.facts["documents"] == 31
+    counts = ran.metrics["buckets"].values()
+    assert ran.metrics["documents"] == 31
     assert sum(count["documents"] for count in counts) == 30
     assert sum(count["bytes"] for count in counts) == sum(range(30))
-    for number, count in ran.facts["buckets"].items():
+    for number, count in ran.metrics["buckets"].items():
         assert buckets(ran).count(int(number)) == count["documents"]
 
 
@@ -110,7 +110,7 @@ ROWS = st.lists(
 def kept_by_share(rows: Rows, column: str, bins: int, number: int) -> set[str]:
     """What `keep` leaves of the best ``bins - number`` of ``bins``."""
     step = Keep(column=column, top=f"{100 * (bins - number) / bins}%", of="bytes")
-    return set(run_barrier(step, rows, TYPES).kept)
+    return set(run_global_step(step, rows, TYPES).kept)
 
 
 @given(ROWS, st.sampled_from([2, 4, 5, 20]))
@@ -154,7 +154,7 @@ def test_cuts_are_near_what_published_code_makes_of_continuous_scores() -> None:
 
 def test_a_column_of_text_is_no_score() -> None:
     with pytest.raises(ShardError, match="large_string") as caught:
-        run_barrier(Ensemble(columns=["topic"]), [{"topic": "x"}], {"topic": pa.large_string()})
+        run_global_step(Ensemble(columns=["topic"]), [{"topic": "x"}], {"topic": pa.large_string()})
     assert caught.value.code == "not-a-score"
 
 
@@ -176,4 +176,4 @@ def test_what_cannot_be_meant_is_refused(parameters: dict[str, Any]) -> None:
 
 
 def test_editing_bins_reuses_what_was_observed() -> None:
-    assert Ensemble.observed_parameters == {"columns"}
+    assert Ensemble.map_parameters == {"columns"}

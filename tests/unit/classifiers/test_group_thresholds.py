@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from barriers import Ran, run_barrier
+from global_steps import Ran, run_global_step
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,14 +26,14 @@ Rows = list[dict[str, Any]]
 
 
 def run(rows: Rows, **parameters: Any) -> Ran:
-    return run_barrier(Keep(column="edu", **parameters), rows, TYPES)
+    return run_global_step(Keep(column="edu", **parameters), rows, TYPES)
 
 
 def test_a_group_in_which_nothing_has_a_score_keeps_nothing() -> None:
     rows = [{"edu": 1.0, "topic": "a"}, {"edu": None, "topic": "b"}]
     ran = run(rows, top="50%", by="topic")
     assert ran.kept == ["d0"]
-    assert ran.facts["by_group"]["b"] == {
+    assert ran.metrics["by_group"]["b"] == {
         "documents": 1,
         "no_score": 1,
         "kept": 0,
@@ -48,13 +48,13 @@ def test_many_groups_are_complete_in_the_findings_and_shortened_in_the_report() 
         for topic in range(120)
         for n in range(topic % 7 + 1)
     ]
-    facts, table = (ran := run(rows, top="10%", by="topic")).facts, ran.tables["groups.parquet"]
-    assert (facts["groups"], facts["groups_not_shown"]) == (120, 120 - SHOWN_GROUPS)
-    assert len(facts["by_group"]) == SHOWN_GROUPS
-    sizes = [entry["documents"] for entry in facts["by_group"].values()]
+    metrics, table = (ran := run(rows, top="10%", by="topic")).metrics, ran.tables["groups.parquet"]
+    assert (metrics["groups"], metrics["groups_not_shown"]) == (120, 120 - SHOWN_GROUPS)
+    assert len(metrics["by_group"]) == SHOWN_GROUPS
+    sizes = [entry["documents"] for entry in metrics["by_group"].values()]
     assert sizes == sorted(sizes, reverse=True)
     assert [row["by.topic"] for row in table] == [f"t{topic:03d}" for topic in range(120)]
-    assert sum(row["kept_documents"] for row in table) == facts["kept"] == 120
+    assert sum(row["kept_documents"] for row in table) == metrics["kept"] == 120
 
 
 def test_groups_that_read_alike_are_told_apart() -> None:
@@ -62,7 +62,7 @@ def test_groups_that_read_alike_are_told_apart() -> None:
         {"edu": 1.0, "source": "a, b", "topic": "c"},
         {"edu": 2.0, "source": "a", "topic": "b, c"},
     ]
-    assert len(run(rows, top="50%", by=["source", "topic"]).facts["by_group"]) == 2
+    assert len(run(rows, top="50%", by=["source", "topic"]).metrics["by_group"]) == 2
 
 
 @given(ROWS)
@@ -85,11 +85,11 @@ def test_the_findings_account_for_every_document(rows: Rows) -> None:
 
 @pytest.mark.parametrize("score", [0.1, 2.5, 1e-45, 16_777_217.0])
 def test_thresholds_are_told_as_people_write_them(score: float) -> None:
-    told = run([{"edu": score}], top="50%").facts["threshold"]
+    told = run([{"edu": score}], top="50%").metrics["threshold"]
     assert np.float32(told) == np.float32(score)
     assert len(str(told)) <= 12
 
 
 def test_a_threshold_that_is_not_finite_is_not_told_as_a_number() -> None:
     ran = run([{"edu": float("inf")}, {"edu": 1.0}], top="50%")
-    assert (ran.kept, ran.facts["threshold"]) == (["d0"], None)
+    assert (ran.kept, ran.metrics["threshold"]) == (["d0"], None)

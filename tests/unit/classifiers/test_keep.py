@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from barriers import Ran, run_barrier
+from global_steps import Ran, run_global_step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -23,7 +23,7 @@ Rows = list[dict[str, Any]]
 
 
 def run(rows: Rows, shards: int = 1, batch: int = 4_096, **parameters: Any) -> Ran:
-    return run_barrier(Keep(column="edu", **parameters), rows, TYPES, shards, batch)
+    return run_global_step(Keep(column="edu", **parameters), rows, TYPES, shards, batch)
 
 
 def scored(*scores: float | None) -> Rows:
@@ -41,9 +41,9 @@ def test_the_best_share_stays_in_input_order() -> None:
 def test_ties_at_the_threshold_all_stay_and_the_real_share_is_reported() -> None:
     ran = run(scored(1, 2, 2, 2, 3), top="40%")
     assert len(ran.kept) == 4
-    assert ran.facts["kept"] == 4
-    assert ran.facts["kept_of_scored"] == 0.8
-    assert ran.facts["threshold"] == 2
+    assert ran.metrics["kept"] == 4
+    assert ran.metrics["kept_of_scored"] == 0.8
+    assert ran.metrics["threshold"] == 2
 
 
 def test_both_zeros_are_one_score() -> None:
@@ -71,8 +71,8 @@ def test_documents_without_a_score_are_dropped_by_a_reason_of_their_own(
         "d1": "no_score",
         "d2": "no_score",
     }
-    assert (ran.facts["documents"], ran.facts["no_score"], ran.facts["kept"]) == (4, 2, 2)
-    assert ran.facts["kept_of_scored"] == 1
+    assert (ran.metrics["documents"], ran.metrics["no_score"], ran.metrics["kept"]) == (4, 2, 2)
+    assert ran.metrics["kept_of_scored"] == 1
 
 
 def test_documents_without_a_score_make_up_no_share() -> None:
@@ -93,8 +93,8 @@ def test_each_group_keeps_its_own_share_and_null_is_a_group() -> None:
         ("de", 30),
         ("en", 3),
     ]
-    assert ran.facts["by_group"]["de"]["threshold"] == 30
-    assert ran.facts["by_group"]["(none)"]["documents"] == 2
+    assert ran.metrics["by_group"]["de"]["threshold"] == 30
+    assert ran.metrics["by_group"]["(none)"]["documents"] == 2
 
 
 def test_groups_of_two_columns_are_their_combinations() -> None:
@@ -105,7 +105,7 @@ def test_groups_of_two_columns_are_their_combinations() -> None:
     ]
     ran = run(rows, top="50%", by=["source", "topic"])
     assert ran.kept == ["d1", "d3", "d5", "d7"]
-    assert set(ran.facts["by_group"]) == {"a, x", "a, y", "b, x", "b, (none)"}
+    assert set(ran.metrics["by_group"]) == {"a, x", "a, y", "b, x", "b, (none)"}
 
 
 def test_documents_of_other_sources_count_for_nothing_and_go() -> None:
@@ -124,8 +124,8 @@ def test_documents_of_other_sources_count_for_nothing_and_go() -> None:
     assert ran.kept == ["d2", "d4"]
     assert ran.dropped["d1"] == {"reason": "other_source", "score": 9}
     assert {ran.dropped[key]["reason"] for key in ("d1", "d3", "d5")} == {"other_source"}
-    assert ran.facts["documents"] == 3
-    assert set(ran.facts["by_group"]) == {"a", "b"}
+    assert ran.metrics["documents"] == 3
+    assert set(ran.metrics["by_group"]) == {"a", "b"}
     assert run(rows, 3, 2, top="50%", by="topic", sources=["web", "wiki"]) == ran
     assert kept(rows, min_score=0, sources="good") == [1, 3]
 
@@ -147,14 +147,14 @@ def test_a_share_of_bytes_weighs_long_documents_more() -> None:
     assert kept(rows, top="40%") == [0, 1]
     assert kept(rows, top="30%", of="bytes") == [0]
     assert kept(rows, top="31%", of="bytes") == [0, 1]
-    assert run(rows, top="31%", of="bytes").facts["kept_of_bytes"] == 0.5
+    assert run(rows, top="31%", of="bytes").metrics["kept_of_bytes"] == 0.5
 
 
 def test_texts_without_a_byte_are_kept_and_not_lost() -> None:
     rows = [{"edu": float(score), "text": ""} for score in range(3)]
     ran = run(rows, top="10%", of="bytes")
     assert len(ran.kept) == 3
-    assert ran.facts["kept_of_bytes"] is None
+    assert ran.metrics["kept_of_bytes"] is None
 
 
 @pytest.mark.parametrize("score", [-3, 0, 0.4999, 1.5, 2.49, 2.5, 2.51, 3, 3.49, 3.5, 4.5, 5, 9.9])
@@ -190,8 +190,8 @@ def test_the_least_score_has_to_be_reached_by_the_best_share_too() -> None:
     reasons = {key: said["reason"] for key, said in ran.dropped.items()}
     assert reasons["d0"] == reasons["d5"] == "below_top_share"
     assert (reasons["d2"], reasons["d3"]) == ("below_min_score", "below_rounded")
-    assert ran.facts["by_group"]["a"]["kept"] == 0
-    assert ran.facts["by_group"]["b"] == {
+    assert ran.metrics["by_group"]["a"]["kept"] == 0
+    assert ran.metrics["by_group"]["b"] == {
         "documents": 4,
         "no_score": 0,
         "kept": 2,
@@ -243,8 +243,8 @@ def test_what_is_kept_is_what_sorting_each_group_keeps(rows: Rows, percent: int,
         expected |= {f"d{n}" for score, _, n in mine if score >= threshold}
     assert set(ran.kept) == expected
     assert len(ran.kept) + len(ran.dropped) == len(rows)
-    assert ran.facts["kept"] == len(ran.kept)
-    assert ran.facts["no_score"] == sum(
+    assert ran.metrics["kept"] == len(ran.kept)
+    assert ran.metrics["no_score"] == sum(
         said["reason"] == "no_score" for said in ran.dropped.values()
     )
 
@@ -262,7 +262,7 @@ def test_shards_and_batches_do_not_matter(
 def test_whole_numbers_and_doubles_are_scores_too() -> None:
     for kind in (pa.int32(), pa.int64(), pa.float64(), pa.float16()):
         rows: Rows = [{"edu": np.float16(n) if kind == pa.float16() else n} for n in range(4)]
-        ran = run_barrier(Keep(column="edu", top="50%"), rows, {"edu": kind})
+        ran = run_global_step(Keep(column="edu", top="50%"), rows, {"edu": kind})
         assert ran.kept == ["d2", "d3"], kind
 
 
@@ -274,7 +274,7 @@ def test_columns_of_the_wrong_kind_fail_with_what_they_hold(
     parameters: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(ShardError) as caught:
-        run_barrier(Keep(top="50%", **parameters), [{"edu": 1.0, "topic": "a"}], TYPES)
+        run_global_step(Keep(top="50%", **parameters), [{"edu": 1.0, "topic": "a"}], TYPES)
     assert caught.value.code == code
     assert ("large_string" if code == "not-a-score" else "float") in caught.value.message
 
@@ -282,7 +282,7 @@ def test_columns_of_the_wrong_kind_fail_with_what_they_hold(
 @pytest.mark.parametrize("rows", [[], [{"edu": None}]])
 def test_nothing_to_keep_is_no_error(rows: Rows) -> None:
     ran = run(rows, top="30%")
-    assert (ran.kept, ran.facts["kept"], ran.facts["documents"]) == ([], 0, len(rows))
+    assert (ran.kept, ran.metrics["kept"], ran.metrics["documents"]) == ([], 0, len(rows))
 
 
 def test_unknown_columns_are_named_with_the_nearest_known() -> None:
@@ -322,8 +322,8 @@ def test_shares_are_read_exactly() -> None:
 
 
 def test_editing_a_threshold_reuses_what_was_observed() -> None:
-    assert Keep.observed_parameters == {"column", "by", "sources"}
-    assert set(Keep.model_fields) - Keep.observed_parameters == {
+    assert Keep.map_parameters == {"column", "by", "sources"}
+    assert set(Keep.model_fields) - Keep.map_parameters == {
         "top",
         "of",
         "min_score",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from barriers import Ran, documents, run_barrier
+from global_steps import Ran, documents, run_global_step
 from label_project import RUBRIC, LabelProject
 
 from classifiers import label as module
@@ -81,7 +81,7 @@ def step(folder: Path, **parameters: Any) -> Label:
 
 
 def run(folder: Path, rows: Sequence[Mapping[str, Any]], shards: int = 1, **parameters: Any) -> Ran:
-    return run_barrier(step(folder, **parameters), rows, {}, shards, batch=7)
+    return run_global_step(step(folder, **parameters), rows, {}, shards, batch=7)
 
 
 def texts(*given: str) -> list[dict[str, str]]:
@@ -102,7 +102,7 @@ def test_labels_stand_at_their_documents_however_these_are_sharded(
     for shards in (3, 40):
         parts = run(tmp_path, MANY, shards, sample={"documents": 25})
         assert parts.columns == whole.columns
-        assert parts.facts == whole.facts
+        assert parts.metrics == whole.metrics
     labelled = {key: found for key, found in whole.columns.items() if found["clarity"] is not None}
     assert len(labelled) == 25
     for key, found in labelled.items():
@@ -122,7 +122,7 @@ def test_columns_have_the_prefix(judge: Judge, tmp_path: Path) -> None:
 def test_equal_documents_have_equal_labels(judge: Judge, tmp_path: Path) -> None:
     ran = run(tmp_path, texts(*["the very same text"] * 8))
     assert len({json.dumps(found) for found in ran.columns.values()}) == 1
-    assert ran.facts["cost"] == {"labels": 1, "prompt_tokens": 7, "completion_tokens": 1}
+    assert ran.metrics["cost"] == {"labels": 1, "prompt_tokens": 7, "completion_tokens": 1}
 
 
 @pytest.mark.parametrize("blank", ["", "   \n", "... !? —", "___"])
@@ -130,7 +130,7 @@ def test_a_document_without_words_gets_no_label_and_is_nobodys_fault(
     judge: Judge, tmp_path: Path, blank: str
 ) -> None:
     ran = run(tmp_path, texts(*[blank] * 9, "a word"), max_errors=0.0)
-    assert ran.facts["errors"] == {"empty": 9}
+    assert ran.metrics["errors"] == {"empty": 9}
     assert [row["clarity_error"] for row in ran.tables["labels.parquet"]] == ["empty"] * 9 + [None]
     assert ran.columns["d0"]["clarity_p"] is None
     assert ran.columns["d9"]["clarity"] is not None
@@ -138,21 +138,21 @@ def test_a_document_without_words_gets_no_label_and_is_nobodys_fault(
 
 def test_words_of_any_script_are_words(judge: Judge, tmp_path: Path) -> None:
     ran = run(tmp_path, texts("漢", "д", "٣", "क"))
-    assert ran.facts["errors"] == {}
+    assert ran.metrics["errors"] == {}
 
 
 def test_an_empty_corpus_has_empty_labels(judge: Judge, tmp_path: Path) -> None:
     ran = run(tmp_path, [], checks={"retest": 5, "canaries": 5})
     assert ran.tables["labels.parquet"] == []
-    assert ran.facts["cost"]["labels"] == 0
-    found = step(tmp_path).chapters("label", tmp_path, ran.facts)
+    assert ran.metrics["cost"]["labels"] == 0
+    found = step(tmp_path).report_sections("label", tmp_path, ran.metrics)
     assert "What these labels cost" in render(Page("run", "", [], "", list(found)))
 
 
 def test_one_document_is_labelled(judge: Judge, tmp_path: Path) -> None:
     ran = run(tmp_path, texts("one"), checks={"retest": 5, "canaries": 1, "position": 1})
     assert ran.columns["d0"]["kind"] == "prose"
-    step(tmp_path).chapters("label", tmp_path, ran.facts)
+    step(tmp_path).report_sections("label", tmp_path, ran.metrics)
 
 
 def test_errors_above_the_share_end_the_run_and_below_are_counted(
@@ -160,7 +160,7 @@ def test_errors_above_the_share_end_the_run_and_below_are_counted(
 ) -> None:
     judge.broken = [row["text"] for row in MANY[:4]]
     ran = run(tmp_path, MANY, max_errors=0.1)
-    assert ran.facts["errors"] == {"garbage": 4}
+    assert ran.metrics["errors"] == {"garbage": 4}
     assert ran.columns["d0"]["clarity"] is None
     with pytest.raises(ShardError, match="4 of 40 documents") as caught:
         run(tmp_path, MANY, max_errors=0.09)
@@ -185,7 +185,7 @@ def test_sources_are_told_whatever_makes_strata(judge: Judge, tmp_path: Path) ->
     rows = [{"text": f"word {n}", "source": ("a · b", "c")[n % 2]} for n in range(20)]
     for by in ([], ["length"], ["language", "source"]):
         ran = run(tmp_path, rows, sample={"by": by})
-        spread = ran.facts["agreement"]["attributes"]["clarity"]["spread"]
+        spread = ran.metrics["agreement"]["attributes"]["clarity"]["spread"]
         assert set(spread["sources"]) == {"a · b", "c"}, by
 
 
@@ -199,7 +199,7 @@ def test_a_language_called_unknown_is_no_missing_one(judge: Judge, tmp_path: Pat
 def test_lengths_make_strata_in_powers_of_four(tmp_path: Path) -> None:
     sizes = [0, 1, 3, 4, 15, 16, 63, 64, 4**10 - 1, 4**10]
     docs = Docs(documents(texts(*("x" * size for size in sizes)), {}))
-    seen = step(tmp_path, sample={"by": ["length"]}).observe(docs)
+    seen = step(tmp_path, sample={"by": ["length"]}).map(docs)
     assert seen["stratum"].to_pylist() == [str(n) for n in (1, 1, 1, 4, 4, 16, 16, 64, 4**9, 4**10)]
 
 
@@ -215,11 +215,11 @@ def test_checks_ask_about_the_beginning_of_the_sample(judge: Judge, tmp_path: Pa
     assert asked["truncation"].limit == asked["document"].limit // 2
     assert len(asked["canary"].texts) == len(asked["benign"].texts) > 2
     assert {purpose: question.texts for purpose, question in other.items()} == {"other": ["x", "y"]}
-    facts = ran.facts["agreement"]["attributes"]
+    metrics = ran.metrics["agreement"]["attributes"]
     assert {"gold", "retest", "position", "truncation", "other_judge", "canaries"} <= set(
-        facts["clarity"]
+        metrics["clarity"]
     )
-    assert "gold" not in facts["kind"]
+    assert "gold" not in metrics["kind"]
 
 
 def test_a_bad_gold_set_is_found_before_anything_is_asked(judge: Judge, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_score_splits_strata(judge: Judge, tmp_path: Path) -> None:
     made = Label(rubric="rubric.yaml", server=SERVER, sample={"by": [], "score": "s"})  # type: ignore[arg-type]
     (tmp_path / "rubric.yaml").write_text(RUBRIC)
     list(made.check(ManifestView(tmp_path, 0, ("web",), ("s",))))
-    ran = run_barrier(made, rows, {"s": pa.float32()})
+    ran = run_global_step(made, rows, {"s": pa.float32()})
     assert {row["stratum"] for row in ran.tables["labels.parquet"]} == {
         f"all · score {quarter}" for quarter in ("none", 1, 2, 3, 4)
     }
@@ -242,9 +242,9 @@ def test_a_score_splits_strata(judge: Judge, tmp_path: Path) -> None:
 
 def test_the_card_is_what_the_receipt_holds(judge: Judge, tmp_path: Path) -> None:
     ran = run(tmp_path, MANY, seed=9)
-    assert json.loads(ran.files["card.json"]) == ran.facts
-    assert ran.facts["judge"] == {"model": "judge", "revision": "0123456789abcdef"}
-    assert ran.facts["seed"] == 9
+    assert json.loads(ran.files["card.json"]) == ran.metrics
+    assert ran.metrics["judge"] == {"model": "judge", "revision": "0123456789abcdef"}
+    assert ran.metrics["seed"] == 9
 
 
 # --- what decides labels ---

@@ -37,7 +37,7 @@ def test_all_columns_of_all_students_are_appended_and_nothing_dropped(
     students: dict[str, Path],
 ) -> None:
     step = Score(students=students)
-    verdict = step.judge(docs(*PAGES, ""))
+    verdict = step.filter(docs(*PAGES, ""))
     assert verdict.keep.all()
     assert tuple(verdict.columns) == step.adds()
     assert step.adds() == (*("edu", "edu_student", "topic", "topic_confidence", "topic_student"),)
@@ -51,7 +51,7 @@ def test_all_columns_of_all_students_are_appended_and_nothing_dropped(
 
 def test_an_empty_batch_gets_the_columns_with_their_types(students: dict[str, Path]) -> None:
     step = Score(students=students)
-    empty, one = step.judge(docs()).columns, step.judge(docs("a")).columns
+    empty, one = step.filter(docs()).columns, step.filter(docs("a")).columns
     assert {name: a.type for name, a in empty.items()} == {name: a.type for name, a in one.items()}
 
 
@@ -59,7 +59,7 @@ def test_a_manifest_that_fits_has_no_problems(students: dict[str, Path]) -> None
     step = Score(students={name: folder.relative_to("/") for name, folder in students.items()})
     assert list(step.check(VIEW)) == []
     step.prepare()
-    assert len(step.judge(docs("a", "b")).columns) == 5
+    assert len(step.filter(docs("a", "b")).columns) == 5
 
 
 def test_what_is_no_student_is_told_before_anything_runs(
@@ -86,7 +86,7 @@ def test_what_is_no_student_is_told_before_anything_runs(
     assert "it has no card.json" in found[("students", "none")][1]
     assert "it has no vectors.bin" in found[("students", "lost")][1]
     with pytest.raises(ShardError, match="does not have the sha256"):
-        Score(students={"x": changed}).judge(docs("a"))
+        Score(students={"x": changed}).filter(docs("a"))
 
 
 def test_columns_are_new(students: dict[str, Path]) -> None:

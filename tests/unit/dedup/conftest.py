@@ -1,4 +1,4 @@
-"""Runs a barrier step over small shards as the engine does: observe, conclude, judge."""
+"""Runs a global step over small shards as the engine does: observe, conclude, judge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
-from pipeline.step import BarrierStep, Evidence, Position
+from pipeline.step import GlobalStep, Position, ReduceInput
 
 Shards = Sequence[Sequence[tuple[str, str]]]
 
@@ -22,7 +22,7 @@ Shards = Sequence[Sequence[tuple[str, str]]]
 class Ran:
     """``dropped`` is id → what was said of the document; ``files`` is name → bytes."""
 
-    facts: Mapping[str, Any]
+    metrics: Mapping[str, Any]
     kept: list[str]
     dropped: dict[str, dict[str, Any]]
     files: dict[str, bytes]
@@ -36,47 +36,47 @@ def batch_of(rows: Sequence[tuple[str, str]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(documents, schema=DOCUMENT_SCHEMA)
 
 
-def run(step: BarrierStep, shards: Shards, batch: int = 4_096) -> Ran:
+def run(step: GlobalStep, shards: Shards, batch: int = 4_096) -> Ran:
     """``shards`` are lists of (id, text); ids are unique."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        findings = folder / "findings"
-        findings.mkdir()
+        artifacts = folder / "artifacts"
+        artifacts.mkdir()
         tables = [pa.Table.from_batches([batch_of(rows)]) for rows in shards]
         batches = [
             [Docs(part) for part in table.to_batches(max_chunksize=batch)] for table in tables
         ]
         for i, (table, parts) in enumerate(zip(tables, batches, strict=True)):
             pq.write_table(table, folder / f"documents-{i}.parquet")
-            observed = [step.observe(docs) for docs in parts] or [step.observe(Docs(batch_of([])))]
-            pq.write_table(pa.Table.from_batches(observed), folder / f"observations-{i}.parquet")
+            observed = [step.map(docs) for docs in parts] or [step.map(Docs(batch_of([])))]
+            pq.write_table(pa.Table.from_batches(observed), folder / f"mapped-{i}.parquet")
         numbers = range(len(shards))
-        evidence = Evidence(
-            tuple(folder / f"observations-{i}.parquet" for i in numbers),
+        reduce_input = ReduceInput(
+            tuple(folder / f"mapped-{i}.parquet" for i in numbers),
             tuple(folder / f"documents-{i}.parquet" for i in numbers),
             seed=0,
         )
-        facts = step.conclude(evidence, findings)
+        metrics = step.reduce(reduce_input, artifacts)
         kept: list[str] = []
         dropped: dict[str, dict[str, Any]] = {}
         for shard, parts in enumerate(batches):
             row = 0
             for docs in parts:
-                _judge(step, docs, findings, Position(shard, row), kept, dropped)
+                _judge(step, docs, artifacts, Position(shard, row), kept, dropped)
                 row += len(docs)
-        files = {path.name: path.read_bytes() for path in findings.iterdir()}
-    return Ran(facts, kept, dropped, files)
+        files = {path.name: path.read_bytes() for path in artifacts.iterdir()}
+    return Ran(metrics, kept, dropped, files)
 
 
 def _judge(
-    step: BarrierStep,
+    step: GlobalStep,
     docs: Docs,
-    findings: Path,
+    artifacts: Path,
     at: Position,
     kept: list[str],
     dropped: dict[str, dict[str, Any]],
 ) -> None:
-    verdict = step.judge(docs, findings, at)
+    verdict = step.apply(docs, artifacts, at)
     signals = {name: pa.array(values).to_pylist() for name, values in verdict.signals.items()}
     assert len(verdict.keep) == len(docs)
     for i, key in enumerate(docs.column("id").to_pylist()):

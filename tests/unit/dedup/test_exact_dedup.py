@@ -32,7 +32,7 @@ def test_the_first_occurrence_stays_and_the_others_name_it(run_step: Any) -> Non
         "1/1": {"reason": "exact_duplicate", "duplicate_of": "0/1"},
         "2/0": {"reason": "exact_duplicate", "duplicate_of": "0/0"},
     }
-    assert ran.facts == {"documents": 6, "dropped": 3, "largest_cluster": 3}
+    assert ran.metrics == {"documents": 6, "dropped": 3, "largest_cluster": 3}
 
 
 @given(SHARDS, st.integers(1, 7))
@@ -63,7 +63,7 @@ def test_a_second_pass_drops_nothing(run_step: Any, shards: list[list[str]]) -> 
 def test_where_shards_are_cut_does_not_matter(run_step: Any, texts: list[str], cut: int) -> None:
     rows = numbered([texts])[0]
     whole, parts = run_step(STEP, [rows]), run_step(STEP, [rows[:cut], rows[cut:]])
-    assert (whole.kept, whole.dropped, whole.facts) == (parts.kept, parts.dropped, parts.facts)
+    assert (whole.kept, whole.dropped, whole.metrics) == (parts.kept, parts.dropped, parts.metrics)
 
 
 def test_equal_evidence_gives_equal_bytes(run_step: Any) -> None:
@@ -76,13 +76,13 @@ def test_equal_evidence_gives_equal_bytes(run_step: Any) -> None:
 def test_ids_that_repeat_do_not_confuse_it(run_step: Any) -> None:
     ran = run_step(STEP, [[("same", "a"), ("same", "b")], [("same", "b")]])
     assert ran.kept == ["same", "same"]
-    assert ran.facts["dropped"] == 1
+    assert ran.metrics["dropped"] == 1
 
 
 def test_no_documents_at_all(run_step: Any) -> None:
     nothing = {"documents": 0, "dropped": 0, "largest_cluster": 0}
-    assert run_step(STEP, []).facts == nothing
-    assert run_step(STEP, [[], []]).facts == nothing
+    assert run_step(STEP, []).metrics == nothing
+    assert run_step(STEP, [[], []]).metrics == nothing
 
 
 @pytest.mark.parametrize("domain", ["code_python", "dialog"])

@@ -74,7 +74,7 @@ def test_where_shards_and_batches_are_cut_does_not_matter(
     run_step: Any, rows: list[tuple[str, str]], cut: int, batch: int
 ) -> None:
     whole, parts = run_step(STEP, [rows]), run_step(STEP, [rows[:cut], rows[cut:]], batch)
-    assert (whole.kept, whole.dropped, whole.facts) == (parts.kept, parts.dropped, parts.facts)
+    assert (whole.kept, whole.dropped, whole.metrics) == (parts.kept, parts.dropped, parts.metrics)
 
 
 def test_case_punctuation_numbers_and_accents_do_not_tell_texts_apart(run_step: Any) -> None:
@@ -86,8 +86,8 @@ def test_case_punctuation_numbers_and_accents_do_not_tell_texts_apart(run_step: 
         ],
     )
     assert ran.dropped == {"b": {"reason": "near_duplicate", "duplicate_of": "a", "jaccard": 1.0}}
-    assert ran.facts["candidates"] == 2
-    assert ran.facts["largest_cluster"] == 2
+    assert ran.metrics["candidates"] == 2
+    assert ran.metrics["largest_cluster"] == 2
 
 
 def test_likeness_is_not_passed_on(run_step: Any) -> None:
@@ -104,7 +104,7 @@ def test_texts_too_short_for_an_ngram_stay(run_step: Any) -> None:
     rows = [(str(i), text) for i, text in enumerate(["", "", "one two three four", "one two"] * 2)]
     ran = run_step(STEP, [rows])
     assert ran.dropped == {}
-    assert (ran.facts["documents"], ran.facts["without_shingles"]) == (8, 8)
+    assert (ran.metrics["documents"], ran.metrics["without_shingles"]) == (8, 8)
     assert run_step(MinhashDedup(ngram=4), [rows]).dropped.keys() == {"6"}
 
 
@@ -114,12 +114,12 @@ def test_the_threshold_alone_decides_among_candidates(run_step: Any) -> None:
     rows = [("a", one), ("b", other)]
     for threshold, drops in ((exact, 1), (exact + 1e-6, 0)):
         ran = run_step(MinhashDedup(jaccard=threshold, rows=1, buckets=30), [rows])
-        assert (ran.facts["compared"], ran.facts["dropped"]) == (1, drops)
+        assert (ran.metrics["compared"], ran.metrics["dropped"]) == (1, drops)
 
 
 def test_the_threshold_does_not_change_what_is_observed() -> None:
     fields = set(MinhashDedup.model_fields)
-    assert MinhashDedup.observed_parameters == fields - {"jaccard"}
+    assert MinhashDedup.map_parameters == fields - {"jaccard"}
 
 
 def test_findings_are_equal_bytes_and_nothing_else_is_left(run_step: Any) -> None:
@@ -131,7 +131,7 @@ def test_findings_are_equal_bytes_and_nothing_else_is_left(run_step: Any) -> Non
 
 def test_no_documents_at_all(run_step: Any) -> None:
     for shards in ([], [[]]):
-        assert set(run_step(STEP, shards).facts.values()) == {0}
+        assert set(run_step(STEP, shards).metrics.values()) == {0}
 
 
 @pytest.mark.parametrize(

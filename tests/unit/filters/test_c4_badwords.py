@@ -25,7 +25,7 @@ from pipeline.documents import Docs
 from pipeline.errors import ManifestError, ShardError
 from pipeline.manifest.loading import load_manifest
 from pipeline.manifest.registry import Registry
-from pipeline.read.jsonl import JsonLines
+from pipeline.sources.jsonl import JsonLines
 from pipeline.step import ManifestView
 
 LISTS = {
@@ -113,7 +113,7 @@ def docs_of(rows: list[str], language: list[str | None]) -> Docs:
 
 
 def ours(step: C4BadWords, rows: list[str], language: list[str | None]) -> list[str]:
-    verdict = step.judge(docs_of(rows, language))
+    verdict = step.filter(docs_of(rows, language))
     assert isinstance(verdict.reason, str)
     return ["" if keep else verdict.reason for keep in verdict.keep]
 
@@ -188,32 +188,32 @@ def test_words_are_whole_where_words_are_spaced(
 
 def test_a_language_without_a_list_fails_the_shard_or_is_kept(folder: Path) -> None:
     with pytest.raises(ShardError, match="'xx'"):
-        step_in(folder).judge(docs_of(["foo", "foo"], ["en", "xx"]))
+        step_in(folder).filter(docs_of(["foo", "foo"], ["en", "xx"]))
     step = step_in(folder, fail_on_missing_language=False)
-    assert step.judge(docs_of(["foo", "foo"], ["en", "xx"])).keep.tolist() == [False, True]
+    assert step.filter(docs_of(["foo", "foo"], ["en", "xx"])).keep.tolist() == [False, True]
 
 
 def test_documents_without_a_language_have_the_default_one(folder: Path) -> None:
     step = step_in(folder, default_language="zh")
-    assert step.judge(docs_of(["foo", "坏"], [None, None])).keep.tolist() == [True, False]
+    assert step.filter(docs_of(["foo", "坏"], [None, None])).keep.tolist() == [True, False]
 
 
 def test_the_kept_fraction_follows_from_ids_and_seed(folder: Path) -> None:
     docs = docs_of(["foo"] * 4_000, ["en"] * 4_000)
     step = step_in(folder, keep_fraction=0.25, seed=7)
-    keep = step.judge(docs).keep
+    keep = step.filter(docs).keep
     assert 900 < keep.sum() < 1_100
     backwards = Docs(docs.batch.take(pa.array(np.arange(4_000)[::-1])))
-    assert (step.judge(backwards).keep[::-1] == keep).all()
-    other = step_in(folder, keep_fraction=0.25, seed=8).judge(docs).keep
+    assert (step.filter(backwards).keep[::-1] == keep).all()
+    other = step_in(folder, keep_fraction=0.25, seed=8).filter(docs).keep
     assert (other != keep).any()
-    assert (step_in(folder, keep_fraction=0.5, seed=7).judge(docs).keep >= keep).all()
-    assert step_in(folder, keep_fraction=1).judge(docs).keep.all()
-    assert not step_in(folder).judge(docs).keep.any()
+    assert (step_in(folder, keep_fraction=0.5, seed=7).filter(docs).keep >= keep).all()
+    assert step_in(folder, keep_fraction=1).filter(docs).keep.all()
+    assert not step_in(folder).filter(docs).keep.any()
 
 
 def test_bad_words_are_the_signal(folder: Path) -> None:
-    verdict = step_in(folder, keep_fraction=1).judge(docs_of(["foo", "x"], ["en", "en"]))
+    verdict = step_in(folder, keep_fraction=1).filter(docs_of(["foo", "x"], ["en", "en"]))
     assert verdict.keep.tolist() == [True, True]
     assert np.asarray(verdict.signals["bad_words"]).tolist() == [1, 0]
 
@@ -221,7 +221,11 @@ def test_bad_words_are_the_signal(folder: Path) -> None:
 def test_blank_lines_in_a_list_mean_nothing(tmp_path: Path) -> None:
     (tmp_path / "en").write_text("\n foo \n\n")
     step = C4BadWords(lists={"en": tmp_path / "en"})
-    assert step.judge(docs_of(["", "a  b", "foo"], ["en"] * 3)).keep.tolist() == [True, True, False]
+    assert step.filter(docs_of(["", "a  b", "foo"], ["en"] * 3)).keep.tolist() == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_lists_are_checked_before_any_work(tmp_path: Path) -> None:
@@ -253,23 +257,23 @@ def test_a_manifest_that_names_a_missing_list_is_refused_at_its_line(tmp_path: P
     (tmp_path / "lists" / "en").write_text("foo\n")
     (named,) = load_manifest(manifest, registry=registry).steps
     step = pickle.loads(pickle.dumps(named.step))  # noqa: S301 (as workers get it)
-    assert step.judge(docs_of(["foo"], ["en"])).keep.tolist() == [False]
+    assert step.filter(docs_of(["foo"], ["en"])).keep.tolist() == [False]
 
 
 def test_an_edited_list_is_read_again_and_makes_another_step(tmp_path: Path) -> None:
     (tmp_path / "en").write_text("foo\n")
     step = step_in(tmp_path, lists={"en": Path("en")})
     before = step.model_dump(mode="json")
-    assert step.judge(docs_of(["foo"], ["en"])).keep.tolist() == [False]
+    assert step.filter(docs_of(["foo"], ["en"])).keep.tolist() == [False]
     (tmp_path / "en").write_text("other\n")
-    assert step.judge(docs_of(["foo"], ["en"])).keep.tolist() == [True]
+    assert step.filter(docs_of(["foo"], ["en"])).keep.tolist() == [True]
     assert step.model_dump(mode="json") != before
 
 
 def test_long_repetitive_texts_take_linear_time(tmp_path: Path) -> None:
     (tmp_path / "zh").write_text("a" * 30 + "b\n")
     step = C4BadWords(lists={"zh": tmp_path / "zh"})
-    assert step.judge(docs_of(["a" * 1_000_000], ["zh"])).keep.tolist() == [True]
+    assert step.filter(docs_of(["a" * 1_000_000], ["zh"])).keep.tolist() == [True]
 
 
 def test_no_documents_give_no_verdicts(folder: Path) -> None:

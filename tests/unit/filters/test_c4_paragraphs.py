@@ -34,7 +34,7 @@ def docs_of(rows: list[str]) -> Docs:
 
 
 def ours(rows: list[str], **parameters: Any) -> list[str]:
-    verdict = C4Paragraphs(**parameters).judge(docs_of(rows))
+    verdict = C4Paragraphs(**parameters).filter(docs_of(rows))
     return ["" if k else r for k, r in zip(verdict.keep, verdict.reason, strict=True)]
 
 
@@ -88,7 +88,7 @@ def test_as_many_lines_are_needed_as_asked_for() -> None:
 
 
 def test_long_lines_are_the_signal() -> None:
-    verdict = C4Paragraphs().judge(docs_of([f"{LONG}\nx\n{LONG}", "", LONG]))
+    verdict = C4Paragraphs().filter(docs_of([f"{LONG}\nx\n{LONG}", "", LONG]))
     assert np.asarray(verdict.signals["paragraphs"]).tolist() == [2, 0, 1]
 
 

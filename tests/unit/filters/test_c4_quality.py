@@ -108,7 +108,7 @@ def docs_of(rows: list[str]) -> Docs:
 
 def ours(rows: list[str], **parameters: Any) -> Judged:
     """Reason and text of each document, its text only where it is kept."""
-    verdict = C4Quality(**parameters).judge(docs_of(rows))
+    verdict = C4Quality(**parameters).filter(docs_of(rows))
     assert verdict.text is not None
     verdict.text.validate(full=True)
     each = zip(verdict.keep, verdict.reason, verdict.text.to_pylist(), strict=True)
@@ -241,7 +241,7 @@ def test_signals_count_what_became_of_lines() -> None:
         LINE,
     ]
     rows = ["\n".join(lines), f"{LINE}\nA lorem ipsum text.\n{LINE}", PROSE]
-    verdict = C4Quality().judge(docs_of(rows))
+    verdict = C4Quality().filter(docs_of(rows))
     signals = {name: np.asarray(values) for name, values in verdict.signals.items()}
     assert list(verdict.reason) == ["too_few_sentences", "lorem_ipsum", ""]
     assert signals["lines"].tolist() == [7, 2, 5]
@@ -260,7 +260,7 @@ def test_all_that_is_measured_leads_to_the_same_verdict(rows: list[str]) -> None
     step = C4Quality(min_num_sentences=2)
     measured = step.measure(docs_of(rows))
     assert not np.isnan(measured["sentences"]).any()
-    decided, judged = step.decide(measured), step.judge(docs_of(rows))
+    decided, judged = step.apply(measured), step.filter(docs_of(rows))
     assert decided.keep.tolist() == judged.keep.tolist()
     assert list(decided.reason) == list(judged.reason)
 

@@ -22,7 +22,7 @@ def docs_of(rows: list[str]) -> Docs:
 
 
 def judged(rows: list[str], **parameters: Any) -> list[str]:
-    verdict = CharacterSet(**parameters).judge(docs_of(rows))
+    verdict = CharacterSet(**parameters).filter(docs_of(rows))
     return ["" if k else r for k, r in zip(verdict.keep, verdict.reason, strict=True)]
 
 
@@ -94,8 +94,8 @@ def test_unknown_sets_are_problems() -> None:
 def test_preparing_changes_no_verdict() -> None:
     step = CharacterSet(characters=("Han",), min_ratio=0.5)
     step.prepare()
-    assert step.judge(docs_of(["中文 字", "text"])).keep.tolist() == [True, False]
-    assert step.judge(docs_of([])).keep.tolist() == []
+    assert step.filter(docs_of(["中文 字", "text"])).keep.tolist() == [True, False]
+    assert step.filter(docs_of([])).keep.tolist() == []
 
 
 def test_a_huge_line_is_judged() -> None:

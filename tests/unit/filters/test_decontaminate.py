@@ -22,8 +22,8 @@ from pipeline.documents import Docs
 from pipeline.errors import ManifestError, Problem, ShardError
 from pipeline.manifest import load_manifest
 from pipeline.manifest.registry import Registry
-from pipeline.read.jsonl import JsonLines
-from pipeline.step import ManifestView, Verdict
+from pipeline.sources.jsonl import JsonLines
+from pipeline.step import FilterResult, ManifestView
 
 LETTERS = "abcdefghijklmnoprstuvwxyz"
 WORDS = ["".join(random.Random(n).choices(LETTERS, k=3 + n % 9)) for n in range(400)]
@@ -38,12 +38,12 @@ def docs_of(rows: list[str]) -> Docs:
     return Docs(pa.record_batch({"text": pa.array(rows, pa.large_string())}))
 
 
-def values(verdict: Verdict) -> dict[str, list[Any]]:
+def values(verdict: FilterResult) -> dict[str, list[Any]]:
     return {name: pa.array(value).to_pylist() for name, value in verdict.signals.items()}
 
 
 def named(step: Decontaminate, rows: list[str]) -> list[str | None]:
-    return values(step.judge(docs_of(rows)))["contaminated_by"]
+    return values(step.filter(docs_of(rows)))["contaminated_by"]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_planted_items_are_always_found_and_named(
     if kind == "two words" and number < 2:
         kind = "one word"
     text = EDITS[kind](ITEMS[number], random.Random(seed))
-    verdict = quiz.judge(docs_of([f"{' '.join(before)}\n{text}\nand {after}"]))
+    verdict = quiz.filter(docs_of([f"{' '.join(before)}\n{text}\nand {after}"]))
     assert verdict.keep.tolist() == [False]
     assert verdict.reason == ["contaminated"]
     assert values(verdict)["contaminated_by"] == [f"quiz#{number + 1}"]
@@ -102,7 +102,7 @@ def test_text_without_a_run_of_an_item_is_kept(quiz: Decontaminate, words: list[
     words = [w for n, w in enumerate(words) if tuple(words[max(0, n - 2) : n + 1]) not in runs]
     if any(tuple(words[n : n + 3]) in runs for n in range(len(words))):
         return
-    verdict = quiz.judge(docs_of([" ".join(words)]))
+    verdict = quiz.filter(docs_of([" ".join(words)]))
     assert verdict.keep.tolist() == [True]
     assert values(verdict) == {
         "overlap": [0],
@@ -119,8 +119,8 @@ def test_text_without_a_run_of_an_item_is_kept(quiz: Decontaminate, words: list[
 @settings(max_examples=50)
 def test_verdicts_do_not_depend_on_batches(quiz: Decontaminate, rows: list[str], size: int) -> None:
     rows = [row.encode(errors="ignore").decode() for row in rows]
-    whole = quiz.judge(docs_of(rows))
-    parts = [quiz.judge(docs_of(rows[at : at + size])) for at in range(0, len(rows), size)]
+    whole = quiz.filter(docs_of(rows))
+    parts = [quiz.filter(docs_of(rows[at : at + size])) for at in range(0, len(rows), size)]
     assert whole.keep.tolist() == [keep for part in parts for keep in part.keep.tolist()]
     joined: dict[str, list[Any]] = {name: [] for name in whole.signals}
     for part in parts:
@@ -131,7 +131,7 @@ def test_verdicts_do_not_depend_on_batches(quiz: Decontaminate, rows: list[str],
 
 def test_signals_say_how_much_of_what_and_where(quiz: Decontaminate) -> None:
     row = f"First {ITEMS[9]}. Then,\n{replaced(ITEMS[4], 1, random.Random(1)).upper()}!"
-    signals = values(quiz.judge(docs_of([row, "nothing here"])))
+    signals = values(quiz.filter(docs_of([row, "nothing here"])))
     assert signals["overlap"] == [1, 0]
     assert signals["contaminated_items"] == [2, 0]
     assert signals["contaminated_by"] == ["quiz#10, quiz#5", None]
@@ -141,12 +141,12 @@ def test_signals_say_how_much_of_what_and_where(quiz: Decontaminate) -> None:
 def test_less_than_min_overlap_of_a_long_item_is_measured_and_stays(quiz: Decontaminate) -> None:
     words = ITEMS[10].split()
     rows = [" ".join(words[:count]) for count in (12, 13, 39, 40, 80)]
-    verdict = quiz.judge(docs_of(rows))
+    verdict = quiz.filter(docs_of(rows))
     assert values(verdict)["overlap"] == [0, 13 / 80, 39 / 80, 0.5, 1]
     assert verdict.keep.tolist() == [True, True, True, False, False]
     assert values(verdict)["contaminated_by"] == [None, None, None, "quiz#11", "quiz#11"]
     strict = quiz.model_copy(update={"min_overlap": 1.0})
-    assert strict.judge(docs_of(rows)).keep.tolist() == [True, True, True, True, False]
+    assert strict.filter(docs_of(rows)).keep.tolist() == [True, True, True, True, False]
 
 
 def test_another_limit_can_be_tried_on_measured_signals(quiz: Decontaminate) -> None:
@@ -155,28 +155,28 @@ def test_another_limit_can_be_tried_on_measured_signals(quiz: Decontaminate) -> 
     signals = quiz.measure(docs)
     for limit in (0.25, 0.5, 0.75, 0.8):
         step = quiz.model_copy(update={"min_overlap": limit})
-        assert step.decide(signals).keep.tolist() == step.judge(docs).keep.tolist()
+        assert step.apply(signals).keep.tolist() == step.filter(docs).keep.tolist()
     assert [rule.parameter for rule in quiz.rules()] == ["min_overlap"]
 
 
 def test_tagging_drops_nothing_and_says_the_same(quiz: Decontaminate) -> None:
     tag = quiz.model_copy(update={"mode": "tag"})
     rows = [ITEMS[7], "nothing", f"{ITEMS[0]} {ITEMS[1]}"]
-    verdict = tag.judge(docs_of(rows))
+    verdict = tag.filter(docs_of(rows))
     assert verdict.keep.tolist() == [True, True, True]
     columns = {name: pa.array(column).to_pylist() for name, column in verdict.columns.items()}
     assert columns == {
         "contaminated_by": ["quiz#8", None, "quiz#1, quiz#2"],
         "contamination": [1, 0, 1],
     }
-    assert values(verdict) == values(quiz.judge(docs_of(rows)))
+    assert values(verdict) == values(quiz.filter(docs_of(rows)))
     assert tag.rules() == []
 
 
 def test_columns_are_those_that_are_announced(quiz: Decontaminate) -> None:
     for step in (quiz, quiz.model_copy(update={"mode": "tag"})):
         for rows in ([], ["nothing"], [ITEMS[3]]):
-            verdict = step.judge(docs_of(rows))
+            verdict = step.filter(docs_of(rows))
             assert tuple(verdict.columns) == step.adds()
             types = [pa.array(column).type for column in verdict.columns.values()]
             assert types in ([], [pa.large_string(), pa.float64()])
@@ -187,7 +187,7 @@ ODD += ["ש" * 99, "\u202e\u202d", "水" * 999, "😀 " * 99, "s t d m ll re ve"
 
 
 def test_odd_texts_are_kept(quiz: Decontaminate) -> None:
-    verdict = quiz.judge(docs_of(ODD))
+    verdict = quiz.filter(docs_of(ODD))
     assert verdict.keep.all()
     assert values(verdict)["overlap"] == [0] * len(ODD)
 
@@ -378,5 +378,5 @@ def test_real_documents_hold_none_of_them(
     real: Decontaminate, shared_data: Path, domain: str
 ) -> None:
     texts = [row["text"] for row in rows_of(shared_data / "domains" / f"{domain}.jsonl.zst")]
-    verdict = real.judge(docs_of(texts[:500]))
+    verdict = real.filter(docs_of(texts[:500]))
     assert np.flatnonzero(~verdict.keep).tolist() == []

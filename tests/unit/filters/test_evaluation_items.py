@@ -233,7 +233,7 @@ def test_what_common_texts_contain_is_not_looked_for(tmp_path: Path) -> None:
 def test_more_words_than_can_be_numbered_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kernels.vocabulary.MAX_WORDS", 8)
+    monkeypatch.setattr("kernels.words.vocabulary.MAX_WORDS", 8)
     assert found(index_of(file_of(tmp_path, [{"text": words(8)}])), words(8)) == [{"quiz#1"}]
     with pytest.raises(ShardError, match="9 distinct words") as error:
         index_of(file_of(tmp_path, [{"text": words(9)}]))

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 import filters.fineweb_quality
 from filters.fineweb_quality import FineWebQuality
-from kernels.words import english_words
+from kernels.words.words import english_words
 from pipeline.documents import Docs
 
 PIECES = ["A sentence of more than thirty characters, it is.", "the words ", "same line.\n", "x.\n"]
@@ -63,7 +63,7 @@ def docs_of(rows: list[str]) -> Docs:
 
 
 def ours(rows: list[str], **parameters: Any) -> list[str]:
-    verdict = FineWebQuality(**parameters).judge(docs_of(rows))
+    verdict = FineWebQuality(**parameters).filter(docs_of(rows))
     return ["" if k else r for k, r in zip(verdict.keep, verdict.reason, strict=True)]
 
 
@@ -182,9 +182,9 @@ def test_words_are_counted_where_the_verdict_depends_on_them(
     off = {"line_punct_thr": 0, "short_line_thr": 1, "char_duplicates_ratio": 1}
     step = FineWebQuality(new_line_ratio=new_line_ratio, **off)
     docs = docs_of(rows)
-    measured, judged = step.measure(docs), step.judge(docs)
-    assert judged.keep.tolist() == step.decide(measured).keep.tolist()
-    assert judged.reason == step.decide(measured).reason
+    measured, judged = step.measure(docs), step.filter(docs)
+    assert judged.keep.tolist() == step.apply(measured).keep.tolist()
+    assert judged.reason == step.apply(measured).reason
     counted = ~np.isnan(np.asarray(judged.signals["words"], dtype=float))
     for name in ("words", "list_ratio"):
         found = np.asarray(judged.signals[name], dtype=float)[counted]
@@ -195,8 +195,8 @@ def test_words_are_counted_where_the_verdict_depends_on_them(
 def test_words_found_once_serve_the_documents_that_are_left() -> None:
     docs = docs_of(["short", DIFFERENT])
     words = docs.derive("words:en", english_words)
-    left = docs.filter(FineWebQuality().judge(docs).keep)
-    assert FineWebQuality().judge(left).keep.tolist() == [True]
+    left = docs.filter(FineWebQuality().filter(docs).keep)
+    assert FineWebQuality().filter(left).keep.tolist() == [True]
     assert left.derive("words:en", english_words).table is words.table
 
 

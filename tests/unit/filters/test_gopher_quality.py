@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from filters.gopher_quality import GopherQuality
-from kernels.words import english_words
+from kernels.words.words import english_words
 from pipeline.documents import Docs
 
 # Rules on counts are out of the way, so that short texts reach the others.
@@ -43,7 +43,7 @@ def docs_of(rows: list[str]) -> Docs:
 
 
 def ours(step: GopherQuality, rows: list[str]) -> list[str]:
-    verdict = step.judge(docs_of(rows))
+    verdict = step.filter(docs_of(rows))
     return ["" if k else r for k, r in zip(verdict.keep, verdict.reason, strict=True)]
 
 
@@ -140,7 +140,7 @@ def test_stop_words_can_be_given() -> None:
 
 
 def test_signals_are_measured_for_kept_and_dropped_documents() -> None:
-    verdict = GopherQuality().judge(docs_of([PROSE, "# one two...\n- three 4\n", ""]))
+    verdict = GopherQuality().filter(docs_of([PROSE, "# one two...\n- three 4\n", ""]))
     assert verdict.keep.tolist() == [True, False, False]
     signals = {name: np.asarray(values) for name, values in verdict.signals.items()}
     assert signals["non_symbol_words"].tolist() == [75, 4, 0]
@@ -156,14 +156,14 @@ def test_signals_are_measured_for_kept_and_dropped_documents() -> None:
 def test_words_found_once_serve_the_documents_that_are_left() -> None:
     docs = docs_of(["short", PROSE, "# " * 60, PROSE + "More."])
     words = docs.derive("words:en", english_words)
-    left = docs.filter(GopherQuality(min_doc_words=5).judge(docs).keep)
+    left = docs.filter(GopherQuality(min_doc_words=5).filter(docs).keep)
     assert len(left) == 2
-    assert GopherQuality().judge(left).keep.tolist() == [True, True]
+    assert GopherQuality().filter(left).keep.tolist() == [True, True]
     assert left.derive("words:en", english_words).table is words.table
 
 
 def test_no_documents_give_no_verdicts() -> None:
-    verdict = GopherQuality().judge(docs_of([]))
+    verdict = GopherQuality().filter(docs_of([]))
     assert verdict.keep.tolist() == []
     assert list(verdict.reason) == []
 

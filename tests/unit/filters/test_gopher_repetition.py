@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from filters.gopher_repetition import GopherRepetition
-from kernels.words import english_words
+from kernels.words.words import english_words
 from pipeline.documents import Docs
 
 PIECES = ["ab ", "c ", "a ", "bc ", "the ", "long ", "é ", "😀 ", "\n", "\n\n", "\r\n", "\u2029"]
@@ -48,7 +48,7 @@ def docs_of(rows: list[str]) -> Docs:
 
 
 def ours(step: GopherRepetition, rows: list[str]) -> list[str]:
-    verdict = step.judge(docs_of(rows))
+    verdict = step.filter(docs_of(rows))
     return ["" if k else r for k, r in zip(verdict.keep, verdict.reason, strict=True)]
 
 
@@ -127,7 +127,7 @@ def test_a_limit_of_zero_switches_off_lines_but_not_ngrams() -> None:
 
 
 def test_ngram_signals_are_there_where_they_decide_or_lead_to_a_decision() -> None:
-    verdict = GopherRepetition().judge(
+    verdict = GopherRepetition().filter(
         docs_of([DISTINCT, "a b\na b\na b", "Hello wonderful world", PHRASE * 6 + DISTINCT])
     )
     signals = {name: np.asarray(values) for name, values in verdict.signals.items()}
@@ -145,8 +145,8 @@ def test_ngram_signals_are_there_where_they_decide_or_lead_to_a_decision() -> No
 
 def assert_judged_as_measured(step: GopherRepetition, docs: Docs) -> None:
     """What judging leaves out is measured of no dropped document, and decides nothing."""
-    judged, measured = step.judge(docs), step.measure(docs)
-    whole = step.decide(measured)
+    judged, measured = step.filter(docs), step.measure(docs)
+    whole = step.apply(measured)
     assert judged.keep.tolist() == whole.keep.tolist()
     assert list(judged.reason) == list(whole.reason)
     assert list(judged.signals) == list(whole.signals)
@@ -181,15 +181,15 @@ def test_judging_real_texts_says_what_measuring_everything_would(shared_data: Pa
 def test_words_follow_the_documents_that_are_left() -> None:
     docs = docs_of(["a b\na b\na b", DISTINCT, "", DISTINCT + " more"])
     words = docs.derive("words:en", english_words)
-    left = docs.filter(GopherRepetition(top_n_grams=()).judge(docs).keep)
+    left = docs.filter(GopherRepetition(top_n_grams=()).filter(docs).keep)
     assert len(left) == 2
-    assert GopherRepetition().judge(left).keep.tolist() == [True, True]
+    assert GopherRepetition().filter(left).keep.tolist() == [True, True]
     assert len(left.derive("words:en", english_words).ids) == 201
     assert left.derive("words:en", english_words).table is words.table
 
 
 def test_no_documents_give_no_verdicts() -> None:
-    verdict = GopherRepetition().judge(docs_of([]))
+    verdict = GopherRepetition().filter(docs_of([]))
     assert verdict.keep.tolist() == []
     assert list(verdict.reason) == []
 

@@ -25,7 +25,7 @@ from filters.language import PACKAGE, RESOURCE, Language
 from pipeline.documents import Docs
 from pipeline.errors import Problem
 from pipeline.named_files import packaged
-from pipeline.step import ManifestView, Verdict
+from pipeline.step import FilterResult, ManifestView
 
 ENGLISH = "The people of the town went home, for it was late and nobody wanted to stay any longer."
 GERMAN = "Die Leute gingen nach Hause, denn es war spät und niemand wollte noch länger bleiben."
@@ -59,12 +59,12 @@ def docs_of(rows: list[str]) -> Docs:
     return Docs(pa.record_batch({"text": pa.array(rows, pa.large_string())}))
 
 
-def columns_of(verdict: Verdict) -> dict[str, list[Any]]:
+def columns_of(verdict: FilterResult) -> dict[str, list[Any]]:
     return {name: pa.array(values).to_pylist() for name, values in verdict.columns.items()}
 
 
 def ours(step: Language, rows: list[str]) -> list[tuple[bool, dict[str, Any]]]:
-    verdict = step.judge(docs_of(rows))
+    verdict = step.filter(docs_of(rows))
     columns = columns_of(verdict)
     found = []
     for row, keep in enumerate(verdict.keep.tolist()):
@@ -137,7 +137,7 @@ def test_passages_in_128_languages_get_the_label_of_datatrove(
     ],
 )
 def test_documents_in_wanted_languages_stay(languages: Any, kept: list[bool]) -> None:
-    verdict = Language(languages=languages).judge(docs_of([ENGLISH, GERMAN, FRENCH]))
+    verdict = Language(languages=languages).filter(docs_of([ENGLISH, GERMAN, FRENCH]))
     assert verdict.keep.tolist() == kept
     assert {r for k, r in zip(verdict.keep, verdict.reason, strict=True) if not k} <= {"language"}
     assert columns_of(verdict)["language"] == ["en", "de", "fr"]
@@ -145,7 +145,7 @@ def test_documents_in_wanted_languages_stay(languages: Any, kept: list[bool]) ->
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n", "\0", "\0\0 \r\n\t", "</s>", "__label__de"])
 def test_a_text_without_words_has_the_score_of_an_empty_line(text: str) -> None:
-    verdict = Language(languages="en").judge(docs_of([text]))
+    verdict = Language(languages="en").filter(docs_of([text]))
     assert verdict.keep.tolist() == [False]
     columns = columns_of(verdict)
     assert columns["language"] == ["en"]
@@ -154,21 +154,21 @@ def test_a_text_without_words_has_the_score_of_an_empty_line(text: str) -> None:
 
 def test_one_line_of_ten_megabytes_gets_a_verdict() -> None:
     rows = ["x" * 10_000_000, (ENGLISH + " ") * 100_000, "日" * 3_000_000]
-    verdict = Language(languages="en").judge(docs_of(rows))
+    verdict = Language(languages="en").filter(docs_of(rows))
     assert verdict.keep.tolist() == [False, True, False]
 
 
 def test_the_score_must_be_above_the_threshold() -> None:
     step = Language(languages="en", label_only=True)
-    score = columns_of(step.judge(docs_of([ENGLISH])))["language_score"][0]
+    score = columns_of(step.filter(docs_of([ENGLISH])))["language_score"][0]
     below = float(np.nextafter(score, 0))
-    assert Language(language_threshold=below).judge(docs_of([ENGLISH])).keep.tolist() == [True]
-    assert Language(language_threshold=score).judge(docs_of([ENGLISH])).keep.tolist() == [False]
+    assert Language(language_threshold=below).filter(docs_of([ENGLISH])).keep.tolist() == [True]
+    assert Language(language_threshold=score).filter(docs_of([ENGLISH])).keep.tolist() == [False]
 
 
 def test_signals_are_scores_of_the_best_and_of_the_wanted_languages() -> None:
     docs = docs_of([ENGLISH, GERMAN, ""])
-    signals = Language(languages=("de", "fr")).judge(docs).signals
+    signals = Language(languages=("de", "fr")).filter(docs).signals
     values = {name: np.asarray(value).tolist() for name, value in signals.items()}
     assert set(values) == {
         *("language_score", "wanted_language_score"),
@@ -185,7 +185,7 @@ def test_signals_are_scores_of_the_best_and_of_the_wanted_languages() -> None:
 def test_columns_are_those_that_are_announced() -> None:
     for step in (Language(), Language(languages="en", keep_top_pairs_threshold=0)):
         for rows in ([], [ENGLISH, ""]):
-            verdict = step.judge(docs_of(rows))
+            verdict = step.filter(docs_of(rows))
             assert tuple(verdict.columns) == step.adds()
             docs_of(rows).with_columns(verdict.columns).batch.validate(full=True)
 
@@ -200,7 +200,7 @@ def test_a_model_is_found_beside_the_manifest(tmp_path: Path, model_file: Path) 
     assert problems(step, tmp_path) == []
     sent = pickle.loads(pickle.dumps(step))  # noqa: S301 - what a worker is given
     sent.prepare()
-    assert sent.judge(docs_of([ENGLISH, GERMAN])).keep.tolist() == [False, True]
+    assert sent.filter(docs_of([ENGLISH, GERMAN])).keep.tolist() == [False, True]
 
 
 def test_a_missing_model_is_a_problem(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from filters.pii import Pii
-from kernels.pii_scan import find
+from kernels.pii.pii_scan import find
 from pipeline.documents import Docs
 from pipeline.step import ManifestView
 
@@ -31,7 +31,7 @@ def docs_of(rows: list[str]) -> Docs:
 
 
 def edited(rows: list[str], **parameters: Any) -> list[str]:
-    verdict = Pii(**parameters).judge(docs_of(rows))
+    verdict = Pii(**parameters).filter(docs_of(rows))
     assert verdict.keep.all()
     return rows if verdict.text is None else verdict.text.to_pylist()
 
@@ -128,7 +128,7 @@ def test_replacements_begin_anew_in_every_document() -> None:
 
 def test_tagging_counts_and_leaves_the_text() -> None:
     step = Pii(mode="tag", remove_phone_numbers=True)
-    verdict = step.judge(docs_of([EVERYTHING, "", "nothing"]))
+    verdict = step.filter(docs_of([EVERYTHING, "", "nothing"]))
     assert verdict.text is None
     assert verdict.keep.all()
     assert tuple(verdict.columns) == step.adds()
@@ -142,7 +142,7 @@ def test_tagging_counts_and_leaves_the_text() -> None:
 
 
 def test_replacing_adds_no_columns_but_measures() -> None:
-    verdict = Pii().judge(docs_of([EVERYTHING]))
+    verdict = Pii().filter(docs_of([EVERYTHING]))
     assert Pii().adds() == ()
     assert not verdict.columns
     assert verdict.signals["pii_emails"].tolist() == [2]

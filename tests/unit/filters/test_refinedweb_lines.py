@@ -20,19 +20,19 @@ from pydantic import ValidationError
 
 from filters.refinedweb_lines import RefinedWebLines
 from pipeline.documents import Docs
-from pipeline.step import Verdict
+from pipeline.step import FilterResult
 
 PROSE = "The council of the town met on Monday to speak about the bridge over the river again.\n"
 LONG = PROSE * 10
 REMOVED = "word_removal_ratio_filter"
 
 
-def judged(rows: list[str], **parameters: Any) -> Verdict:
+def judged(rows: list[str], **parameters: Any) -> FilterResult:
     docs = Docs(pa.record_batch({"text": pa.array(rows, pa.large_string())}))
-    return RefinedWebLines(**parameters).judge(docs)
+    return RefinedWebLines(**parameters).filter(docs)
 
 
-def reasons(verdict: Verdict) -> list[str]:
+def reasons(verdict: FilterResult) -> list[str]:
     return ["" if k else r for k, r in zip(verdict.keep, verdict.reason, strict=True)]
 
 
@@ -101,7 +101,7 @@ def test_signals_are_measured_for_kept_and_dropped_documents() -> None:
     assert signals["removed_ratio"][[0, 2]].tolist() == pytest.approx([1 / 3, 1])
     assert np.isnan(signals["removed_ratio"][1])
     assert signals["bytes_left"].tolist() == [3, 0, 0]
-    assert step.decide(measured).keep.tolist() == step.judge(docs).keep.tolist()
+    assert step.apply(measured).keep.tolist() == step.filter(docs).keep.tolist()
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=5))

@@ -48,14 +48,14 @@ texts = st.text("abé\n AB中", max_size=12)
 def test_documents_are_chosen_as_datatrove_chooses_them(rows: list[str], expression: str) -> None:
     theirs = RegexFilter(for_python(expression))
     keep = [theirs.filter(Document(text=row, id="")) for row in rows]
-    assert Regex(regex_exp=expression).judge(docs_of(rows)).keep.tolist() == keep
-    others = Regex(regex_exp=expression, exclude=False).judge(docs_of(rows))
+    assert Regex(regex_exp=expression).filter(docs_of(rows)).keep.tolist() == keep
+    others = Regex(regex_exp=expression, exclude=False).filter(docs_of(rows))
     assert others.keep.tolist() == [not kept for kept in keep]
 
 
 @given(st.lists(texts, max_size=5), st.sampled_from(["a+b", "(a)(b)", "[AB]", "é", "(?i)ab"]))
 def test_matches_are_replaced_as_python_replaces_them(rows: list[str], expression: str) -> None:
-    verdict = Regex(regex_exp=expression, replacement="<\\0>").judge(docs_of(rows))
+    verdict = Regex(regex_exp=expression, replacement="<\\0>").filter(docs_of(rows))
     assert verdict.text is not None
     assert verdict.text.to_pylist() == [re.sub(expression, r"<\g<0>>", row) for row in rows]
     assert verdict.keep.all()
@@ -65,22 +65,22 @@ def test_matches_are_replaced_as_python_replaces_them(rows: list[str], expressio
 
 def test_reasons_say_which_way() -> None:
     rows = ["lorem ipsum", "text"]
-    verdict = Regex(regex_exp="lorem").judge(docs_of(rows))
+    verdict = Regex(regex_exp="lorem").filter(docs_of(rows))
     assert (verdict.keep.tolist(), verdict.reason) == ([False, True], "regex_match")
     assert verdict.signals["regex_match"].tolist() == [True, False]
-    verdict = Regex(regex_exp="lorem", exclude=False).judge(docs_of(rows))
+    verdict = Regex(regex_exp="lorem", exclude=False).filter(docs_of(rows))
     assert (verdict.keep.tolist(), verdict.reason) == ([True, False], "regex_no_match")
 
 
 def test_case_can_be_ignored_also_in_replacing() -> None:
-    assert not Regex(regex_exp="É", ignore_case=True).judge(docs_of(["é"])).keep[0]
-    verdict = Regex(regex_exp="É", ignore_case=True, replacement="e").judge(docs_of(["éÉ"]))
+    assert not Regex(regex_exp="É", ignore_case=True).filter(docs_of(["é"])).keep[0]
+    verdict = Regex(regex_exp="É", ignore_case=True, replacement="e").filter(docs_of(["éÉ"]))
     assert verdict.text is not None
     assert verdict.text.to_pylist() == ["ee"]
 
 
 def test_groups_can_be_put_back() -> None:
-    verdict = Regex(regex_exp="(\\w+) (\\w+)", replacement="\\2 \\1").judge(docs_of(["a b"]))
+    verdict = Regex(regex_exp="(\\w+) (\\w+)", replacement="\\2 \\1").filter(docs_of(["a b"]))
     assert verdict.text is not None
     assert verdict.text.to_pylist() == ["b a"]
 
@@ -90,7 +90,7 @@ def test_what_makes_others_backtrack_takes_linear_time(expression: str) -> None:
     assert problems(regex_exp=expression) == []
     step, docs = Regex(regex_exp=expression), docs_of(["a" * 2**20 + "b"])
     before = time.process_time()
-    assert step.judge(docs).keep.tolist() == [True]
+    assert step.filter(docs).keep.tolist() == [True]
     assert time.process_time() - before < 2
 
 
@@ -133,12 +133,12 @@ def test_replacements_that_refer_to_nothing_are_refused(replacement: str) -> Non
 )
 def test_odd_texts_get_a_verdict(text: str) -> None:
     step = Regex(regex_exp="lorem|\\x{5d0}{3}")
-    assert step.judge(docs_of([text])).keep.tolist() == [True]
+    assert step.filter(docs_of([text])).keep.tolist() == [True]
 
 
 def test_no_documents_give_no_verdicts() -> None:
-    assert Regex(regex_exp="a").judge(docs_of([])).keep.tolist() == []
-    assert Regex(regex_exp="a", replacement="b").judge(docs_of([])).keep.tolist() == []
+    assert Regex(regex_exp="a").filter(docs_of([])).keep.tolist() == []
+    assert Regex(regex_exp="a", replacement="b").filter(docs_of([])).keep.tolist() == []
 
 
 @pytest.mark.parametrize("wrong", [{}, {"regex_exp": ""}, {"regex_exp": "a", "unknown": 1}])

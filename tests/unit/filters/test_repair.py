@@ -56,7 +56,7 @@ def docs_of(rows: list[str]) -> Docs:
 
 
 def repaired(rows: list[str], **parameters: Any) -> list[str]:
-    verdict = Repair(**parameters).judge(docs_of(rows))
+    verdict = Repair(**parameters).filter(docs_of(rows))
     assert verdict.keep.all()
     return rows if verdict.text is None else verdict.text.to_pylist()
 
@@ -132,13 +132,13 @@ def test_what_is_broken_is_mended_and_typography_stays(text: str, wanted: str) -
 
 
 def test_repaired_lines_are_counted() -> None:
-    verdict = Repair().judge(docs_of(["âœ”\nfine\nÃ©", "fine", "", "l’été “x”"]))
+    verdict = Repair().filter(docs_of(["âœ”\nfine\nÃ©", "fine", "", "l’été “x”"]))
     assert np.asarray(verdict.signals["repaired_lines"]).tolist() == [2, 0, 0, 0]
 
 
 def test_texts_that_stay_are_not_written_anew() -> None:
-    assert Repair().judge(docs_of(["plain", "l’été"])).text is None
-    assert Repair().judge(docs_of([])).text is None
+    assert Repair().filter(docs_of(["plain", "l’été"])).text is None
+    assert Repair().filter(docs_of([])).text is None
 
 
 def test_preparing_changes_nothing() -> None:
@@ -148,7 +148,7 @@ def test_preparing_changes_nothing() -> None:
 
 def test_a_slice_is_repaired_from_where_it_begins() -> None:
     text = pa.array(["skipped Ã©", "âœ”", "x"], pa.large_string()).slice(1)
-    verdict = Repair().judge(Docs(pa.record_batch({"text": text})))
+    verdict = Repair().filter(Docs(pa.record_batch({"text": text})))
     assert verdict.text is not None
     assert verdict.text.to_pylist() == ["✔", "x"]
 

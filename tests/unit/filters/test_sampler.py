@@ -26,7 +26,7 @@ def docs_of(ids: list[str], texts: list[str] | None = None) -> Docs:
 
 
 def kept(ids: list[str], **parameters: Any) -> list[bool]:
-    return list(Sampler(**parameters).judge(docs_of(ids)).keep.tolist())
+    return list(Sampler(**parameters).filter(docs_of(ids)).keep.tolist())
 
 
 @given(keys, rates, st.integers(0, 2**64 - 1))
@@ -71,14 +71,14 @@ def test_another_seed_draws_another_sample() -> None:
 def test_equal_texts_go_together_by_text() -> None:
     texts = [str(i % 50) for i in range(1_000)]
     docs = docs_of([str(i) for i in range(1_000)], texts)
-    keep = Sampler(by="text").judge(docs).keep
+    keep = Sampler(by="text").filter(docs).keep
     assert 0 < keep.sum() < 1_000
     assert keep.tolist() == keep.tolist()[:50] * 20
-    assert Sampler(by="id").judge(docs).keep.tolist() != keep.tolist()
+    assert Sampler(by="id").filter(docs).keep.tolist() != keep.tolist()
 
 
 def test_the_reason_and_the_draw_are_told() -> None:
-    verdict = Sampler(rate=0).judge(docs_of(["a"]))
+    verdict = Sampler(rate=0).filter(docs_of(["a"]))
     assert verdict.reason == ["sampler"]
     assert 0 < np.asarray(verdict.signals["sampler_draw"])[0] <= 1
     assert Sampler().rules()[0].parameter == "rate"

@@ -18,7 +18,7 @@ from pipeline.documents import Docs
 from pipeline.errors import ManifestError
 from pipeline.manifest import load_manifest
 from pipeline.manifest.registry import Registry
-from pipeline.source import SourceFormat
+from pipeline.sources.source import SourceFormat
 from pipeline.step import ManifestView
 
 texts = st.one_of(st.text(max_size=30), st.text("abAB é.", max_size=20))
@@ -31,7 +31,7 @@ def docs_of(rows: list[str]) -> Docs:
 
 def judged(step: StopList, rows: list[str]) -> list[tuple[bool, int, str | None]]:
     """(kept, hits, entry) of every document."""
-    verdict = step.judge(docs_of(rows))
+    verdict = step.filter(docs_of(rows))
     signals = verdict.signals
     first = pa.array(signals["stop_list_entry"]).to_pylist()
     hits = np.asarray(signals["stop_list_hits"]).tolist()
@@ -109,7 +109,7 @@ def test_case_and_boundaries_can_count() -> None:
 
 
 def test_reason_and_rule_name_the_parameter() -> None:
-    verdict = StopList(words=("x",)).judge(docs_of(["x"]))
+    verdict = StopList(words=("x",)).filter(docs_of(["x"]))
     assert verdict.reason == ["stop_list"]
     assert StopList(words=("x",)).rules()[0].parameter == "max_hits"
 

@@ -27,7 +27,7 @@ from pipeline.documents import Docs
 from pipeline.errors import ManifestError
 from pipeline.manifest import load_manifest
 from pipeline.manifest.registry import Registry
-from pipeline.source import SourceFormat
+from pipeline.sources.source import SourceFormat
 from pipeline.step import ManifestView
 
 END = "<|endoftext|>"
@@ -107,7 +107,7 @@ def test_limits_drop_with_their_reasons(folder: Path) -> None:
     step = TokenLength(tokenizer=Path("plain.json"), min_tokens=2, max_tokens=5)
     assert list(step.check(ManifestView(folder, 0, ("web",)))) == []
     step.prepare()
-    verdict = step.judge(docs_of(["", "the cat", "the cat " * 10]))
+    verdict = step.filter(docs_of(["", "the cat", "the cat " * 10]))
     assert verdict.keep.tolist() == [False, True, False]
     assert list(verdict.reason) == ["too_few_tokens", "", "too_many_tokens"]
     assert [rule.parameter for rule in step.rules()] == ["min_tokens", "max_tokens"]

@@ -95,7 +95,7 @@ def docs_of(rows: list[str | None]) -> Docs:
 
 
 def ours(step: UrlFilter, rows: list[str | None]) -> list[str]:
-    verdict = step.judge(docs_of(rows))
+    verdict = step.filter(docs_of(rows))
     return ["" if k else r for k, r in zip(verdict.keep, verdict.reason, strict=True)]
 
 
@@ -250,14 +250,14 @@ def test_an_empty_line_in_a_list_is_no_entry() -> None:
 
 
 def test_no_documents_give_no_verdicts() -> None:
-    verdict = UrlFilter(**OWN).judge(docs_of([]))
+    verdict = UrlFilter(**OWN).filter(docs_of([]))
     assert verdict.keep.tolist() == []
     assert all(len(values) == 0 for values in verdict.signals.values())
 
 
 def test_signals_are_measured_for_kept_and_dropped_documents() -> None:
     rows = ["http://www.bad.com/soft/casino/soft-mild?18plus", None, "http://a.com/soft"]
-    verdict = UrlFilter(**OWN).judge(docs_of(rows))
+    verdict = UrlFilter(**OWN).filter(docs_of(rows))
     assert verdict.keep.tolist() == [False, True, True]
     assert {name: np.asarray(values).tolist() for name, values in verdict.signals.items()} == {
         "has_url": [1, 0, 1],

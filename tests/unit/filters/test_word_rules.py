@@ -23,7 +23,7 @@ from filters.c4_quality import C4Quality
 from filters.fineweb_quality import FineWebQuality
 from filters.gopher_quality import GopherQuality
 from filters.gopher_repetition import GopherRepetition
-from kernels.languages import LanguageUnavailable, sentence_code, tokenizer_of
+from kernels.words.languages import LanguageUnavailable, sentence_code, tokenizer_of
 from pipeline.documents import Docs
 from pipeline.step import ManifestView, RowStep
 
@@ -49,7 +49,7 @@ def texts_by_language(shared_data: Path) -> dict[str, list[str]]:
 def verdicts(step: RowStep, texts: list[str]) -> list[tuple[str, str]]:
     """Each text's reason ("" for kept) and what became of a kept one."""
     docs = Docs(pa.record_batch({"text": pa.array(texts, pa.large_string())}))
-    verdict = step.judge(docs)
+    verdict = step.filter(docs)
     after = (docs.text if verdict.text is None else verdict.text).to_pylist()
     reasons = ["" if keep else str(r) for keep, r in zip(verdict.keep, verdict.reason, strict=True)]
     return [

@@ -1,4 +1,4 @@
-"""Small steps, formats and sections to write manifests for, apart from the installed ones."""
+"""Small steps, formats and extensions to write manifests for, apart from the installed ones."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 from pydantic import Field
 
 from pipeline.errors import Problem
+from pipeline.extension import Extension
 from pipeline.manifest.registry import Registry
-from pipeline.section import Section
-from pipeline.source import SourceFormat
-from pipeline.step import BarrierStep, ManifestView, RowStep
+from pipeline.sources.source import SourceFormat
+from pipeline.step import GlobalStep, ManifestView, RowStep
 
 
 class GopherQuality(RowStep):
@@ -24,7 +24,7 @@ class GopherQuality(RowStep):
     strict: bool = False
 
 
-class Classify(BarrierStep):
+class Classify(GlobalStep):
     """Scores documents."""
 
     positive: str
@@ -53,7 +53,7 @@ class Installed(SourceFormat):
     what: Literal["docs", "code"] = "docs"
 
 
-class ProxySection(Section):
+class ProxyExtension(Extension):
     """Mixes and small training runs."""
 
     mixes: dict[str, Literal["proportional"] | dict[str, float]] = Field(default_factory=dict)
@@ -71,5 +71,5 @@ def registry() -> Registry:
     return Registry(
         {"gopher_quality": GopherQuality, "classify": Classify},
         {"jsonl": JsonLines, "installed": Installed},
-        {"proxy": ProxySection},
+        {"proxy": ProxyExtension},
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.console import Console, Stopwatch
-from pipeline.worker import Failure
+from pipeline.engine.worker import Failure
 
 FAILURE = Failure("01-x", "k", "a\u202eb.jsonl", "bad-shard", "it is bad", "mend it")
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from works import documents
+from tasks import documents
 
 from pipeline.documents import Docs
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.fingerprint import sha256_file
+from pipeline.engine.fingerprint import sha256_file
 from pipeline.named_files import Location, NamesFiles, packaged
 from pipeline.step import ManifestView
 

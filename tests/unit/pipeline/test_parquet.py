@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from works import documents
+from tasks import documents
 
 from pipeline import parquet
 from pipeline.documents import DOCUMENT_SCHEMA

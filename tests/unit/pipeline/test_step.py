@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.documents import Docs
-from pipeline.step import Rule, RuleStep, Signals, Verdict
+from pipeline.step import FilterResult, Rule, Signals, ThresholdFilter
 
 NAN = float("nan")
 
 
-class Size(RuleStep):
+class Size(ThresholdFilter):
     """Keeps texts of 2 to 4 bytes."""
 
     def measure(self, docs: Docs) -> Signals:
@@ -51,7 +51,7 @@ def test_limits_themselves_are_allowed_and_nan_breaks_only_a_rule_that_says_so(
 
 
 def test_the_first_rule_broken_is_the_reason() -> None:
-    verdict = Size().judge(docs_of(["", "a", "abc", "abcde"]))
+    verdict = Size().filter(docs_of(["", "a", "abc", "abcde"]))
     assert verdict.keep.tolist() == [False, False, True, False]
     assert list(verdict.reason) == ["none", "short", "", "long"]
     assert set(verdict.signals) == {"size", "share"}
@@ -61,17 +61,17 @@ def test_the_first_rule_broken_is_the_reason() -> None:
 def test_deciding_on_stored_signals_is_judging(texts: list[str]) -> None:
     step, docs = Size(), docs_of(texts)
     stored = {name: np.array(values) for name, values in step.measure(docs).items()}
-    judged, decided = step.judge(docs), step.decide(stored)
+    judged, decided = step.filter(docs), step.apply(stored)
     assert judged.keep.tolist() == decided.keep.tolist()
     assert list(judged.reason) == list(decided.reason)
 
 
 def test_codes_name_their_reasons() -> None:
-    verdict = Verdict.of_codes(np.array([0, 2, 1]), ["first", "second"])
+    verdict = FilterResult.of_codes(np.array([0, 2, 1]), ["first", "second"])
     assert verdict.keep.tolist() == [True, False, False]
     assert list(verdict.reason) == ["", "second", "first"]
 
 
 def test_a_step_that_measures_nothing_says_so() -> None:
-    with pytest.raises(NotImplementedError, match=r"RuleStep\.measure"):
-        RuleStep().judge(docs_of(["a"]))
+    with pytest.raises(NotImplementedError, match=r"ThresholdFilter\.measure"):
+        ThresholdFilter().filter(docs_of(["a"]))

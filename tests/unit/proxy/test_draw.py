@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from workbench import Workbench, batch_of
 
 from pipeline.errors import ShardError
-from proxy.draw import Draw, MixWork, draw, fill
-from proxy.held_out import HeldOutWork
+from proxy.draw import Draw, MixTask, draw, fill
+from proxy.held_out import HeldOutTask
 from proxy.mixes import Mix
 from proxy.parts import Pile
 from proxy.pool import PIECE_TOKENS, Pool, Sorted
-from proxy.roles import RolesWork
-from proxy.tokenise import TokeniseWork
-from proxy.tokenizer import END_OF_TEXT, TrainWork, committed_encoder
+from proxy.roles import RolesTask
+from proxy.tokenise import TokeniseTask
+from proxy.tokenizer import END_OF_TEXT, TrainTask, committed_encoder
 
 SOURCES = ("web", "docs", "code")
 
@@ -219,19 +219,19 @@ def test_a_mix_is_written_as_the_documents_it_lists(bench: Workbench) -> None:
         f"{name}-0": batch_of(name, rows, {"quality": range(30)}) for name, rows in texts.items()
     }
     corpus = bench.corpus(shards).committed
-    held = bench.done("held_out", {"h": HeldOutWork(corpus, (), (), 0)})
-    roles = bench.done("roles", {k: RolesWork(corpus, k, held, 0) for k in shards})
-    tokenizer = bench.done("tokenizer", {"t": TrainWork(corpus, roles, 300, END_OF_TEXT)})
+    held = bench.done("held_out", {"h": HeldOutTask(corpus, (), (), 0)})
+    roles = bench.done("roles", {k: RolesTask(corpus, k, held, 0) for k in shards})
+    tokenizer = bench.done("tokenizer", {"t": TrainTask(corpus, roles, 300, END_OF_TEXT)})
     tokenised = bench.done(
-        "tokenise", {k: TokeniseWork(corpus, k, roles, tokenizer, END_OF_TEXT) for k in shards}
+        "tokenise", {k: TokeniseTask(corpus, k, roles, tokenizer, END_OF_TEXT) for k in shards}
     )
     chosen = piles({"web": {"quality": "top 50%"}, "docs": 0.5})
-    work = MixWork("half-seed1", "half", chosen, 900, 1, tokenised)
+    work = MixTask("half-seed1", "half", chosen, 900, 1, tokenised)
     done = bench.done("mix", {"half-seed1": work})
     (binary,) = done.outputs("half-seed1.bin")
     ids = np.fromfile(binary, "<u2")
-    facts = done.receipts()[0].facts
-    assert (len(ids), facts["tokens"], facts["short"]) == (900, 900, False)
+    metrics = done.receipts()[0].metrics
+    assert (len(ids), metrics["tokens"], metrics["short"]) == (900, 900, False)
 
     encoder = committed_encoder(tokenizer, END_OF_TEXT)
     drawn = pq.read_table(done.outputs("drawn/")[0]).to_pylist()
@@ -251,12 +251,12 @@ def test_long_documents_are_drawn_in_pieces(bench: Workbench) -> None:
     letters = np.random.default_rng(0).integers(97, 123, (3, 9_000), np.uint8)
     texts = [bytes(row).decode() for row in letters]
     corpus = bench.corpus({"web-0": batch_of("web", texts)}).committed
-    held = bench.done("held_out", {"h": HeldOutWork(corpus, (), (), 0)})
-    roles = bench.done("roles", {"web-0": RolesWork(corpus, "web-0", held, 0)})
-    tokenizer = bench.done("tokenizer", {"t": TrainWork(corpus, roles, 300, END_OF_TEXT)})
-    work = TokeniseWork(corpus, "web-0", roles, tokenizer, END_OF_TEXT)
+    held = bench.done("held_out", {"h": HeldOutTask(corpus, (), (), 0)})
+    roles = bench.done("roles", {"web-0": RolesTask(corpus, "web-0", held, 0)})
+    tokenizer = bench.done("tokenizer", {"t": TrainTask(corpus, roles, 300, END_OF_TEXT)})
+    work = TokeniseTask(corpus, "web-0", roles, tokenizer, END_OF_TEXT)
     tokenised = bench.done("tokenise", {"web-0": work})
-    mix = MixWork("m-seed1", "m", piles({"web": 1.0}), 9_000, 1, tokenised)
+    mix = MixTask("m-seed1", "m", piles({"web": 1.0}), 9_000, 1, tokenised)
     done = bench.done("mix", {"m-seed1": mix})
     encoder = committed_encoder(tokenizer, END_OF_TEXT)
     ids = np.fromfile(done.outputs("m-seed1.bin")[0], "<u2")
@@ -271,4 +271,4 @@ def test_long_documents_are_drawn_in_pieces(bench: Workbench) -> None:
         assert ids[at : at + taken].tolist() == wanted
         at += taken
     assert at == len(ids) == 9_000
-    assert done.receipts()[0].facts["documents"] == 3
+    assert done.receipts()[0].metrics["documents"] == 3

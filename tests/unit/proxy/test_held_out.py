@@ -14,19 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workbench import Workbench, batch_of
 
+from pipeline.engine.fingerprint import sha256_file
+from pipeline.engine.stage import Stage
 from pipeline.errors import ShardError
-from pipeline.fingerprint import sha256_file
-from pipeline.stage import Stage
 from proxy.held_out import (
     EVALUATED_BYTES,
     HELD_OUT,
     External,
-    HeldOutWork,
+    HeldOutTask,
     evaluated,
     parse_share,
     row_text,
 )
-from proxy.roles import HOLDING, REMOVED, TRAINING, RolesWork, read_roles
+from proxy.roles import HOLDING, REMOVED, TRAINING, RolesTask, read_roles
 
 WORDS = [f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "lmnrst"]
 LICENCE = " ".join(random.Random(0).choices(WORDS, k=60))
@@ -53,16 +53,16 @@ def hold_out(
     shares: dict[str, float],
     external: Sequence[External] = (),
 ) -> tuple[pa.Table, dict[str, list[int]], dict[str, object]]:
-    """The held-out table, the roles of each shard's rows, and the facts of the choice."""
-    work = HeldOutWork(corpus.committed, tuple(shares.items()), tuple(external), bench.seed)
+    """The held-out table, the roles of each shard's rows, and the metrics of the choice."""
+    work = HeldOutTask(corpus.committed, tuple(shares.items()), tuple(external), bench.seed)
     held = bench.done("held_out", {"held_out": work})
     tasks = {
-        key: RolesWork(corpus.committed, key, held, bench.seed) for key in corpus.committed.keys
+        key: RolesTask(corpus.committed, key, held, bench.seed) for key in corpus.committed.keys
     }
     roles = bench.done("roles", tasks)
     table = pq.read_table(next(p for p in held.outputs() if p.name == HELD_OUT))
     by_key = {key: read_roles(roles, key)["role"].to_pylist() for key in roles.keys}
-    return table, by_key, held.receipts()[0].facts
+    return table, by_key, held.receipts()[0].metrics
 
 
 @pytest.mark.parametrize(("text", "share"), [("held_out 2%", 0.02), ("held_out 0.5 %", 0.005)])
@@ -88,7 +88,7 @@ def test_the_evaluated_part_is_whole_characters_of_the_first_bytes(text: str) ->
 
 def test_every_row_of_the_corpus_has_one_role(bench: Workbench) -> None:
     corpus = corpus_of(bench, [prose(i) for i in range(60)], [prose(900 + i) for i in range(40)])
-    table, roles, facts = hold_out(bench, corpus, {"web": 0.2, "docs": 0.1})
+    table, roles, metrics = hold_out(bench, corpus, {"web": 0.2, "docs": 0.1})
     assert {key: len(rows) for key, rows in roles.items()} == {
         "web-0": 30,
         "web-1": 30,
@@ -103,7 +103,7 @@ def test_every_row_of_the_corpus_has_one_role(bench: Workbench) -> None:
     places = zip(table["task"].to_pylist(), table["row"].to_pylist(), strict=True)
     assert sorted(held) == sorted(places)
     assert table["target"].to_pylist() == ["web"] * 12 + ["docs"] * 8  # at least 8
-    assert facts["targets"]["web"]["documents"] == 12
+    assert metrics["targets"]["web"]["documents"] == 12
 
 
 def test_the_choice_does_not_depend_on_shards(benches: Callable[[str], Workbench]) -> None:
@@ -115,7 +115,7 @@ def test_the_choice_does_not_depend_on_shards(benches: Callable[[str], Workbench
     second = hold_out(two, two.corpus(parts), {"web": 0.2})[0]
     assert first["id"].to_pylist() == second["id"].to_pylist()
     two.seed = 8
-    work = HeldOutWork(whole.committed, (("web", 0.2),), (), 8)
+    work = HeldOutTask(whole.committed, (("web", 0.2),), (), 8)
     third = pq.read_table(one.done("again", {"t": work}).outputs()[-1].parent / HELD_OUT)
     assert set(third["id"].to_pylist()) != set(first["id"].to_pylist())
 
@@ -159,11 +159,11 @@ def test_boilerplate_is_neither_held_out_nor_a_reason_to_remove(bench: Workbench
     own = [prose(i, 40) for i in range(30)]
     licensed = [f"{LICENCE} {text}" for text in own]  # 60 words of licence, 40 of its own
     plain = [f"{LICENCE} {prose(100 + i, 120)}" for i in range(30)]
-    table, roles, facts = hold_out(bench, corpus_of(bench, licensed + plain), {"web": 0.2})
+    table, roles, metrics = hold_out(bench, corpus_of(bench, licensed + plain), {"web": 0.2})
     assert len(table) == 12
     assert all(int(name.split("/")[1]) >= 30 for name in table["id"].to_pylist())
     assert REMOVED not in roles["web-0"] + roles["web-1"]
-    assert facts["common_ngrams"] > 0
+    assert metrics["common_ngrams"] > 0
 
 
 def test_short_documents_are_removed_when_their_words_are_equal(bench: Workbench) -> None:
@@ -207,12 +207,12 @@ def test_an_external_file_is_read_and_protected(bench: Workbench, suffix: str) -
     path = bench.folder / f"evals.jsonl{suffix}"
     path.write_bytes(pack(raw))
     corpus = corpus_of(bench, [prose(i) for i in range(20)])
-    table, roles, facts = hold_out(bench, corpus, {}, [external(path)])
+    table, roles, metrics = hold_out(bench, corpus, {}, [external(path)])
     assert table["id"].to_pylist() == [f"e{i}" for i in range(5)]
     assert [role == REMOVED for role in roles["web-0"] + roles["web-1"]] == [
         i < 5 for i in range(20)
     ]
-    assert facts["targets"]["evals"]["external"] is True
+    assert metrics["targets"]["evals"]["external"] is True
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from workbench import Workbench, batch_of
 
 from pipeline.errors import ShardError
-from proxy.held_out import HeldOutWork
+from proxy.held_out import HeldOutTask
 from proxy.parts import Part
 from proxy.pool import PIECE_TOKENS, Pool, choose, cut, quantile
-from proxy.roles import RolesWork
-from proxy.tokenise import TokeniseWork
-from proxy.tokenizer import END_OF_TEXT, TrainWork
+from proxy.roles import RolesTask
+from proxy.tokenise import TokeniseTask
+from proxy.tokenizer import END_OF_TEXT, TrainTask
 
 Columns = dict[str, Sequence[Any]]
 TYPES = {"topic": pa.large_string(), "format": pa.string(), "level": pa.int32()}
@@ -35,10 +35,10 @@ def tokenised(bench: Workbench, shards: dict[str, tuple[str, Columns]], columns:
                 batch = batch.append_column(name, pa.array(column, TYPES.get(name, pa.float32())))
         batches[key] = batch
     corpus = bench.corpus(batches).committed
-    held = bench.done("held_out", {"h": HeldOutWork(corpus, (), (), 0)})
-    roles = bench.done("roles", {key: RolesWork(corpus, key, held, 0) for key in batches})
-    tokenizer = bench.done("tokenizer", {"t": TrainWork(corpus, roles, 300, END_OF_TEXT)})
-    works = {k: TokeniseWork(corpus, k, roles, tokenizer, END_OF_TEXT) for k in batches}
+    held = bench.done("held_out", {"h": HeldOutTask(corpus, (), (), 0)})
+    roles = bench.done("roles", {key: RolesTask(corpus, key, held, 0) for key in batches})
+    tokenizer = bench.done("tokenizer", {"t": TrainTask(corpus, roles, 300, END_OF_TEXT)})
+    works = {k: TokeniseTask(corpus, k, roles, tokenizer, END_OF_TEXT) for k in batches}
     return Pool.read(bench.done("tokenise", works), columns)
 
 

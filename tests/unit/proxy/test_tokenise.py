@@ -12,19 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from workbench import Workbench, batch_of
 
-from pipeline.stage import Committed
+from pipeline.engine.stage import StageOutputs
 from proxy.evaluate import read_held_out
-from proxy.held_out import HELD_OUT, HeldOutWork, evaluated
-from proxy.roles import TRAINING, RolesWork, read_roles
+from proxy.held_out import HELD_OUT, HeldOutTask, evaluated
+from proxy.roles import TRAINING, RolesTask, read_roles
 from proxy.tokenise import (
     EVALUATION,
-    EvaluationWork,
-    TokeniseWork,
+    EvaluationTask,
+    TokeniseTask,
     category_columns,
     encode,
     score_columns,
 )
-from proxy.tokenizer import END_OF_TEXT, Encoder, TrainWork, committed_encoder
+from proxy.tokenizer import END_OF_TEXT, Encoder, TrainTask, committed_encoder
 
 WORDS = [
     "cats",
@@ -38,7 +38,7 @@ WORDS = [
 TEXTS = [" ".join(random.Random(i).choices(WORDS, k=40)) for i in range(60)]
 
 
-def tokenised(bench: Workbench, parts: int, share: float = 0.2) -> dict[str, Committed]:
+def tokenised(bench: Workbench, parts: int, share: float = 0.2) -> dict[str, StageOutputs]:
     """Stages up to tokenised shards, of TEXTS in ``parts`` shards."""
     size = len(TEXTS) // parts
     shards = {
@@ -51,16 +51,16 @@ def tokenised(bench: Workbench, parts: int, share: float = 0.2) -> dict[str, Com
         for n in range(parts)
     }
     corpus = bench.corpus(shards).committed
-    held = bench.done("held_out", {"h": HeldOutWork(corpus, (("web", share),), (), 1)})
-    roles = bench.done("roles", {key: RolesWork(corpus, key, held, 1) for key in shards})
-    tokenizer = bench.done("tokenizer", {"t": TrainWork(corpus, roles, 320, END_OF_TEXT)})
-    works = {k: TokeniseWork(corpus, k, roles, tokenizer, END_OF_TEXT) for k in shards}
+    held = bench.done("held_out", {"h": HeldOutTask(corpus, (("web", share),), (), 1)})
+    roles = bench.done("roles", {key: RolesTask(corpus, key, held, 1) for key in shards})
+    tokenizer = bench.done("tokenizer", {"t": TrainTask(corpus, roles, 320, END_OF_TEXT)})
+    works = {k: TokeniseTask(corpus, k, roles, tokenizer, END_OF_TEXT) for k in shards}
     return {
         "held_out": held,
         "roles": roles,
         "tokenizer": tokenizer,
         "tokenise": bench.done("tokenise", works),
-        "evaluation": bench.done("evaluation", {"e": EvaluationWork(held, tokenizer, END_OF_TEXT)}),
+        "evaluation": bench.done("evaluation", {"e": EvaluationTask(held, tokenizer, END_OF_TEXT)}),
     }
 
 
@@ -113,7 +113,7 @@ def test_facts_count_documents_tokens_and_bytes(bench: Workbench) -> None:
     stages = tokenised(bench, 1)
     receipt = stages["tokenise"].receipts()[0]
     table = pq.read_table(stages["tokenise"].outputs("index/")[0])
-    assert receipt.facts["sources"] == {
+    assert receipt.metrics["sources"] == {
         "web": [len(table), table["tokens"].to_numpy().sum(), table["bytes"].to_numpy().sum()]
     }
 
@@ -135,7 +135,7 @@ def test_evaluation_documents_are_what_a_trial_reads(bench: Workbench) -> None:
         assert size == len(text.encode())
     tokens = sum(map(len, table["tokens"].to_pylist())) - len(table)
     size = sum(table["bytes"].to_pylist())
-    assert stages["evaluation"].receipts()[0].facts["targets"] == {
+    assert stages["evaluation"].receipts()[0].metrics["targets"] == {
         "web": [len(table), tokens, size]
     }
 

@@ -11,16 +11,16 @@ from pydantic import ValidationError
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from workbench import Workbench, batch_of
 
+from pipeline.engine.fingerprint import sha256_file
+from pipeline.engine.stage import StageOutputs
 from pipeline.errors import Refusal, ShardError
-from pipeline.fingerprint import sha256_file
-from pipeline.stage import Committed
-from proxy.held_out import HeldOutWork
-from proxy.roles import RolesWork
+from proxy.held_out import HeldOutTask
+from proxy.roles import RolesTask
 from proxy.tokenizer import (
     END_OF_TEXT,
-    CopyWork,
+    CopyTask,
     TokenizerSpec,
-    TrainWork,
+    TrainTask,
     committed_encoder,
     load_encoder,
 )
@@ -53,20 +53,20 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(tmp_path_factory.mktemp("tokenizer") / "tokenizer.json")
 
 
-def trained(bench: Workbench, texts: list[str], vocabulary: int = 300) -> Committed:
+def trained(bench: Workbench, texts: list[str], vocabulary: int = 300) -> StageOutputs:
     corpus = bench.corpus({"web-0": batch_of("web", texts)}).committed
-    held = bench.done("held_out", {"h": HeldOutWork(corpus, (), (), 0)})
-    roles = bench.done("roles", {"web-0": RolesWork(corpus, "web-0", held, 0)})
-    return bench.done("tokenizer", {"t": TrainWork(corpus, roles, vocabulary, END_OF_TEXT)})
+    held = bench.done("held_out", {"h": HeldOutTask(corpus, (), (), 0)})
+    roles = bench.done("roles", {"web-0": RolesTask(corpus, "web-0", held, 0)})
+    return bench.done("tokenizer", {"t": TrainTask(corpus, roles, vocabulary, END_OF_TEXT)})
 
 
 def test_training_gives_the_vocabulary_asked_for(bench: Workbench) -> None:
     stage = trained(bench, TEXTS, 310)
     encoder = committed_encoder(stage, END_OF_TEXT)
     assert (encoder.vocabulary, encoder.end, encoder.by_segment) == (310, 0, True)
-    facts = stage.receipts()[0].facts
-    assert facts["sample_documents"] == len(TEXTS)
-    assert facts["sample_bytes"] == sum(len(text.encode()) for text in TEXTS)
+    metrics = stage.receipts()[0].metrics
+    assert metrics["sample_documents"] == len(TEXTS)
+    assert metrics["sample_bytes"] == sum(len(text.encode()) for text in TEXTS)
 
 
 def test_training_in_other_processes_gives_the_same_bytes(tmp_path: Path, root: Path) -> None:
@@ -114,14 +114,14 @@ def test_any_text_comes_back_and_never_holds_control_tokens(plain: Path, text: s
 
 
 def test_a_file_is_taken_as_it_is(bench: Workbench, plain: Path) -> None:
-    stage = bench.done("tokenizer", {"t": CopyWork(plain, sha256_file(plain), END_OF_TEXT)})
+    stage = bench.done("tokenizer", {"t": CopyTask(plain, sha256_file(plain), END_OF_TEXT)})
     assert stage.outputs()[0].read_bytes() == plain.read_bytes()
-    assert stage.receipts()[0].facts == {"vocabulary": 300}
+    assert stage.receipts()[0].metrics == {"vocabulary": 300}
 
 
 def test_a_file_that_changed_after_the_plan_fails(bench: Workbench, plain: Path) -> None:
     with pytest.raises(ShardError, match="has changed"):
-        bench.done("tokenizer", {"t": CopyWork(plain, "0" * 64, END_OF_TEXT)})
+        bench.done("tokenizer", {"t": CopyTask(plain, "0" * 64, END_OF_TEXT)})
 
 
 def test_what_loses_text_is_refused(tmp_path: Path) -> None:

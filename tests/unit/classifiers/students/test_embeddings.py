@@ -17,7 +17,7 @@ from classifiers.students.embeddings import (
     train_vectors,
 )
 from classifiers.students.view import Texts
-from kernels.fasttext_file import read_vectors
+from kernels.fasttext.fasttext_file import read_vectors
 
 QUICK = FastTextVectors(kind="fasttext", epoch=1, dim=16, bucket=600_000, minn=3, maxn=3)
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from classifiers.students.fasttext_training import Settings, run, train
 from classifiers.students.view import view
-from kernels.fasttext_file import read_model
+from kernels.fasttext.fasttext_file import read_model
 from pipeline.errors import ShardError
 
 QUICK = Settings(epoch=5)

@@ -16,8 +16,8 @@ from classifiers.students.embeddings import FastTextVectors
 from classifiers.students.fasttext_training import Settings
 from classifiers.students.soft_labels import SoftLabels
 from classifiers.students.training import Recipe, open_student, train_student
+from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import ShardError
-from pipeline.fingerprint import sha256_file
 
 KINDS = ("fasttext", "linear", "mlp")
 QUICK = FastTextVectors(kind="fasttext", epoch=1, dim=16, bucket=600_000, minn=3, maxn=3)

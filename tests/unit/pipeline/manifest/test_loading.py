@@ -48,7 +48,7 @@ def test_defaults(load: Load, tmp_path: Path) -> None:
     assert manifest.executor.workers >= 1
     assert not manifest.gates.unique_id
     assert manifest.steps == ()
-    assert list(manifest.sections) == ["proxy"]
+    assert list(manifest.extensions) == ["proxy"]
 
 
 def test_sources_and_steps_keep_their_order(load: Load) -> None:
@@ -85,7 +85,7 @@ def test_overrides_and_output_take_precedence(load: Load) -> None:
         output=Path("elsewhere"),
     )
     assert manifest.steps[0].step.model_dump()["min_stop_words"] == 3
-    assert manifest.sections["proxy"].model_dump()["proxy"] == {"seeds": 2}
+    assert manifest.extensions["proxy"].model_dump()["proxy"] == {"seeds": 2}
     assert manifest.output == Path("elsewhere")
     assert manifest.values["output"] == "runs/a"
     assert manifest.values["proxy"] == {"seeds": 2}
@@ -180,14 +180,14 @@ def test_a_broken_plugin_matters_only_where_it_is_used(tmp_path: Path, registry:
     )
     path = tmp_path / "m.yaml"
     path.write_text(MINIMAL)
-    assert load_manifest(path, registry=mixed).sections == {}
+    assert load_manifest(path, registry=mixed).extensions == {}
     path.write_text(MINIMAL + "steps: [bad_step]\nmixes: {}\n")
     with pytest.raises(ManifestError) as caught:
         load_manifest(path, registry=mixed)
-    step, section = caught.value.problems
+    step, extension = caught.value.problems
     assert (step.code, step.line, step.column) == ("broken-plugin", 2, 9)
     assert "no_such_module" in step.message
-    assert "no_such_module" in section.hint
+    assert "no_such_module" in extension.hint
 
 
 @pytest.mark.parametrize("content", [b"name: \xff\n", b"\xff\xfea\x00", b"#" * (2**20 + 1), b""])

@@ -16,7 +16,7 @@ from pipeline.step import RowStep
 
 SHOUTING = """\
 from __future__ import annotations
-from pipeline.step import RowStep, Verdict
+from pipeline.step import RowStep, FilterResult
 
 class Shouting(RowStep):
     "Drop documents in capitals."
@@ -76,7 +76,7 @@ def test_what_is_installed_has_the_entry_points_of_the_project() -> None:
     registry = Registry.installed()
     assert "gopher_quality" in registry.step_names
     assert "jsonl" in registry.format_names
-    assert "proxy" in registry.section_names
+    assert "proxy" in registry.extension_names
 
 
 def test_a_custom_step_is_a_class_in_a_file(tmp_path: Path) -> None:

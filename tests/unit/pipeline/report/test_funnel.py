@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from committed_run import Length, Listed, Shorten, Vowels, facts_stage, next_stage, read_stage
 
-from pipeline.panel import Chapter, Chart, Samples, Table
+from pipeline.engine.stage import KEPT, Count, Stage
 from pipeline.report import excerpts
-from pipeline.report.funnel import funnel_chapters
+from pipeline.report.blocks import Chart, ReportSection, Samples, Table
+from pipeline.report.funnel import funnel_sections
+from pipeline.report.funnel_counts import Ledger
 from pipeline.report.histograms import score_columns, spread
-from pipeline.report.ledger import Ledger
 from pipeline.report.page import Page, render
-from pipeline.stage import KEPT, Stage, Tally
 
 WEB = Listed(
     documents=(
@@ -36,15 +36,15 @@ def stages(tmp_path: Path) -> list[Stage]:
     return [first, found, next_stage(tmp_path, first, {"cut": Shorten(), "score": Vowels()})]
 
 
-def chapter(chapters: list[Chapter], anchor: str) -> Chapter:
-    return next(found for found in chapters if found.anchor == anchor)
+def section(sections: list[ReportSection], anchor: str) -> ReportSection:
+    return next(found for found in sections if found.anchor == anchor)
 
 
-def tables(found: Chapter) -> list[Table]:
-    return [panel for panel in found.panels if isinstance(panel, Table)]
+def tables(found: ReportSection) -> list[Table]:
+    return [block for block in found.blocks if isinstance(block, Table)]
 
 
-def rows(found: Chapter, table: int = 0) -> list[list[object]]:
+def rows(found: ReportSection, table: int = 0) -> list[list[object]]:
     return [
         [cell.replace("\u00a0", " ") if isinstance(cell, str) else cell for cell in row]
         for row in tables(found)[table].rows
@@ -54,14 +54,14 @@ def rows(found: Chapter, table: int = 0) -> list[list[object]]:
 def test_the_ledger_adds_up_what_tasks_counted(stages: list[Stage]) -> None:
     ledger = Ledger.of(stages)
     assert ledger.rows == 12
-    assert ledger.read == Tally(documents=9, bytes=1 + 2 + 10 + 9 + 6 + 40 + 7 + 7 + 30)
+    assert ledger.read == Count(documents=9, bytes=1 + 2 + 10 + 9 + 6 + 40 + 7 + 7 + 30)
     assert ledger.quarantined == {"bad-json": 2, "bad-utf8": 1}
     assert [line.label for line in ledger.steps] == ["length", "cut", "score"]
     assert dict(ledger.steps[0].ranked()) == {
-        "long": Tally(documents=2, bytes=70),
-        "short": Tally(documents=2, bytes=3),
+        "long": Count(documents=2, bytes=70),
+        "short": Count(documents=2, bytes=3),
     }
-    assert ledger.kept == Tally(documents=5, bytes=4 + 2 + 2 + 2 + 2)
+    assert ledger.kept == Count(documents=5, bytes=4 + 2 + 2 + 2 + 2)
     assert {source: tally.documents for source, tally in ledger.kept_by_source.items()} == {
         "web": 3,
         "books": 2,
@@ -78,7 +78,7 @@ def test_every_document_read_is_left_or_dropped_by_one_step(stages: list[Stage])
 
 
 def test_the_funnel_shows_what_entered_and_left_each_step(stages: list[Stage]) -> None:
-    found = chapter(funnel_chapters(stages), "funnel")
+    found = section(funnel_sections(stages), "funnel")
     assert rows(found) == [
         ["length", 9, 4, "44.4 %", 5, "112 B", "73 B", "39 B"],
         ["cut", 5, 0, "0.0 %", 5, "39 B", "0 B", "12 B"],
@@ -87,14 +87,14 @@ def test_the_funnel_shows_what_entered_and_left_each_step(stages: list[Stage]) -
     ]
     assert "12 rows: 9 documents" in found.lead
     assert "3 that went to quarantine" in found.lead
-    drawing = next(panel for panel in found.panels if isinstance(panel, Chart))
+    drawing = next(block for block in found.blocks if isinstance(block, Chart))
     assert "after length 55.6" in drawing.alt
 
 
 def test_tokens_are_shown_only_when_their_rate_is_known_and_called_an_estimate(
     stages: list[Stage],
 ) -> None:
-    without, with_ = (tables(chapter(funnel_chapters(stages, rate), "funnel"))[0]
+    without, with_ = (tables(section(funnel_sections(stages, rate), "funnel"))[0]
                       for rate in (None, 0.25))  # fmt: skip
     assert not any("oken" in column for column in without.columns)
     assert with_.columns[-1] == "Tokens left (estimated)"
@@ -104,7 +104,7 @@ def test_tokens_are_shown_only_when_their_rate_is_known_and_called_an_estimate(
 
 def test_reasons_are_listed_by_step_and_the_most_frequent_first(tmp_path: Path) -> None:
     stage = read_stage(tmp_path, {"web": WEB}, {"a": Length(low=3, high=39), "b": Length(low=6)})
-    found = chapter(funnel_chapters([stage]), "reasons")
+    found = section(funnel_sections([stage]), "reasons")
     assert [row[:3] for row in rows(found)] == [
         ["a", "short", 2],
         ["a", "long", 1],
@@ -116,8 +116,8 @@ def test_reasons_are_listed_by_step_and_the_most_frequent_first(tmp_path: Path) 
 def test_samples_show_dropped_documents_by_reason_and_kept_ones_by_source(
     stages: list[Stage],
 ) -> None:
-    panels = chapter(funnel_chapters(stages), "samples").panels
-    shown = {p.title: {s.heading for s in p.items} for p in panels if isinstance(p, Samples)}
+    blocks = section(funnel_sections(stages), "samples").blocks
+    shown = {p.title: {s.heading for s in p.items} for p in blocks if isinstance(p, Samples)}
     assert shown["Dropped by length: short (2)"] == {"w1", "w2"}
     assert shown["Dropped by length: long (2)"] == {"w6", "b3"}
     kept = shown["Kept (5)"]
@@ -126,8 +126,8 @@ def test_samples_show_dropped_documents_by_reason_and_kept_ones_by_source(
 
 
 def test_a_sample_says_where_it_came_from_and_what_was_measured(stages: list[Stage]) -> None:
-    panels = chapter(funnel_chapters(stages), "samples").panels
-    samples = {s.heading: s for p in panels if isinstance(p, Samples) for s in p.items}
+    blocks = section(funnel_sections(stages), "samples").blocks
+    samples = {s.heading: s for p in blocks if isinstance(p, Samples) for s in p.items}
     assert dict(samples["w2"].notes) == {
         "source": "web",
         "at": "web.jsonl:1",
@@ -143,7 +143,7 @@ def test_the_choice_of_samples_depends_on_ids_alone(tmp_path: Path) -> None:
     for name, order in (("a", documents), ("b", documents[::-1])):
         source = {"web": Listed(documents=order)}
         stage = read_stage(tmp_path / name, source, {"length": Length(low=9)})
-        samples = chapter(funnel_chapters([stage]), "samples").panels[0]
+        samples = section(funnel_sections([stage]), "samples").blocks[0]
         assert isinstance(samples, Samples)
         chosen.append([sample.heading for sample in samples.items])
     assert chosen[0] == chosen[1]
@@ -175,9 +175,9 @@ def test_an_excerpt_is_the_beginning_and_says_when_it_was_cut(text: str, shown: 
 def test_scores_are_drawn_per_source_and_documents_without_one_are_counted(
     stages: list[Stage],
 ) -> None:
-    found = chapter(funnel_chapters(stages), "scores")
+    found = section(funnel_sections(stages), "scores")
     assert [row[:3] for row in rows(found)] == [["web", 3, 0], ["books", 1, 1]]
-    drawing = found.panels[0]
+    drawing = found.blocks[0]
     assert isinstance(drawing, Chart)
     assert "vowels" in drawing.alt
 
@@ -197,11 +197,11 @@ def test_quantiles_come_within_a_thousandth_of_the_range(tmp_path: Path) -> None
 def test_columns_without_any_score_are_left_out(tmp_path: Path) -> None:
     stage = read_stage(tmp_path, {"web": Listed(documents=(("a", "123"),))}, {"score": Vowels()})
     assert score_columns(stage.committed.outputs(KEPT)) == ["vowels"]
-    assert "scores" not in [found.anchor for found in funnel_chapters([stage])]
+    assert "scores" not in [found.anchor for found in funnel_sections([stage])]
 
 
 def test_sources_show_what_was_kept_and_what_was_bad(stages: list[Stage]) -> None:
-    found = chapter(funnel_chapters(stages), "sources")
+    found = section(funnel_sections(stages), "sources")
     assert rows(found) == [
         ["web", 3, "50.0 %", "8 B", "66.7 %", 3, 3],
         ["books", 2, "66.7 %", "4 B", "33.3 %", 1, 0],
@@ -216,12 +216,12 @@ def test_a_source_of_which_nothing_is_left_is_still_listed(tmp_path: Path) -> No
     stage = read_stage(tmp_path, {"web": WEB, "books": BOOKS}, {"length": Length(low=8)})
     lost = Listed(documents=(("a", "x"),), bad=(("bad-json", "no"),))
     stage = read_stage(tmp_path / "b", {"web": WEB, "lost": lost}, {"length": Length(low=8)})
-    found = rows(chapter(funnel_chapters([stage]), "sources"))
+    found = rows(section(funnel_sections([stage]), "sources"))
     assert found[-1] == ["lost", 0, "0.0 %", "0 B", "0.0 %", 1, 1]
 
 
 def test_findings_of_a_step_are_listed_with_dotted_names(stages: list[Stage]) -> None:
-    found = chapter(funnel_chapters(stages), "findings")
+    found = section(funnel_sections(stages), "metrics")
     assert tables(found)[0].title == "02-conclude"
     assert rows(found) == [["documents", "5"], ["best.auc", "0.91"]]
 
@@ -229,27 +229,27 @@ def test_findings_of_a_step_are_listed_with_dotted_names(stages: list[Stage]) ->
 def test_tasks_that_are_not_committed_are_left_out_and_said_to_be(tmp_path: Path) -> None:
     steps = {"length": Length(low=3)}
     stage = read_stage(tmp_path, {"web": WEB, "books": BOOKS}, steps, skip="books")
-    found = chapter(funnel_chapters([stage]), "funnel")
+    found = section(funnel_sections([stage]), "funnel")
     assert "1 task has no receipt" in found.lead
     assert rows(found)[0][1] == 6
 
 
 def test_a_run_without_steps_keeps_what_it_read(tmp_path: Path) -> None:
     stage = read_stage(tmp_path, {"books": BOOKS}, {})
-    chapters = funnel_chapters([stage])
-    assert [found.anchor for found in chapters] == ["funnel", "samples", "sources"]
-    assert rows(chapters[0]) == [["whole run", 3, 0, "0.0 %", 3, "44 B", "0 B", "44 B"]]
+    sections = funnel_sections([stage])
+    assert [found.anchor for found in sections] == ["funnel", "samples", "sources"]
+    assert rows(sections[0]) == [["whole run", 3, 0, "0.0 %", 3, "44 B", "0 B", "44 B"]]
 
 
 def test_a_run_that_has_not_begun_can_be_reported(tmp_path: Path) -> None:
     stage = read_stage(tmp_path, {"books": BOOKS}, {}, skip="books")
-    chapters = funnel_chapters([stage])
-    assert [found.anchor for found in chapters] == ["funnel", "sources"]
+    sections = funnel_sections([stage])
+    assert [found.anchor for found in sections] == ["funnel", "sources"]
 
 
-def test_chapters_are_the_same_each_time_and_can_be_rendered(stages: list[Stage]) -> None:
+def test_sections_are_the_same_each_time_and_can_be_rendered(stages: list[Stage]) -> None:
     pages = [
-        render(Page("run", "", [], "", funnel_chapters(stages, tokens_per_byte=0.3)))
+        render(Page("run", "", [], "", funnel_sections(stages, tokens_per_byte=0.3)))
         for _ in range(2)
     ]
     assert pages[0] == pages[1]

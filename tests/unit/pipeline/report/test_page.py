@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_pages import BARS, large_page, small_page, verdict_table
 
-from pipeline.panel import Chapter, Chart, Panel, Prose, Sample, Samples, Table
+from pipeline.report.blocks import Block, Chart, Prose, ReportSection, Sample, Samples, Table
 from pipeline.report.page import Page, named, render
 
 VOID = {"meta", "link", "br", "img"}
@@ -52,10 +52,10 @@ class Outline(HTMLParser):
         return [(tag, attrs) for tag, attrs in self.tags if tag in names]
 
 
-def page_of(*panels: Any, **fields: Any) -> Page:
-    chapters = [Chapter("a", "A", panels)]
-    return Page(**{"title": "t", "subtitle": "", "facts": [], "headline": "", "chapters": chapters}
-                | fields)  # fmt: skip
+def page_of(*blocks: Any, **fields: Any) -> Page:
+    sections = [ReportSection("a", "A", blocks)]
+    return Page(**{"title": "t", "subtitle": "", "metrics": [], "headline": "",
+                   "sections": sections} | fields)  # fmt: skip
 
 
 def cells(table: Table) -> list[tuple[str, str]]:
@@ -90,16 +90,16 @@ def test_the_page_refers_to_nothing_outside_itself(page: Page) -> None:
     assert policy["content"] == "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def test_every_link_of_the_navigation_has_a_chapter_and_ids_are_unique() -> None:
-    chapters = [
-        Chapter(name, name, []) for name in ("Scores!", "scores", "../x", "", "é", "scores")
+def test_every_link_of_the_navigation_has_a_section_and_ids_are_unique() -> None:
+    sections = [
+        ReportSection(name, name, []) for name in ("Scores!", "scores", "../x", "", "é", "scores")
     ]
-    outline = Outline(render(page_of(chapters=chapters)))
+    outline = Outline(render(page_of(sections=sections)))
     ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
     links = [attributes["href"] for _, attributes in outline.all("a")]
     assert len(ids) == len(set(ids))
     assert all(re.fullmatch(r"[a-z0-9-]+", id_ or "") for id_ in ids)
-    assert links == ["#report", "#scores", "#scores-2", "#x", "#chapter", "#chapter-2", "#scores-3"]
+    assert links == ["#report", "#scores", "#scores-2", "#x", "#section", "#section-2", "#scores-3"]
     assert {link[1:] for link in links if link} <= set(ids)
 
 
@@ -113,13 +113,15 @@ def test_headings_go_down_one_level_at_a_time_and_the_language_is_said() -> None
 
 
 def test_figures_and_tables_are_counted_through_the_page_and_captioned() -> None:
-    panels: list[Panel] = [
+    blocks: list[Block] = [
         verdict_table(),
         Chart("c", BARS, "alt"),
         verdict_table(),
         Chart("d", BARS, "alt"),
     ]
-    html = render(page_of(chapters=[Chapter("a", "A", panels[:2]), Chapter("b", "B", panels[2:])]))
+    html = render(
+        page_of(sections=[ReportSection("a", "A", blocks[:2]), ReportSection("b", "B", blocks[2:])])
+    )
     counters = re.findall(r'<span class="counter">([^<]+)</span>', html)
     assert counters == ["Table 1", "Figure 1", "Table 2", "Figure 2"]
     assert html.count("<caption>") == html.count("<figcaption>") == 2
@@ -185,12 +187,12 @@ def test_hidden_characters_are_marked_where_they_stand() -> None:
 def test_a_page_without_headline_or_facts_leaves_no_empty_frame() -> None:
     html = render(page_of()).split("</style>")[1]
     assert 'class="headline' not in html
-    assert 'class="facts"' not in html
+    assert 'class="metrics"' not in html
     assert 'class="subtitle"' not in html
 
 
 def test_facts_that_are_numbers_are_formatted() -> None:
-    html = render(page_of(facts=[("in", 1_234_567), ("ratio", 0.25), ("path", "a/b")]))
+    html = render(page_of(metrics=[("in", 1_234_567), ("ratio", 0.25), ("path", "a/b")]))
     assert re.findall(r"<dd>(.*?)</dd>", html) == ["1,234,567", "0.25", "a/b"]
 
 
@@ -199,10 +201,10 @@ def test_facts_that_are_numbers_are_formatted() -> None:
 def test_no_text_anywhere_changes_the_structure(text: str) -> None:
     def page(word: str) -> Page:
         sample = Sample(word, word, {word: word})
-        panels: list[Panel] = [Table(word, [word], [[word]], word), Prose(f".{word}", word or "x"),
+        blocks: list[Block] = [Table(word, [word], [[word]], word), Prose(f".{word}", word or "x"),
                   Samples(word, [sample])]  # fmt: skip
-        chapter = Chapter("a", word, panels, f"- {word}")
-        return Page(word, word, [(word, word)], word, [chapter])
+        section = ReportSection("a", word, blocks, f"- {word}")
+        return Page(word, word, [(word, word)], word, [section])
 
     def shape(html: str) -> list[tuple[str, str | None]]:
         tags = [(tag, attrs.get("scope")) for tag, attrs in Outline(html).tags]

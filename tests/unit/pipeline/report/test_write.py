@@ -9,28 +9,28 @@ from pathlib import Path
 import pytest
 from small_runs import load, small_project, winnow
 
-from pipeline.run import run
+from pipeline.engine.run import run
 
 STEPS = '''
 import json
 
 import numpy as np
 import pyarrow as pa
-from winnow import BarrierStep, Chapter, Prose, RowStep, ShardError, Verdict
+from winnow import GlobalStep, ReportSection, Prose, RowStep, ShardError, FilterResult
 
 
-class Quiet(BarrierStep):
+class Quiet(GlobalStep):
     """Counts documents and says nothing of it."""
 
-    def observe(self, docs):
+    def map(self, docs):
         return pa.RecordBatch.from_pydict({"bytes": pa.array([len(docs)])})
 
-    def conclude(self, evidence, folder):
-        (folder / "found.json").write_text(json.dumps({"seed": evidence.seed}))
-        return {"shards": len(evidence.observations)}
+    def reduce(self, reduce_input, folder):
+        (folder / "found.json").write_text(json.dumps({"seed": reduce_input.seed}))
+        return {"shards": len(reduce_input.mapped)}
 
-    def judge(self, docs, findings, at):
-        return Verdict(keep=np.ones(len(docs), bool))
+    def apply(self, docs, artifacts, at):
+        return FilterResult(keep=np.ones(len(docs), bool))
 
 
 class Telling(Quiet):
@@ -38,18 +38,18 @@ class Telling(Quiet):
 
     words: str = "shards"
 
-    def chapters(self, label, findings, facts):
+    def report_sections(self, label, artifacts, metrics):
         if not self.words:
             return []
-        seed = json.loads((findings / "found.json").read_text())["seed"]
-        said = f"{facts['shards']} {self.words}, seed {seed}"
-        return [Chapter(label, f"What {label} found", [Prose(said)])]
+        seed = json.loads((artifacts / "found.json").read_text())["seed"]
+        said = f"{metrics['shards']} {self.words}, seed {seed}"
+        return [ReportSection(label, f"What {label} found", [Prose(said)])]
 
 
 class Broken(RowStep):
     """Fails on every shard."""
 
-    def judge(self, docs):
+    def filter(self, docs):
         raise ShardError("broken", "it is broken")
 '''
 
@@ -93,16 +93,16 @@ def test_a_step_is_told_its_facts_and_where_its_files_are(html: str) -> None:
     assert "2 files, seed 7" in html
 
 
-def test_only_a_step_without_chapters_has_its_facts_listed(html: str) -> None:
-    findings = html.split('id="findings"')[1].split("</section>")[0]
-    assert "Quiet.conclude" in findings
-    assert "Telling" not in findings
+def test_only_a_step_without_sections_has_its_facts_listed(html: str) -> None:
+    artifacts = html.split('id="metrics"')[1].split("</section>")[0]
+    assert "Quiet.reduce" in artifacts
+    assert "Telling" not in artifacts
 
 
 def test_a_step_with_nothing_to_tell_today_has_its_facts_listed(tmp_path: Path) -> None:
     manifest = MANIFEST.replace("<b>shards</b>", "''")
     html = report_of(tmp_path / "project", manifest)
-    assert "Telling.conclude" in html.split('id="findings"')[1]
+    assert "Telling.reduce" in html.split('id="metrics"')[1]
     assert headings(html)[0] == "What Telling_2 found"
 
 

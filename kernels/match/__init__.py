@@ -1,0 +1,1 @@
+"""Many strings looked for at once. Imports ``text`` and ``hashing``."""

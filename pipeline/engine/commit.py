@@ -1,0 +1,120 @@
+"""The commit: a task's files get their names, and then the receipt says that they exist.
+
+Order matters. Files are written under a temporary name, their footers re-read, hashed and synced;
+renamed; and last the receipt is renamed into place. A crash before that leaves files that no
+receipt lists, which do not exist for winnow and are overwritten by the next try.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.engine.failpoints import reach
+from pipeline.engine.fingerprint import sha256_file
+from pipeline.engine.lock import Fence
+from pipeline.engine.stage import DROPPED, KEPT, QUARANTINE, Counts, Output, Receipt, TaskResult
+from pipeline.errors import ShardError
+
+
+def commit(folder: Path, stage: str, key: str, fingerprint: str, out: Path, outcome: TaskResult,
+           fence: Fence) -> Receipt:  # fmt: skip
+    """Commit everything under ``out`` as the outputs of task ``key`` in stage folder ``folder``.
+
+    Raises ShardError when the rows do not add up, a Parquet file cannot be read back, or another
+    run has taken over the output folder; nothing is committed then.
+    """
+    files = sorted(path for path in out.rglob("*") if path.is_file())
+    outputs = [_describe(path, out) for path in files]
+    if outcome.counts is not None:
+        check_balance(outcome.counts, outputs)
+    for path in files:
+        _sync(path)
+    reach("files-synced")
+    fence.check()
+    receipt_path = folder / "receipts" / f"{key}.json"
+    for number, path in enumerate(files):
+        target = folder / path.relative_to(out)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+        if number == 0:
+            reach("first-file-renamed")
+    for parent in {(folder / path.relative_to(out)).parent for path in files}:
+        _sync(parent)
+    reach("files-renamed")
+    receipt = Receipt(
+        stage=stage,
+        key=key,
+        fingerprint=fingerprint,
+        outputs=outputs,
+        counts=outcome.counts,
+        metrics=dict(outcome.metrics),
+    )
+    _commit_receipt(receipt, receipt_path, out, fence)
+    return receipt
+
+
+def _commit_receipt(receipt: Receipt, path: Path, scratch: Path, fence: Fence) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = scratch / "receipt.json"
+    temporary.write_bytes(receipt.model_dump_json(indent=1).encode() + b"\n")
+    _sync(temporary)
+    reach("receipt-written")
+    fence.check()
+    temporary.replace(path)
+    _sync(path.parent)
+    reach("receipt-renamed")
+
+
+def check_balance(counts: Counts, outputs: list[Output]) -> None:
+    """Rows in + expanded = kept + dropped + quarantined, and the files hold just those rows."""
+    dropped = sum(t.documents for reasons in counts.dropped.values() for t in reasons.values())
+    quarantined = sum(counts.quarantined.values())
+    out = counts.kept.documents + dropped + quarantined
+    if counts.rows + counts.expanded != out:
+        raise ShardError(
+            "rows-lost",
+            f"{counts.rows} rows in + {counts.expanded} expanded, but {counts.kept.documents} kept "
+            f"+ {dropped} dropped + {quarantined} quarantined = {out}",
+            "this is a fault of a reader or step; nothing was committed",
+        )
+    expected = {KEPT: counts.kept.documents, DROPPED: dropped, QUARANTINE: quarantined}
+    for prefix, rows in expected.items():
+        written = sum(output.rows or 0 for output in outputs if output.path.startswith(prefix))
+        if written != rows:
+            raise ShardError("rows-lost", f"{prefix} holds {written} rows, counted were {rows}")
+
+
+def _describe(path: Path, root: Path) -> Output:
+    rows = None
+    if path.suffix == ".parquet":
+        try:
+            rows = pq.read_metadata(path).num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise ShardError("unreadable-output", f"{path.name}: {error}") from error
+    return Output(
+        path=path.relative_to(root).as_posix(),
+        bytes=path.stat().st_size,
+        sha256=sha256_file(path),
+        rows=rows,
+    )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace a file so that a reader sees the old content or the new, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
+    _sync(temporary)
+    temporary.replace(path)

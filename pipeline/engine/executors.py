@@ -1,0 +1,91 @@
+"""Where tasks run: datatrove's executors. The only module that imports datatrove.
+
+A pool process imports everything once and forks workers from itself, stage after stage. datatrove
+counts a task as done when its pipeline returns, and one that raises ends all others; our task
+records its failure instead, and only its receipt says that it is done.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from datatrove.executor.local import LocalPipelineExecutor
+from datatrove.pipeline.base import PipelineStep
+
+from pipeline.engine.failpoints import belong_to_run
+from pipeline.engine.processes import die_with_parent
+from pipeline.engine.worker import Job, run_task
+
+# The job at hand. Forked workers inherit it, which spares sending all tasks to each of them.
+_job: Job | None = None
+
+
+class RunTask(PipelineStep):  # type: ignore[misc]
+    """Our task as a step of datatrove's: rank n runs task n."""
+
+    name = "winnow"
+    type = "task"
+
+    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Sequence[Any]:
+        assert _job is not None
+        run_task(_job, _job.tasks[rank])
+        return ()
+
+
+def serve(pipe: Connection, workers: int, logs: Path) -> None:
+    """Take jobs until the parent closes the pipe; killed with it if the parent dies."""
+    global _job
+    os.setsid()
+    belong_to_run(os.getppid())
+    die_with_parent()
+    # Workers too, and the manager process that datatrove starts: nothing outlives the run.
+    os.register_at_fork(after_in_child=die_with_parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _redirect_output(logs / "workers.log")
+    while True:
+        try:
+            _job = pipe.recv()
+        except EOFError:
+            return
+        assert _job is not None
+        try:
+            _run(_job, workers, logs)
+        except Exception as error:  # noqa: BLE001 - told to the parent, which fails the run
+            traceback.print_exc()
+            pipe.send(f"{type(error).__name__}: {error}")
+        else:
+            pipe.send("")
+
+
+def _run(job: Job, workers: int, logs: Path) -> None:
+    prepare = getattr(job.tasks[0].spec, "prepare", None)
+    if prepare is not None:
+        prepare()
+    # datatrove runs a single worker in this very process. With more, even a lone task gets a
+    # worker, so that this process stays free of threads and can go on forking.
+    LocalPipelineExecutor(
+        pipeline=[RunTask()],
+        tasks=len(job.tasks),
+        workers=workers,
+        logging_dir=str(logs / "datatrove" / job.stage),
+        skip_completed=False,  # our receipts say what is complete
+        start_method="fork",
+    ).run()
+
+
+def _redirect_output(path: Path) -> None:
+    """Send everything this process and its workers print, crashes of native code too, to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)

@@ -1,0 +1,64 @@
+"""The tasks of a global step's first two phases: observe every shard, then conclude once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow.parquet as pq
+
+from pipeline.documents import Docs
+from pipeline.engine.row_tasks import ARTIFACTS, corpus_batches
+from pipeline.engine.stage import KEPT, StageOutputs, TaskContext, TaskResult
+from pipeline.step import GlobalStep, ReduceInput
+
+MAPPED = "observed/"
+
+
+@dataclass(frozen=True)
+class MapTask:
+    """What a global step wants to remember of one shard."""
+
+    key: str
+    corpus: StageOutputs
+    step: GlobalStep
+
+    def prepare(self) -> None:
+        self.step.prepare()
+
+    def run(self, context: TaskContext) -> TaskResult:
+        path = context.out / MAPPED / f"{self.key}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer: pq.ParquetWriter | None = None
+        for batch in corpus_batches(self.corpus, self.key):
+            seen = self.step.map(Docs(batch))
+            if writer is None:
+                # Uncompressed, so that conclude may map mapped instead of loading them.
+                writer = pq.ParquetWriter(path, seen.schema, compression="none")
+            writer.write_batch(seen)
+        assert writer is not None, "a shard gives at least one batch"
+        writer.close()
+        return TaskResult()
+
+
+@dataclass(frozen=True)
+class ReduceTask:
+    """A global step's artifacts, from what was mapped."""
+
+    corpus: StageOutputs
+    observed: StageOutputs
+    step: GlobalStep
+    seed: int
+
+    def prepare(self) -> None:
+        self.step.prepare()
+
+    def run(self, context: TaskContext) -> TaskResult:
+        folder = context.out / ARTIFACTS
+        folder.mkdir(parents=True, exist_ok=True)
+        reduce_input = ReduceInput(
+            mapped=tuple(self.observed.outputs(MAPPED)),
+            documents=tuple(self.corpus.outputs(KEPT)),
+            seed=self.seed,
+            progress=context.progress,
+        )
+        return TaskResult(metrics=dict(self.step.reduce(reduce_input, folder)))

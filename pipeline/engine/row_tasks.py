@@ -1,0 +1,266 @@
+"""The tasks of row stages: read a shard, judge it step by step in one pass, write what stays.
+
+Every row that comes in leaves through one of three writer: ``kept/``, ``dropped/`` with step,
+reason and measured signals, or ``quarantine/`` with a code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.documents import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, Docs
+from pipeline.engine.stage import (
+    DROPPED,
+    KEPT,
+    QUARANTINE,
+    Count,
+    Counts,
+    StageOutputs,
+    TaskContext,
+    TaskResult,
+)
+from pipeline.errors import ShardError
+from pipeline.parquet import DocumentWriter, read_documents
+from pipeline.sources.source import Read, Shard, SourceFormat
+from pipeline.step import FilterResult, GlobalStep, Position, RowStep
+
+DROPPED_FIELDS = (
+    pa.field("step", pa.large_string(), nullable=False),
+    pa.field("reason", pa.large_string(), nullable=False),
+    pa.field("signals", pa.large_string(), nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class RowTask:
+    """One shard of a source through a run of row steps, fused: one pass, one read, one write."""
+
+    key: str
+    shard: Shard
+    source: SourceFormat
+    steps: tuple[tuple[str, RowStep], ...]
+
+    def prepare(self) -> None:
+        for _, step in self.steps:
+            step.prepare()
+
+    def run(self, context: TaskContext) -> TaskResult:
+        empty = pa.RecordBatch.from_pylist([], schema=DOCUMENT_SCHEMA)
+        with OutcomeWriter(context.out, self.key) as writer:
+            # Judged first, so that columns which steps append are there in a file without rows.
+            _judge(Docs(empty), self.steps, writer)
+            for read in self.source.read(self.shard):
+                writer.met(read)
+                if read.documents is not None and read.documents.num_rows:
+                    _judge(Docs(read.documents), self.steps, writer)
+        self._check_bad_rows(writer.counts)
+        return TaskResult(writer.counts)
+
+    def _check_bad_rows(self, counts: Counts) -> None:
+        bad = sum(counts.quarantined.values())
+        if bad > self.source.max_bad * counts.rows:
+            codes = ", ".join(f"{code}: {n}" for code, n in sorted(counts.quarantined.items()))
+            raise ShardError(
+                "too-many-bad-rows",
+                f"{bad} of {counts.rows} rows of {', '.join(self.shard.names[:3])} are bad "
+                f"({codes}), more than max_bad: {self.source.max_bad}",
+                "mend the file, or raise max_bad of this source to quarantine them and go on",
+            )
+
+
+@dataclass(frozen=True)
+class DocumentsTask:
+    """One shard of an earlier stage through a run of row steps."""
+
+    key: str
+    corpus: StageOutputs
+    steps: tuple[tuple[str, RowStep], ...]
+
+    def prepare(self) -> None:
+        for _, step in self.steps:
+            step.prepare()
+
+    def run(self, context: TaskContext) -> TaskResult:
+        with OutcomeWriter(context.out, self.key) as writer:
+            for batch in corpus_batches(self.corpus, self.key):
+                writer.met(Read(documents=batch))
+                _judge(Docs(batch), self.steps, writer)
+        return TaskResult(writer.counts)
+
+
+@dataclass(frozen=True)
+class ApplyTask:
+    """One shard judged by a global step that has concluded."""
+
+    key: str
+    number: int
+    corpus: StageOutputs
+    artifacts: StageOutputs
+    label: str
+    step: GlobalStep
+
+    def prepare(self) -> None:
+        self.step.prepare()
+
+    def run(self, context: TaskContext) -> TaskResult:
+        folder = self.artifacts.folder / ARTIFACTS
+        self.artifacts.outputs()  # raises when the artifacts are not committed
+        with OutcomeWriter(context.out, self.key) as writer:
+            for batch in corpus_batches(self.corpus, self.key):
+                at = Position(self.number, writer.counts.rows)
+                writer.met(Read(documents=batch))
+                docs = Docs(batch)
+                writer.settle(docs, self.label, self.step.apply(docs, folder, at), last=True)
+        return TaskResult(writer.counts)
+
+
+ARTIFACTS = "artifacts"
+
+
+def corpus_batches(corpus: StageOutputs, key: str) -> Iterator[pa.RecordBatch]:
+    """The documents of one shard; one batch without rows when there are none, so that columns
+    which steps append are there in every shard."""
+    for path in corpus.outputs(KEPT, key):
+        empty = True
+        for batch in read_documents(path):
+            empty = False
+            yield batch
+        if empty:
+            yield pa.RecordBatch.from_pylist([], schema=pq.read_schema(path))
+
+
+def _judge(docs: Docs, steps: tuple[tuple[str, RowStep], ...], writer: OutcomeWriter) -> None:
+    for number, (label, step) in enumerate(steps):
+        docs = writer.settle(docs, label, step.filter(docs), last=number == len(steps) - 1)
+    if not steps:
+        writer.keep(docs)
+
+
+@dataclass
+class OutcomeWriter:
+    """Where rows leave. Counts and writes them as steps decide."""
+
+    out: Path
+    key: str
+    counts: Counts = field(default_factory=Counts)
+
+    def __enter__(self) -> OutcomeWriter:
+        self._stack = ExitStack()
+        self._kept = self._writer(KEPT, DOCUMENT_SCHEMA)
+        schema = DOCUMENT_SCHEMA
+        for extra in DROPPED_FIELDS:
+            schema = schema.append(extra)
+        self._dropped = self._writer(DROPPED, schema)
+        self._quarantine: DocumentWriter | None = None
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def _writer(self, door: str, schema: pa.Schema) -> DocumentWriter:
+        writer = DocumentWriter(self.out / door / f"{self.key}.parquet", schema)
+        return self._stack.enter_context(writer)
+
+    def met(self, read: Read) -> None:
+        """Count what the reader met; bad rows leave at once."""
+        if read.documents is not None:
+            self.counts.rows += read.documents.num_rows
+        if read.quarantined is not None and read.quarantined.num_rows:
+            self.counts.rows += read.quarantined.num_rows
+            for code in read.quarantined.column("code").to_pylist():
+                self.counts.quarantined[code] = self.counts.quarantined.get(code, 0) + 1
+            if self._quarantine is None:
+                self._quarantine = self._writer(QUARANTINE, QUARANTINE_SCHEMA)
+            self._quarantine.write(read.quarantined)
+
+    def settle(self, docs: Docs, label: str, result: FilterResult, *, last: bool) -> Docs:
+        """Let the dropped leave and give back the rest; after the ``last`` step they are kept."""
+        _check_shape(label, result, len(docs))
+        before = self.counts.entered.get(label, Count())
+        self.counts.entered[label] = before + _tally(docs.batch)
+        self.counts.dropped.setdefault(label, {})
+        if not result.keep.all():
+            self._drop(docs, label, result)
+        if result.text is not None:
+            docs = docs.with_text(result.text)
+        if result.columns:
+            docs = docs.with_columns(result.columns)
+        docs = docs.filter(result.keep)
+        if last:
+            self.keep(docs)
+        return docs
+
+    def keep(self, docs: Docs) -> None:
+        self.counts.kept = self.counts.kept + _tally(docs.batch)
+        for source, tally in _tallies(docs.batch, docs.column("source")).items():
+            self.counts.by_source[source] = self.counts.by_source.get(source, Count()) + tally
+        self._kept.write(docs.batch)
+
+    def _drop(self, docs: Docs, label: str, result: FilterResult) -> None:
+        rows = np.flatnonzero(~result.keep)
+        gone = docs.batch.take(pa.array(rows)).select(DOCUMENT_SCHEMA.names)
+        if isinstance(result.reason, str):
+            reasons = [result.reason] * len(rows)
+        else:
+            reasons = [result.reason[int(row)] for row in rows]
+        for reason, tally in _tallies(gone, pa.array(reasons, pa.large_string())).items():
+            total = self.counts.dropped[label].get(reason, Count())
+            self.counts.dropped[label][reason] = total + tally
+        extras = ([label] * len(rows), reasons, _signals(result.signals, rows))
+        for extra, values in zip(DROPPED_FIELDS, extras, strict=True):
+            gone = gone.append_column(extra, pa.array(values, extra.type))
+        self._dropped.write(gone)
+
+
+def _signals(signals: Mapping[str, Any], rows: Any) -> list[str]:
+    """What was measured of ``rows``, one JSON object each; NaN, not measured, is left out."""
+    columns: dict[str, list[Any]] = {}
+    for name, values in signals.items():
+        array = values if isinstance(values, pa.Array) else pa.array(np.asarray(values))
+        columns[name] = array.take(pa.array(rows)).to_pylist()
+    return [
+        orjson.dumps(
+            {k: v[i] for k, v in columns.items() if v[i] is not None and v[i] == v[i]}
+        ).decode()
+        for i in range(len(rows))
+    ]
+
+
+def _check_shape(label: str, result: FilterResult, rows: int) -> None:
+    parts = {"keep": result.keep, **result.signals, **result.columns}
+    if result.text is not None:
+        parts["text"] = result.text
+    for name, values in parts.items():
+        if len(values) != rows:
+            raise ShardError(
+                "result-shape",
+                f"{label}: {name} has {len(values)} rows, the batch has {rows}",
+                "a step returns one value for each document of the batch",
+            )
+
+
+def _tally(batch: pa.RecordBatch) -> Count:
+    size = pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
+    return Count(documents=batch.num_rows, bytes=size)
+
+
+def _tallies(batch: pa.RecordBatch, groups: pa.Array) -> dict[str, Count]:
+    sizes = pc.binary_length(batch.column("text"))
+    table = pa.table({"group": groups, "size": sizes})
+    grouped = table.group_by("group", use_threads=False).aggregate(
+        [("size", "count"), ("size", "sum")]
+    )
+    return {
+        row["group"]: Count(documents=row["size_count"], bytes=row["size_sum"])
+        for row in grouped.to_pylist()
+    }

@@ -1,0 +1,90 @@
+"""What a source of documents is. Readers implement it; the engine knows no format by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.engine.fingerprint import sha256_file
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A frozen piece of input. Nothing in it depends on how many workers there are.
+
+    ``files`` are (path, sha256) of what it reads; paths are absolute, ``names`` are what users and
+    receipts see instead (relative to the manifest where possible). ``bytes`` is the size on disk.
+    """
+
+    source: str
+    number: int
+    files: tuple[tuple[str, str], ...]
+    names: tuple[str, ...]
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a reader yields: documents (DOCUMENT_SCHEMA) and rows it could not use.
+
+    ``quarantined`` has QUARANTINE_SCHEMA; either may be None.
+    """
+
+    documents: pa.RecordBatch | None = None
+    quarantined: pa.RecordBatch | None = None
+
+
+class SourceFormat(BaseModel):
+    """A ``sources`` entry of the manifest. Subclasses add their fields and are entry points.
+
+    ``max_bad`` is the share of quarantined rows above which a shard fails; ``allow_empty`` accepts
+    files without rows.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    max_bad: float = Field(
+        default=0.001, ge=0, le=1, description="share of bad rows above which a shard fails"
+    )
+    allow_empty: bool = Field(default=False, description="accept files without rows")
+
+    def freeze(self, name: str, folder: Path, digests: DigestCache) -> list[Shard]:
+        """List the input as it is now, in an order that depends on names alone.
+
+        ``folder`` is the manifest's. Raises Refusal when there is nothing to read, or when what is
+        there may not be read (a link out of the folder, a Parquet file with the wrong schema).
+        """
+        raise NotImplementedError(f"{type(self).__name__}.freeze")
+
+    def read(self, shard: Shard) -> Iterator[Read]:
+        """Stream the shard in bounded batches. Raises ShardError when the file itself is bad,
+        or when it no longer has the digest it was frozen with."""
+        raise NotImplementedError(f"{type(self).__name__}.read")
+
+
+class DigestCache:
+    """sha256 of files, remembered by (path, size, mtime, inode) so that a rerun need not read."""
+
+    def __init__(self, known: dict[str, tuple[int, int, int, str]] | None = None) -> None:
+        self.known = known or {}
+
+    def digest(self, path: Path) -> str:
+        """The file's sha256; reads the file only when it is not as remembered."""
+        known = self.known.get(str(path))
+        if known is None or known[:3] != _identity(path):
+            return self.remember(path, sha256_file(path))
+        return known[3]
+
+    def remember(self, path: Path, sha256: str) -> str:
+        """Note the digest of a file that was just written or read."""
+        self.known[str(path)] = (*_identity(path), sha256)
+        return sha256
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tasks import DropShort, Misshapen, Shout, documents
+
+from pipeline.documents import QUARANTINE_SCHEMA, Docs
+from pipeline.engine.commit import check_balance
+from pipeline.engine.row_tasks import DocumentsTask, OutcomeWriter, RowTask
+from pipeline.engine.stage import Count, Output, Receipt, StageOutputs, TaskContext, TaskResult
+from pipeline.errors import ShardError
+from pipeline.sources.source import Read, Shard, SourceFormat
+from pipeline.step import FilterResult
+
+SHARD = Shard("web", 0, (("/nowhere", ""),), ("web.jsonl",), 0)
+
+
+def bad_rows(number: int) -> pa.RecordBatch:
+    row = {
+        "source": "web",
+        "_source": "web.jsonl",
+        "_offset": 9,
+        "code": "malformed-json",
+        "message": "no",
+        "raw": b"{",
+        "raw_bytes": 1,
+    }
+    return pa.RecordBatch.from_pylist([row] * number, schema=QUARANTINE_SCHEMA)
+
+
+class Given(SourceFormat):
+    """A source of given batches."""
+
+    batches: tuple[tuple[str, ...], ...] = ()
+    bad: int = 0
+
+    def read(self, shard: Shard) -> Iterator[Read]:
+        for texts in self.batches:
+            yield Read(documents=documents(list(texts)))
+        if self.bad:
+            yield Read(quarantined=bad_rows(self.bad))
+
+
+def run(folder: Path, source: Given, *steps: object) -> TaskResult:
+    named = tuple((type(step).__name__, step) for step in steps)
+    folder.mkdir(exist_ok=True)
+    return RowTask("k", SHARD, source, named).run(TaskContext(folder))  # type: ignore[arg-type]
+
+
+def rows_of(folder: Path, door: str) -> list[dict[str, object]]:
+    return pq.read_table(folder / door / "k.parquet").to_pylist()
+
+
+def test_kept_and_dropped_leave_by_their_own_doors(tmp_path: Path) -> None:
+    outcome = run(tmp_path, Given(batches=(("long enough", "no"), ("x", "also long"))), DropShort())
+    assert [row["text"] for row in rows_of(tmp_path, "kept")] == ["long enough", "also long"]
+    dropped = rows_of(tmp_path, "dropped")
+    assert [(row["text"], row["step"], row["reason"]) for row in dropped] == [
+        ("no", "DropShort", "short"),
+        ("x", "DropShort", "short"),
+    ]
+    assert [json.loads(str(row["signals"])) for row in dropped] == [{"length": 2}, {"length": 1}]
+    assert outcome.counts is not None
+    assert outcome.counts.kept == Count(documents=2, bytes=20)
+    assert outcome.counts.dropped == {"DropShort": {"short": Count(documents=2, bytes=3)}}
+
+
+def test_later_steps_see_only_what_earlier_ones_kept(tmp_path: Path) -> None:
+    outcome = run(tmp_path, Given(batches=(("aaaa", "b"),)), DropShort(), Shout())
+    assert outcome.counts is not None
+    assert outcome.counts.entered["DropShort"].documents == 2
+    assert outcome.counts.entered["Shout"].documents == 1
+
+
+def test_edited_text_and_new_columns_are_kept(tmp_path: Path) -> None:
+    run(tmp_path, Given(batches=(("quiet", "words"),)), Shout())
+    kept = rows_of(tmp_path, "kept")
+    assert [row["text"] for row in kept] == ["QUIET", "WORDS"]
+    assert [row["loudness"] for row in kept] == [5.0, 5.0]
+
+
+def test_bytes_are_of_utf8(tmp_path: Path) -> None:
+    outcome = run(tmp_path, Given(batches=(("äöü€",),)))
+    assert outcome.counts is not None
+    assert outcome.counts.kept == Count(documents=1, bytes=9)
+    assert outcome.counts.by_source == {"web": Count(documents=1, bytes=9)}
+
+
+def test_bad_rows_are_quarantined_with_their_code(tmp_path: Path) -> None:
+    outcome = run(tmp_path, Given(batches=(("some text",),), bad=1, max_bad=0.5))
+    assert outcome.counts is not None
+    assert outcome.counts.quarantined == {"malformed-json": 1}
+    assert outcome.counts.rows == 2
+    assert [row["code"] for row in rows_of(tmp_path, "quarantine")] == ["malformed-json"]
+
+
+def test_too_many_bad_rows_fail_the_shard(tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match=r"2 of 3 rows of web\.jsonl are bad") as caught:
+        run(tmp_path, Given(batches=(("some text",),), bad=2, max_bad=0.5))
+    assert "max_bad" in caught.value.hint
+
+
+def test_no_steps_keep_everything(tmp_path: Path) -> None:
+    outcome = run(tmp_path, Given(batches=(("a", "b"),)))
+    assert outcome.counts is not None
+    assert outcome.counts.kept.documents == 2
+
+
+def test_misshapen_verdict_names_the_step(tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match="Misshapen: keep has 1 rows, the batch has 0"):
+        run(tmp_path, Given(batches=(("a",),)), Misshapen())
+
+
+@given(
+    st.lists(st.lists(st.text(st.characters(codec="utf-8"), max_size=8), max_size=6), max_size=4),
+    st.integers(0, 6),
+)
+@settings(max_examples=40)
+def test_rows_in_equal_rows_out_whatever_the_text(batches: list[list[str]], least: int) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = Given(batches=tuple(map(tuple, batches)))
+        outcome = run(folder, source, DropShort(least=least), Shout())
+        assert outcome.counts is not None
+        assert outcome.counts.rows == sum(map(len, batches))
+        outputs = [
+            Output(
+                path=path.relative_to(folder).as_posix(),
+                bytes=0,
+                sha256="",
+                rows=pq.read_metadata(path).num_rows,
+            )
+            for path in folder.rglob("*.parquet")
+        ]
+        check_balance(outcome.counts, outputs)
+
+
+def commit_by_hand(folder: Path, key: str) -> StageOutputs:
+    receipt = Receipt(
+        stage="01",
+        key=key,
+        fingerprint="f",
+        outputs=[Output(path=f"kept/{key}.parquet", bytes=0, sha256="")],
+    )
+    (folder / "receipts").mkdir(parents=True)
+    (folder / "receipts" / f"{key}.json").write_text(receipt.model_dump_json())
+    return StageOutputs(folder, (key,))
+
+
+def test_documents_of_an_earlier_stage_are_judged(tmp_path: Path) -> None:
+    run(tmp_path / "one", Given(batches=(("long enough", "no"),)))
+    corpus = commit_by_hand(tmp_path / "one", "k")
+    outcome = DocumentsTask("k", corpus, (("short", DropShort()),)).run(
+        TaskContext(tmp_path / "two")
+    )
+    assert outcome.counts is not None
+    assert outcome.counts.kept.documents == 1
+
+
+def test_columns_are_there_even_in_a_shard_without_documents(tmp_path: Path) -> None:
+    run(tmp_path / "one", Given())
+    corpus = commit_by_hand(tmp_path / "one", "k")
+    DocumentsTask("k", corpus, (("shout", Shout()),)).run(TaskContext(tmp_path / "two"))
+    assert "loudness" in pq.read_schema(tmp_path / "two" / "kept" / "k.parquet").names
+
+
+def test_reason_per_row_and_unmeasured_signals(tmp_path: Path) -> None:
+    docs = Docs(documents(["a", "b", "c"]))
+    verdict = FilterResult.of_codes(
+        np.array([2, 0, 1]), ["first", "second"], {"score": np.array([np.nan, 1.0, 2.0])}
+    )
+    with OutcomeWriter(tmp_path, "k") as writer:
+        writer.met(Read(documents=docs.batch))
+        writer.settle(docs, "s", verdict, last=True)
+    dropped = rows_of(tmp_path, "dropped")
+    assert [(row["reason"], row["signals"]) for row in dropped] == [
+        ("second", "{}"),
+        ("first", '{"score":2.0}'),
+    ]
+
+
+def test_equal_shards_give_equal_bytes(tmp_path: Path) -> None:
+    source = Given(batches=(("long enough", "no"), ("another text",)))
+    run(tmp_path / "one", source, DropShort())
+    run(tmp_path / "two", replace_nothing(source), DropShort())
+    for door in ("kept", "dropped"):
+        one = (tmp_path / "one" / door / "k.parquet").read_bytes()
+        assert one == (tmp_path / "two" / door / "k.parquet").read_bytes()
+
+
+def replace_nothing(source: Given) -> Given:
+    assert replace(SHARD) == SHARD
+    return source.model_copy()

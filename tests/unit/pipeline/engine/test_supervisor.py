@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tasks import DieUntil, KillIdle, Raise, Unprepared, Write, job
+
+from pipeline.engine.stage import StageOutputs
+from pipeline.engine.supervisor import Supervisor
+
+
+@pytest.fixture(params=[1, 2])
+def supervisor(request: pytest.FixtureRequest, tmp_path: Path):  # type: ignore[no-untyped-def]
+    with Supervisor(request.param, tmp_path / "logs") as dog:
+        yield dog
+
+
+def keys_committed(folder: Path) -> set[str]:
+    return {path.stem for path in (folder / "receipts").glob("*.json")}
+
+
+def test_all_tasks_are_committed(supervisor: Supervisor, tmp_path: Path) -> None:
+    made = job(tmp_path, {f"t{n}": Write(f"t{n}") for n in range(5)})
+    assert supervisor.run(made) == []
+    assert keys_committed(made.folder) == {f"t{n}" for n in range(5)}
+
+
+def test_several_jobs_run_one_after_the_other(supervisor: Supervisor, tmp_path: Path) -> None:
+    for stage in ("01-a", "02-b", "03-c"):
+        made = job(tmp_path, {"x": Write("x"), "y": Write("y")}, stage)
+        assert supervisor.run(made) == []
+        assert keys_committed(made.folder) == {"x", "y"}
+
+
+def test_failing_task_does_not_stop_the_others(supervisor: Supervisor, tmp_path: Path) -> None:
+    made = job(
+        tmp_path, {"a": Raise(own=True), "b": Write("b"), "c": Raise(own=False), "d": Write("d")}
+    )
+    failures = supervisor.run(made)
+    assert [(f.key, f.code) for f in failures] == [("a", "bad-shard"), ("c", "crash")]
+    assert keys_committed(made.folder) == {"b", "d"}
+
+
+def test_killed_worker_is_noticed_and_its_task_tried_again(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    made = job(tmp_path, {"a": Write("a"), "b": DieUntil(tmp_path / "m", 1), "c": Write("c")})
+    assert supervisor.run(made) == []
+    assert keys_committed(made.folder) == {"a", "b", "c"}
+
+
+def test_task_that_kills_its_worker_twice_fails_by_name(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    made = job(tmp_path, {"a": Write("a"), "b": DieUntil(tmp_path / "m", 99), "c": Write("c")})
+    (failure,) = supervisor.run(made)
+    assert (failure.key, failure.code) == ("b", "worker-died")
+    assert "label of b" in failure.message
+    assert (tmp_path / "m").read_text() == "xx"
+    assert keys_committed(made.folder) == {"a", "c"}
+
+
+def test_failures_before_a_death_are_not_forgotten(supervisor: Supervisor, tmp_path: Path) -> None:
+    made = job(tmp_path, {"a": Raise(own=True), "b": DieUntil(tmp_path / "m", 99), "c": Write("c")})
+    assert [f.code for f in supervisor.run(made)] == ["bad-shard", "worker-died"]
+
+
+def test_fault_in_preparation_is_told(supervisor: Supervisor, tmp_path: Path) -> None:
+    (failure,) = supervisor.run(job(tmp_path, {"a": Unprepared()}))
+    assert failure.code == "workers-failed"
+    assert "no dictionary" in failure.message
+    made = job(tmp_path, {"b": Write("b")}, "02-after")
+    assert supervisor.run(made) == [], "and the next job finds a pool"
+
+
+def test_watch_is_called_meanwhile(supervisor: Supervisor, tmp_path: Path) -> None:
+    calls: list[int] = []
+    supervisor.run(job(tmp_path, {"a": Write("a")}), lambda: calls.append(1))
+    assert calls
+
+
+def test_what_workers_print_goes_to_a_file(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Supervisor(2, tmp_path / "logs") as dog:
+        dog.run(job(tmp_path, {"a": Write("a")}))
+    assert capfd.readouterr() == ("", "")
+    assert (tmp_path / "logs" / "workers.log").stat().st_size > 0
+
+
+def test_committed_task_is_found_by_its_receipt(tmp_path: Path) -> None:
+    """A worker that dies right after its commit has done its task (fault 36)."""
+    import os
+
+    os.environ["WINNOW_KILL_AT"] = "receipt-renamed"
+    try:
+        with Supervisor(2, tmp_path / "logs") as dog:
+            made = job(tmp_path, {"a": Write("a"), "b": Write("b")})
+            assert dog.run(made) == []
+    finally:
+        del os.environ["WINNOW_KILL_AT"]
+    assert StageOutputs(made.folder, ("a", "b")).receipts()[0].metrics == {"length": 1}
+
+
+def test_worker_killed_between_two_tasks_does_not_hang_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 42: an idle worker takes along the lock that the others wait for."""
+    monkeypatch.setattr("pipeline.engine.supervisor.STALL_S", 2.0)
+    made = job(tmp_path, {"slow": KillIdle(tmp_path / "killed"), "quick": Write("quick")})
+    with Supervisor(2, tmp_path / "logs") as dog:
+        assert dog.run(made) == []
+    assert (tmp_path / "killed").exists()
+    assert keys_committed(made.folder) == {"slow", "quick"}

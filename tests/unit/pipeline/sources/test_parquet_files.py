@@ -1,0 +1,138 @@
+"""Parquet: the same documents and the same codes as from JSON lines."""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reading import codes, freeze, json_lines, packed, read_all, string_table, texts
+
+from pipeline.errors import Refusal, ShardError
+from pipeline.sources.jsonl import JsonLines
+from pipeline.sources.parquet_files import ParquetFiles
+
+rows = st.fixed_dictionaries(
+    {
+        "text": st.none() | st.text(),
+        "id": st.none() | st.text(),
+        "url": st.none() | st.text(),
+        "n": st.integers(-(2**40), 2**40),
+    }
+)
+SCHEMA = pa.schema(
+    [("text", pa.string()), ("id", pa.string()), ("url", pa.large_string()), ("n", pa.int64())]
+)
+
+
+@given(
+    rows=st.lists(rows, min_size=1, max_size=8), dictionary=st.booleans(), group=st.integers(1, 9)
+)
+def test_documents_are_those_of_equal_json_lines(
+    rows: list[dict[str, Any]], dictionary: bool, group: int
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        table = pa.Table.from_pylist(rows, SCHEMA)
+        pq.write_table(table, folder / "a", use_dictionary=dictionary, row_group_size=group)
+        parquet = read_all(ParquetFiles(paths="a"), folder)
+        (folder / "a").write_bytes(json_lines(rows))
+        jsonl = read_all(JsonLines(paths="a"), folder)
+    assert parquet[0] == jsonl[0]
+    assert codes(parquet[1]) == codes(jsonl[1])
+    assert len(parquet[0]) + len(parquet[1]) == len(rows)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_every_string_type_is_text(tmp_path: Path, kind: pa.DataType) -> None:
+    values = ["a", "", "é", "a"]
+    table = pa.table({"text": pa.array(values, pa.string()).cast(kind), "id": [4, 3, 2, 1]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    documents, quarantined = read_all(ParquetFiles(paths="a.parquet"), tmp_path)
+    assert (texts(documents), quarantined) == (values, [])
+    assert [row["id"] for row in documents] == ["4", "3", "2", "1"]
+    assert [row["_offset"] for row in documents] == [0, 1, 2, 3]
+
+
+def test_other_columns_go_to_metadata_as_json(tmp_path: Path) -> None:
+    moment = datetime.datetime(2024, 2, 29, 12, 0, 0, 5, tzinfo=datetime.UTC)
+    table = pa.table(
+        {
+            "text": ["x"],
+            "score": [0.25],
+            "nan": [float("nan")],
+            "when": pa.array([moment.replace(tzinfo=None)], pa.timestamp("us")),
+            "price": [Decimal("12345678901234567890.10")],
+            "raw": [b"\xff\x00"],
+            "nested": [{"tags": ["a", None], "day": datetime.date(2024, 2, 29)}],
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    [document], _ = read_all(ParquetFiles(paths="a.parquet"), tmp_path)
+    assert '"price":12345678901234567890.10,' in document["metadata"]
+    assert orjson.loads(document["metadata"]) == {
+        "score": 0.25,
+        "nan": None,
+        "when": "2024-02-29 12:00:00.000005",
+        "price": 12345678901234567890.1,
+        "raw": "/wA=",
+        "nested": {"tags": ["a", None], "day": "2024-02-29"},
+    }
+
+
+def test_bad_utf8_in_any_column_costs_its_row_only(tmp_path: Path) -> None:
+    nested = pa.ListArray.from_arrays(
+        [0, 1, 2, 3, 4], pa.array([b"a", b"b", b"c", b"\xff"], pa.binary()).view(pa.string())
+    )
+    table = string_table([b"one", b"\xc3", b"\xed\xa0\x80", b"four"], tags=nested)
+    pq.write_table(table, tmp_path / "a.parquet")
+    documents, quarantined = read_all(ParquetFiles(paths="a.parquet"), tmp_path)
+    assert texts(documents) == ["one"]
+    wanted = [(1, "invalid-utf8"), (2, "lone-surrogate"), (3, "invalid-utf8")]
+    assert codes(quarantined) == wanted
+    assert quarantined[0]["raw"] == b"\xc3"
+
+
+def test_rows_over_the_cap_are_quarantined(tmp_path: Path) -> None:
+    pq.write_table(string_table([b"a", b"b" * 200, b"c"]), tmp_path / "a.parquet")
+    fmt = ParquetFiles(paths="a.parquet", max_row_bytes=100)
+    documents, quarantined = read_all(fmt, tmp_path)
+    assert texts(documents) == ["a", "c"]
+    assert codes(quarantined) == [(1, "row-too-long")]
+
+
+@pytest.mark.parametrize("content", [packed(b"x", ".gz"), b'{"text": "a"}\n', b"PAR1"])
+def test_what_is_not_parquet_fails_when_read(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.parquet").write_bytes(content)
+    fmt = ParquetFiles(paths="a.parquet")
+    [shard] = freeze(fmt, tmp_path)
+    with pytest.raises(ShardError, match=r"a\.parquet") as caught:
+        list(fmt.read(shard))
+    assert caught.value.code == ("corrupt-parquet" if content == b"PAR1" else "wrong-format")
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    table = pa.table([["a"], ["b"]], names=["text", "text"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(Refusal, match="two columns of one name"):
+        freeze(ParquetFiles(paths="a.parquet"), tmp_path)
+
+
+def test_an_empty_file_is_accepted_when_the_manifest_says_so(tmp_path: Path) -> None:
+    pq.write_table(string_table([]), tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").write_bytes(b"")
+    assert read_all(ParquetFiles(paths="*.parquet", allow_empty=True), tmp_path) == ([], [])
+    for shard in freeze(fmt := ParquetFiles(paths="*.parquet"), tmp_path):
+        with pytest.raises(ShardError) as caught:
+            list(fmt.read(shard))
+        assert caught.value.code == "empty-file"
