@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 
-TRIES = 2
+ATTEMPTS = 2
 
 
-class Drawer:
+class VegaProcess:
     """The process that draws; started on first use, ends with the one that started it."""
 
     def __init__(self, command: tuple[str, ...] = (sys.executable, "-P", "-m", __name__)) -> None:
@@ -26,14 +26,14 @@ class Drawer:
     def svg(self, spec: bytes, config: dict[str, Any]) -> str:
         """The drawing of ``spec`` (JSON). Raises ValueError saying why there is none."""
         line = orjson.dumps([spec.decode(), config]) + b"\n"
-        for _ in range(TRIES):
+        for _ in range(ATTEMPTS):
             if answer := self._ask(line):
                 drawing, error = orjson.loads(answer)
                 if error:
                     raise ValueError(error)
                 return str(drawing)
             self.close()
-        raise ValueError(f"the drawing process ended {TRIES} times without an answer")
+        raise ValueError(f"the drawing process ended {ATTEMPTS} times without an answer")
 
     def _ask(self, line: bytes) -> bytes:
         if self._process is None:

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import Refusal
 from pipeline.manifest import Manifest, load_manifest
-from pipeline.tuning.measuring import (
+from pipeline.tuning.measure_run import (
     first_stage,
     measure,
     measured_stage,
@@ -117,7 +117,7 @@ def test_nothing_measured_is_refused(measured: Path) -> None:
 
 
 def test_a_manifest_without_row_steps_is_refused(measured: Path) -> None:
-    with pytest.raises(Refusal, match="no step that judges documents one by one"):
+    with pytest.raises(Refusal, match="no step that filters documents one by one"):
         measure(load(measured, "steps=[exact_dedup]"))
 
 
@@ -129,7 +129,7 @@ def test_the_run_itself_is_not_touched(measured: Path) -> None:
     assert not planned.gates.unique_id
 
 
-def test_a_shard_that_fails_is_told(measured: Path) -> None:
+def test_a_shard_that_fails_is_reported(measured: Path) -> None:
     (measured.parent / "b1.jsonl").write_text("{\n{\n")
     done = measure(load(measured))
     assert done.results.exit_code == 1

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.report.blocks import Table
-from pipeline.tuning import tables
-from pipeline.tuning.tuning import Tuned, tune
+from pipeline.tuning import effect_tables
+from pipeline.tuning.effects import TuningResult, tune
 
 
-def tuned(path: Path, *overrides: str) -> Tuned:
+def tuned(path: Path, *overrides: str) -> TuningResult:
     return tune(path, overrides, path.parent / "out")
 
 
@@ -24,7 +24,7 @@ def rows(table: Table) -> list[dict[str, object]]:
 
 
 def test_filters_tell_what_they_remove_and_what_they_remove_alone(measured_once: Path) -> None:
-    sized, trim, loud = rows(tables.filters(tuned(measured_once)))
+    sized, trim, loud = rows(effect_tables.filters(tuned(measured_once)))
     assert sized == {
         "Filter": "Sized",
         "Removes": 6,
@@ -41,24 +41,24 @@ def test_filters_tell_what_they_remove_and_what_they_remove_alone(measured_once:
 
 def test_changes_are_shown_beside_what_is_removed(measured_once: Path) -> None:
     found = tuned(measured_once, "steps.Sized.least=4")
-    sized, trim, _ = rows(tables.filters(found))
+    sized, trim, _ = rows(effect_tables.filters(found))
     assert (sized["Removes"], sized["Change"]) == (4, "−2")
     assert trim["Change"] == "0"
-    short, long, *_ = rows(tables.rules(found))
+    short, long, *_ = rows(effect_tables.rules(found))
     assert (short["Stays"], short["Was"], short["Change"]) == ("≥ 4", "≥ 5", "−2")
     assert (long["Stays"], long["Was"], long["Change"]) == ("≤ 40", "", "")
-    web = {row["Source"]: row["Change"] for row in rows(tables.sources(found))}
+    web = {row["Source"]: row["Change"] for row in rows(effect_tables.sources(found))}
     assert web == {"a": "+2", "b": "0"}
 
 
 def test_rules_that_are_turned_off_or_on_are_listed(measured_once: Path) -> None:
     found = tuned(measured_once, "steps.Sized.most=null")
-    gone = next(row for row in rows(tables.rules(found)) if row["Rule"] == "long")
+    gone = next(row for row in rows(effect_tables.rules(found)) if row["Rule"] == "long")
     assert (gone["Stays"], gone["Was"], gone["Removes"], gone["Change"]) == ("off", "≤ 40", 0, "−1")
 
 
 def test_rules_have_documents_that_only_they_remove(measured_once: Path) -> None:
-    found = {row["Rule"]: row for row in rows(tables.rules(tuned(measured_once)))}
+    found = {row["Rule"]: row for row in rows(effect_tables.rules(tuned(measured_once)))}
     assert found["short"]["Removes"] == 4
     assert found["short"]["Alone"] == 3, "one of the short ones is all of one letter"
     assert found["letter"]["Removes"] == 2
@@ -67,12 +67,12 @@ def test_rules_have_documents_that_only_they_remove(measured_once: Path) -> None
 
 def test_overlap_counts_documents_of_both(measured_once: Path) -> None:
     found = tuned(measured_once, "steps.Trim.most=0")
-    sized = rows(tables.overlap(found))[0]
+    sized = rows(effect_tables.overlap(found))[0]
     assert sized == {"Filter": "Sized", "Sized": 6, "Trim": 5, "Loud": 0}
 
 
 def test_sources_add_up(measured_once: Path) -> None:
-    found = rows(tables.sources(tuned(measured_once)))
+    found = rows(effect_tables.sources(tuned(measured_once)))
     assert [(row["Source"], row["Documents"], row["Kept"]) for row in found] == [
         ("a", 9, 3),
         ("b", 3, 1),
@@ -81,7 +81,7 @@ def test_sources_add_up(measured_once: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "expected"),
     [
         ([], "The filters keep 4 of 12 documents (34.1 % of the text)."),
         (
@@ -97,7 +97,7 @@ def test_sources_add_up(measured_once: Path) -> None:
     ],
 )
 def test_the_headline_compares_with_the_manifest(
-    measured_once: Path, overrides: list[str], said: str
+    measured_once: Path, overrides: list[str], expected: str
 ) -> None:
-    shown = tables.headline(tuned(measured_once, *overrides)).replace("\u00a0", " ")
-    assert shown.startswith(said)
+    shown = effect_tables.headline(tuned(measured_once, *overrides)).replace("\u00a0", " ")
+    assert shown.startswith(expected)

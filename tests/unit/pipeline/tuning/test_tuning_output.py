@@ -53,7 +53,7 @@ def test_tune_shows_tables_documents_and_the_page(run: Run, measured: Path) -> N
     assert (measured.parent / "out" / "tune.html").exists()
 
 
-def test_the_page_goes_where_it_is_told(run: Run, measured: Path) -> None:
+def test_the_page_goes_to_the_named_file(run: Run, measured: Path) -> None:
     code, out, _ = run("tune", "m.yaml", "--html", "there/page.html")
     assert code == 0
     assert out.endswith("page: there/page.html\n")
@@ -76,9 +76,9 @@ def test_json_holds_the_same_numbers(run: Run, measured: Path) -> None:
     assert (short["parameter"], short["least"], short["most"]) == ("least", 4, None)
     assert short["removes"]["documents"] == 2
     assert short["removed_before"] == 4
-    (border,) = short["nearest"]
-    assert border["kept"][0]["value"] == 4
-    assert {row["id"] for row in border["removed"]} == {"b1-1", "b1-2"}
+    (boundary,) = short["nearest"]
+    assert boundary["kept"][0]["value"] == 4
+    assert {row["id"] for row in boundary["removed"]} == {"b1-1", "b1-2"}
     assert found["overlap"][0][0] == found["filters"][0]["removes"]["documents"]
     assert not (measured.parent / "out" / "tune.html").exists()
 
@@ -98,10 +98,10 @@ def test_written_thresholds_are_shown_and_hold(run: Run, measured: Path) -> None
     assert code == 0, "what was measured is measured still"
     assert out.startswith("The filters keep 7 of 12 documents")
     _, out, _ = run("tune", "m.yaml", *sets, "--write")
-    assert out.endswith("m.yaml: said so already\n")
+    assert out.endswith("m.yaml: nothing to write, it has these values\n")
 
 
-def test_what_cannot_be_told_is_2_and_says_what_to_do(run: Run, measured: Path) -> None:
+def test_what_cannot_be_shown_is_2_and_says_what_to_do(run: Run, measured: Path) -> None:
     code, _, err = run("tune", "m.yaml", "--write")
     assert (code, err.split()[0]) == (2, "nothing-to-write")
     code, _, err = run("tune", "m.yaml", "--set", "steps.Sized.letter=y")
@@ -121,3 +121,20 @@ def test_what_was_measured_elsewhere_is_found_there(run: Run, measured: Path) ->
     code, out, _ = run("tune", "m.yaml", "--output", "other")
     assert code == 0
     assert out.endswith("page: other/tune.html\n")
+
+
+@pytest.mark.parametrize(
+    ("override", "why"),
+    [
+        ("steps.minhash_dedup.jaccard=0.7", "minhash_dedup has nothing to tune: it needs all"),
+        ("mixes.all=proportional", "mixes has nothing to tune: it comes after the filters"),
+    ],
+)
+def test_what_has_nothing_to_tune_is_refused_with_the_plan_to_ask(
+    run: Run, measured: Path, override: str, why: str
+) -> None:
+    measured.write_text(measured.read_text().replace("exact_dedup", "minhash_dedup"))
+    code, out, err = run("tune", "m.yaml", "--set", override)
+    assert (code, out) == (2, "")
+    assert why in err
+    assert f"winnow plan m.yaml --set {override}" in err

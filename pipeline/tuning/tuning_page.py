@@ -8,21 +8,27 @@ from typing import Any, Final
 
 from pipeline.report.blocks import Block, ReportSection, Sample, Samples
 from pipeline.report.excerpts import excerpt
-from pipeline.report.format import said, share, size
+from pipeline.report.format import formatted, share, size
 from pipeline.report.page import Page, render
-from pipeline.tuning import drawing, samples, tables
-from pipeline.tuning.samples import Border
+from pipeline.tuning import effect_tables, signal_charts
+from pipeline.tuning.effects import (
+    Boundary,
+    FilterEffect,
+    TuningResult,
+    boundaries_of_filter,
+    changed_documents,
+    documents_at,
+    exact,
+)
 from pipeline.tuning.signals import TEXT_BYTES
-from pipeline.tuning.tuning import Filter, Tuned
 
-PAGE: Final = "tune.html"
 PER_SIDE: Final = 2
-TURNED: Final = 6
+CHANGED_SHOWN: Final = 6
 
 
-def write_page(tuned: Tuned) -> str:
+def tuning_page(tuned: TuningResult) -> str:
     """The page as HTML. Raises WinnowError when a chart cannot be drawn."""
-    kept = tuned.stored.tally(tuned.now.kept)
+    kept = tuned.stored.count(tuned.now.kept)
     text = int(tuned.stored.sizes.sum())
     return render(
         Page(
@@ -40,36 +46,36 @@ def write_page(tuned: Tuned) -> str:
     )
 
 
-def _headline(tuned: Tuned) -> str:
+def _headline(tuned: TuningResult) -> str:
     if not tuned.changes:
-        return tables.headline(tuned)
-    return f"With {', '.join(f'`{c}`' for c in tuned.changes)}: {tables.headline(tuned)}."
+        return effect_tables.headline(tuned)
+    return f"With {', '.join(f'`{c}`' for c in tuned.changes)}: {effect_tables.headline(tuned)}."
 
 
-def _sections(tuned: Tuned) -> Iterator[ReportSection]:
+def _sections(tuned: TuningResult) -> Iterator[ReportSection]:
     if not len(tuned.stored):
         yield ReportSection("filters", "Filters", [], "No document is measured.")
         return
-    blocks: list[Block] = [tables.filters(tuned)]
+    blocks: list[Block] = [effect_tables.filters(tuned)]
     if len(tuned.now.filters) > 1:
-        blocks.append(tables.overlap(tuned))
+        blocks.append(effect_tables.overlap(tuned))
     yield ReportSection("filters", "Filters", blocks, _lead(tuned))
-    if any(turned := samples.turned(tuned, TURNED)):
-        yield _turned(tuned, *turned)
-    blocks = [tables.rules(tuned)]
-    if drawn := drawing.overlap(list(tuned.now.rulings())):
+    if any(changed := changed_documents(tuned, CHANGED_SHOWN)):
+        yield _changes_section(tuned, *changed)
+    blocks = [effect_tables.rules(tuned)]
+    if drawn := signal_charts.overlap(list(tuned.now.rules())):
         blocks.append(drawn)
     yield ReportSection("rules", "Rules", blocks)
     for found in tuned.now.filters:
         if section := _filter(tuned, found):
             yield section
-    yield ReportSection("sources", "Sources", [tables.sources(tuned)])
+    yield ReportSection("sources", "Sources", [effect_tables.sources(tuned)])
 
 
-def _lead(tuned: Tuned) -> str:
+def _lead(tuned: TuningResult) -> str:
     lead = (
-        "Every filter is asked about every document, whatever another one says of it, so that what "
-        "each removes can be told apart."
+        "Every filter looks at every document, whether or not another one removes it, so that the "
+        "effect of each shows by itself."
     )
     if tuned.skipped:
         lead += (
@@ -78,7 +84,7 @@ def _lead(tuned: Tuned) -> str:
         )
     if tuned.left_out:
         lead += (
-            f"\n\nNot measured, because they judge by what those add: "
+            f"\n\nNot measured, because they need what those add: "
             f"{', '.join(f'`{label}`' for label in tuned.left_out)}."
         )
     if tuned.changes and tuned.before is None:
@@ -89,7 +95,9 @@ def _lead(tuned: Tuned) -> str:
     return lead
 
 
-def _turned(tuned: Tuned, gained: Sequence[int], lost: Sequence[int]) -> ReportSection:
+def _changes_section(
+    tuned: TuningResult, gained: Sequence[int], lost: Sequence[int]
+) -> ReportSection:
     blocks: list[Block] = []
     assert tuned.before is not None
     for title, rows, mask in (
@@ -97,37 +105,37 @@ def _turned(tuned: Tuned, gained: Sequence[int], lost: Sequence[int]) -> ReportS
         ("Removed by the overrides", lost, tuned.before.kept & ~tuned.now.kept),
     ):
         if rows:
-            items = [_sample(row) for row in samples.fetched(tuned.stored, rows)]
+            items = [_sample(row) for row in documents_at(tuned.stored, rows)]
             blocks.append(Samples(f"{title} ({int(mask.sum()):,})", items))
     lead = "Documents that the overrides treat otherwise than the manifest as written."
     return ReportSection("change", "What changes", blocks, lead)
 
 
-def _filter(tuned: Tuned, found: Filter) -> ReportSection | None:
+def _filter(tuned: TuningResult, found: FilterEffect) -> ReportSection | None:
     blocks: list[Block] = []
-    if drawn := drawing.histograms(tuned, found):
+    if drawn := signal_charts.histograms(tuned, found):
         blocks.append(drawn)
-    for border in samples.of_filter(tuned, found, PER_SIDE):
+    for boundary in boundaries_of_filter(tuned, found, PER_SIDE):
         items = [
-            _sample(row, border, side)
-            for side, rows in (("removed", border.removed), ("kept", border.kept))
-            for row in samples.fetched(tuned.stored, rows)
+            _sample(row, boundary, side)
+            for side, rows in (("removed", boundary.removed), ("kept", boundary.kept))
+            for row in documents_at(tuned.stored, rows)
         ]
         if items:
-            blocks.append(Samples(_border_title(border), items))
-    lead = "" if found.thresholds else "This filter has no thresholds that could be tried."
+            blocks.append(Samples(_boundary_title(boundary), items))
+    lead = "" if found.has_thresholds else "This filter has no thresholds that could be tried."
     return ReportSection(f"filter-{found.label}", found.label, blocks, lead) if blocks else None
 
 
-def _border_title(border: Border) -> str:
-    rule = border.ruling.rule
-    return f"{rule.reason}: nearest to {rule.signal} {border.sign} {said(border.limit)}"
+def _boundary_title(boundary: Boundary) -> str:
+    rule = boundary.effect.rule
+    return f"{rule.reason}: nearest to {rule.signal} {boundary.sign} {formatted(boundary.limit)}"
 
 
-def _sample(row: dict[str, Any], border: Border | None = None, side: str = "") -> Sample:
+def _sample(row: dict[str, Any], boundary: Boundary | None = None, side: str = "") -> Sample:
     notes = {}
-    if border is not None:
-        notes[side] = f"{border.ruling.rule.signal} {samples.value(row[border.ruling.signal])}"
+    if boundary is not None:
+        notes[side] = f"{boundary.effect.rule.signal} {exact(row[boundary.effect.signal])}"
     notes |= {
         "source": row["source"],
         "at": f"{row['_source']}:{row['_offset']}",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.report.draw import Drawer
+from pipeline.report.vega_process import VegaProcess
 
 BAR: dict[str, Any] = {
     "data": {"values": [{"name": "wiki", "n": 3}]},
@@ -21,7 +21,7 @@ BAR: dict[str, Any] = {
 SPEC = json.dumps(BAR).encode()
 
 
-def dying(tmp_path: Path, times: int) -> Drawer:
+def dying(tmp_path: Path, times: int) -> VegaProcess:
     """Draws as ever, but its engine takes the process down ``times`` times."""
     counter = tmp_path / "deaths"
     counter.write_text("")
@@ -32,14 +32,14 @@ def dying(tmp_path: Path, times: int) -> Drawer:
         "    seen.write_text(seen.read_text() + 'x')\n"
         "    sys.stdin.buffer.readline()\n"
         "    os.kill(os.getpid(), signal.SIGSEGV)\n"
-        "from pipeline.report.draw import serve\n"
+        "from pipeline.report.vega_process import serve\n"
         "serve()\n"
     )
-    return Drawer((sys.executable, "-P", "-c", program))
+    return VegaProcess((sys.executable, "-P", "-c", program))
 
 
 def test_one_process_draws_everything() -> None:
-    drawer = Drawer()
+    drawer = VegaProcess()
     first = drawer.svg(SPEC, {})
     process = drawer._process
     assert first.startswith("<svg")
@@ -49,13 +49,13 @@ def test_one_process_draws_everything() -> None:
 
 
 def test_the_configuration_reaches_the_drawing() -> None:
-    drawer = Drawer()
+    drawer = VegaProcess()
     assert "#123456" in drawer.svg(SPEC, {"bar": {"color": "#123456"}})
     drawer.close()
 
 
 def test_what_cannot_be_drawn_is_said_and_the_process_goes_on() -> None:
-    drawer = Drawer()
+    drawer = VegaProcess()
     with pytest.raises(ValueError, match="conversion failed"):
         drawer.svg(b'{"mark": "nonsense"}', {})
     assert drawer.svg(SPEC, {}).startswith("<svg")
@@ -74,7 +74,7 @@ def test_a_drawing_that_kills_every_process_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_process_that_was_killed_while_idle_is_replaced() -> None:
-    drawer = Drawer()
+    drawer = VegaProcess()
     first = drawer.svg(SPEC, {})
     assert drawer._process is not None
     drawer._process.kill()
@@ -85,8 +85,8 @@ def test_a_process_that_was_killed_while_idle_is_replaced() -> None:
 
 def test_the_process_ends_with_the_one_that_started_it() -> None:
     program = (
-        "from pipeline.report.draw import Drawer\n"
-        "drawer = Drawer()\n"
+        "from pipeline.report.vega_process import VegaProcess\n"
+        "drawer = VegaProcess()\n"
         f"drawer.svg({SPEC!r}, {{}})\n"
         "print(drawer._process.pid, flush=True)\n"
         "import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -103,6 +103,6 @@ def test_a_folder_called_pipeline_where_one_works_is_not_taken_for_ours(
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline" / "__init__.py").write_text("raise SystemExit(9)")
     monkeypatch.chdir(tmp_path)
-    drawer = Drawer()
+    drawer = VegaProcess()
     assert drawer.svg(SPEC, {}).startswith("<svg")
     drawer.close()

@@ -24,16 +24,16 @@ FOLDER = "measure"
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasureResult:
     """What ``winnow measure`` did. ``skipped`` are steps that need all documents at once,
-    ``left_out`` those that judge by what the skipped ones would have added."""
+    ``left_out`` those that need what the skipped ones would have added."""
 
     results: RunResults
     skipped: tuple[str, ...]
     left_out: tuple[str, ...]
 
 
-def measure(manifest: Manifest, console: Console | None = None) -> Measured:
+def measure(manifest: Manifest, console: Console | None = None) -> MeasureResult:
     """Measure what is not measured yet, with the engine's own stages, receipts and reuse.
 
     Raises Refusal when the manifest has no row steps, and wherever ``run`` does.
@@ -42,7 +42,7 @@ def measure(manifest: Manifest, console: Console | None = None) -> Measured:
     results = run(planned, console)
     stage = first_stage(planned).stage
     unmeasured = left_out(manifest, stage) if not results.failures else ()
-    return Measured(results, global_steps(manifest), unmeasured)
+    return MeasureResult(results, global_steps(manifest), unmeasured)
 
 
 def measuring_manifest(manifest: Manifest) -> Manifest:
@@ -51,7 +51,7 @@ def measuring_manifest(manifest: Manifest) -> Manifest:
     if not steps:
         raise Refusal(
             "nothing-to-measure",
-            f"{manifest.path} has no step that judges documents one by one",
+            f"{manifest.path} has no step that filters documents one by one",
             "add a filter to its steps: winnow schema --reference lists them",
         )
     skipped = [n.step for n in manifest.steps if isinstance(n.step, GlobalStep)]

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from pipeline.report.blocks import Chart
 from pipeline.report.charts import ACCENT, MUTED, PALETTE
-from pipeline.report.format import said
-from pipeline.tuning.tuning import Filter, Ruling, Tuned
+from pipeline.report.format import formatted
+from pipeline.tuning.effects import FilterEffect, RuleEffect, TuningResult
 
 BINS: Final = 40
 COLUMNS: Final = 3
@@ -81,7 +81,7 @@ def _half(sign: str, limit: float) -> float:
 
 
 def _with_cuts(edges: Floats, cuts: Iterable[float]) -> Floats:
-    """``edges`` with ``cuts`` among them, in place of those that are too near to tell apart."""
+    """``edges`` with ``cuts`` among them, in place of those that are too near to be seen apart."""
     for cut in cuts:
         width = np.min(np.diff(edges)) / 20
         near = np.abs(edges - cut) < width
@@ -90,41 +90,41 @@ def _with_cuts(edges: Floats, cuts: Iterable[float]) -> Floats:
     return edges
 
 
-def histograms(tuned: Tuned, found: Filter) -> Chart | None:
+def histograms(tuned: TuningResult, found: FilterEffect) -> Chart | None:
     """One small histogram for each signal that the filter's rules look at."""
-    charts, told = [], []
-    by_signal: dict[str, list[Ruling]] = {}
-    for ruling in found.rulings:
-        if ruling.limits:
-            by_signal.setdefault(ruling.signal, []).append(ruling)
-    for signal, rulings in by_signal.items():
-        limits = [limit for ruling in rulings for limit in ruling.limits]
-        old = [limit for r in rulings if tuned.is_changed(r) for limit in _before(tuned, r)]
+    charts, captions = [], []
+    by_signal: dict[str, list[RuleEffect]] = {}
+    for effect in found.rules:
+        if effect.limits:
+            by_signal.setdefault(effect.signal, []).append(effect)
+    for signal, rules in by_signal.items():
+        limits = [limit for effect in rules for limit in effect.limits]
+        old = [limit for r in rules if tuned.is_changed(r) for limit in _before(tuned, r)]
         drawn = bars(tuned.stored.signals[signal], limits, old)
         if drawn is None:
             continue
-        words = ", ".join(f"{sign} {said(limit)}" for sign, limit in limits)
+        words = ", ".join(f"{sign} {formatted(limit)}" for sign, limit in limits)
         if old:
-            words += f" (was {', '.join(f'{sign} {said(limit)}' for sign, limit in old)})"
+            words += f" (was {', '.join(f'{sign} {formatted(limit)}' for sign, limit in old)})"
         name = signal.removeprefix(f"{found.label}.")
         charts.append(_histogram(drawn, name, words))
         gone, rest = int(drawn.removed.sum()), int(drawn.kept.sum())
-        told.append(f"{name}: {gone:,} of {gone + rest:,} beyond {words}")
+        captions.append(f"{name}: {gone:,} of {gone + rest:,} beyond {words}")
     if not charts:
         return None
     grid = alt.concat(*charts, columns=COLUMNS, spacing={"row": 26, "column": 24})
     return Chart(
         title=f"What {found.label} measures, and its limits",
         spec=grid.resolve_scale(color="shared").to_dict(),
-        alt=f"Histograms of documents by signal. {'; '.join(told)}.",
+        alt=f"Histograms of documents by signal. {'; '.join(captions)}.",
         note="Documents per bin on a logarithmic scale; the outermost bars hold what lies beyond. "
         "A line is a limit, a dashed one as the manifest has it. Removed: by these limits, "
         "whatever the rest says.",
     )
 
 
-def _before(tuned: Tuned, ruling: Ruling) -> Limits:
-    before = tuned.ruling_before(ruling)
+def _before(tuned: TuningResult, effect: RuleEffect) -> Limits:
+    before = tuned.rule_before(effect)
     return before.limits if before else ()
 
 
@@ -181,13 +181,13 @@ def _histogram(drawn: Bars, name: str, words: str) -> alt.LayerChart:
     return (shown + rules).properties(width=248, height=110, title=title)
 
 
-def overlap(rulings: Sequence[Ruling]) -> Chart | None:
+def overlap(rules: Sequence[RuleEffect]) -> Chart | None:
     """Which rules are broken by the same documents, of those that are broken most."""
-    broken = [ruling for ruling in rulings if ruling.broken.any()]
+    broken = [effect for effect in rules if effect.broken.any()]
     broken = sorted(broken, key=lambda r: -int(r.broken.sum()))[:RULES_IN_OVERLAP]
     if len(broken) < 2:
         return None
-    several = len({ruling.step for ruling in broken}) > 1
+    several = len({effect.step for effect in broken}) > 1
     names = [f"{r.step}: {r.rule.reason}" if several else r.rule.reason for r in broken]
     cells = [
         {"row": names[i], "column": names[j], "documents": both, "share": both / own}

@@ -10,8 +10,8 @@ from pipeline.engine.stage import Count, Stage, Task
 from pipeline.errors import ShardError
 from pipeline.manifest import load_manifest
 from pipeline.parquet import DocumentWriter
-from pipeline.tuning.measuring import measured_stage
-from pipeline.tuning.stored import Measurements, read_measurements
+from pipeline.tuning.measure_run import measured_stage
+from pipeline.tuning.measurements import Measurements, read_measurements
 
 
 def stage_of(path: Path) -> Stage:
@@ -41,7 +41,7 @@ def test_what_is_not_stored_is_left_out(measured_once: Path) -> None:
 def test_sources_are_counted_also_when_nothing_is_chosen(measured_once: Path) -> None:
     found = read(measured_once)
     chosen = found.signals["Sized.length"] > 20
-    assert found.tally(chosen) == Count(documents=2, bytes=33 + 60)
+    assert found.count(chosen) == Count(documents=2, bytes=33 + 60)
     assert found.by_source(chosen) == {"a": Count(documents=2, bytes=93), "b": Count()}
 
 
@@ -83,7 +83,7 @@ def test_a_shard_without_documents_does_not_hide_columns(measured: Path) -> None
     assert nothing.by_source(np.zeros(0, bool)) == {"a": Count()}
 
 
-def test_a_damaged_file_is_told(measured: Path) -> None:
+def test_a_damaged_file_is_named(measured: Path) -> None:
     stage = stage_of(measured)
     path = stage.committed.outputs("kept/")[0]
     data = bytearray(path.read_bytes())

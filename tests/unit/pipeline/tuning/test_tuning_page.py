@@ -5,13 +5,13 @@ import re
 from pathlib import Path
 
 from pipeline.manifest import load_manifest
-from pipeline.tuning.measuring import measure
-from pipeline.tuning.page import write_page
-from pipeline.tuning.tuning import tune
+from pipeline.tuning.effects import tune
+from pipeline.tuning.measure_run import measure
+from pipeline.tuning.tuning_page import tuning_page
 
 
 def page(path: Path, *overrides: str) -> str:
-    return write_page(tune(path, overrides, path.parent / "out"))
+    return tuning_page(tune(path, overrides, path.parent / "out"))
 
 
 def test_the_page_holds_everything_and_refers_to_nothing(measured_once: Path) -> None:

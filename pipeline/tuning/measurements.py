@@ -46,7 +46,7 @@ class Measurements:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def tally(self, chosen: BoolArray) -> Count:
+    def count(self, chosen: BoolArray) -> Count:
         return Count(documents=int(chosen.sum()), bytes=int(self.sizes[chosen].sum()))
 
     def by_source(self, chosen: BoolArray) -> dict[str, Count]:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from measure_fixtures import between, stored
 
 from pipeline.report.charts import svg
-from pipeline.tuning.drawing import RULES_IN_OVERLAP, bars, histograms, overlap
-from pipeline.tuning.tuning import judge, tune
+from pipeline.tuning.effects import effects_of, tune
+from pipeline.tuning.signal_charts import RULES_IN_OVERLAP, bars, histograms, overlap
 
 values = st.lists(
     st.floats(-1e6, 1e6) | st.integers(0, 30).map(float) | st.just(np.nan), min_size=1, max_size=60
@@ -106,8 +106,8 @@ def test_steps_without_limits_have_no_histogram(measured_once: Path) -> None:
 
 def test_overlap_counts_documents_of_two_rules() -> None:
     signals = {"a.n": [1.0, 1, 9, 9], "b.n": [1.0, 1, 1, 9]}
-    found = judge(stored(signals), [between("a", low=5), between("b", low=5)])
-    chart = overlap(list(found.rulings()))
+    found = effects_of(stored(signals), [between("a", low=5), between("b", low=5)])
+    chart = overlap(list(found.rules()))
     assert chart is not None
     cells = {
         (row["row"], row["column"]): row["documents"]
@@ -125,11 +125,11 @@ def test_overlap_counts_documents_of_two_rules() -> None:
 
 
 def test_overlap_needs_two_rules_that_are_broken_and_shows_the_largest() -> None:
-    found = judge(stored({"a.n": [1.0, 9]}), [between("a", low=5, high=20)])
-    assert overlap(list(found.rulings())) is None
+    found = effects_of(stored({"a.n": [1.0, 9]}), [between("a", low=5, high=20)])
+    assert overlap(list(found.rules())) is None
     many = {f"s{n}.n": [1.0] * (n + 1) + [9.0] * (30 - n) for n in range(25)}
-    found = judge(stored(many), [between(f"s{n}", low=5) for n in range(25)])
-    chart = overlap(list(found.rulings()))
+    found = effects_of(stored(many), [between(f"s{n}", low=5) for n in range(25)])
+    chart = overlap(list(found.rules()))
     assert chart is not None
     rows = {row["row"] for row in _values(dict(chart.spec)) if "row" in row}
     assert rows == {f"s{n}: low" for n in range(25 - RULES_IN_OVERLAP, 25)}
