@@ -25,7 +25,7 @@ from pipeline.tuning.effects import (
     exact,
 )
 from pipeline.tuning.signals import TEXT_BYTES
-from pipeline.tuning.writer import write_values
+from pipeline.manifest.saving import write_values
 
 PAGE: Final = "tune.html"
 PER_SIDE: Final = 2
