@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 from pipeline.documents import BoolArray
 from pipeline.engine.commit import write_atomically
 from pipeline.errors import Refusal
+from pipeline.manifest.saving import write_values
 from pipeline.report.blocks import Table
 from pipeline.report.format import column, formatted, is_numeric, visible
 from pipeline.tuning import effect_tables
@@ -25,7 +26,6 @@ from pipeline.tuning.effects import (
     exact,
 )
 from pipeline.tuning.signals import TEXT_BYTES
-from pipeline.manifest.saving import write_values
 
 PAGE: Final = "tune.html"
 PER_SIDE: Final = 2
