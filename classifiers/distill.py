@@ -30,7 +30,7 @@ from classifiers.students.fasttext_classifier import write_card
 from classifiers.students.fasttext_training import Settings
 from classifiers.students.figures import held_out, thresholds
 from classifiers.students.soft_labels import SoftLabels, from_struct
-from classifiers.students.student import Student, column_names
+from classifiers.students.student import Student, column_types
 from classifiers.students.telling import telling
 from classifiers.students.training import (
     CARD,
@@ -169,9 +169,9 @@ class Distill(NamesFiles, GlobalStep):
             hint = "paths begin at the manifest's folder; of a hub's model name the commit"
             yield Problem(("embedding", "model"), "no-revision", message, hint)
 
-    def adds(self) -> tuple[str, ...]:
+    def adds(self) -> dict[str, None]:
         # Whether labels are a scale shows when they are read: of one there is no confidence.
-        return column_names(self.column, scale=False)
+        return dict.fromkeys(column_types(self.column, scale=False))
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """``label`` [rows]: whether the document has one; ``hash`` [rows] of the place."""

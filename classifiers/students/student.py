@@ -77,7 +77,9 @@ class Student(ABC):
         }
 
 
-def column_names(column: str, scale: bool) -> tuple[str, ...]:
-    """The names of what ``Student.columns`` gives."""
-    confidence = () if scale else (f"{column}_confidence",)
-    return (column, *confidence, f"{column}_student")
+def column_types(column: str, scale: bool) -> dict[str, pa.DataType]:
+    """The names and types of what ``Student.columns`` gives."""
+    model = {f"{column}_student": pa.large_string()}
+    if scale:
+        return {column: pa.float32(), **model}
+    return {column: pa.large_string(), f"{column}_confidence": pa.float32(), **model}
