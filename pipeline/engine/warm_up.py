@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from pipeline.documents import Docs
+from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.engine.step_calls import step_faults
 from pipeline.step import Step
 
@@ -27,7 +27,7 @@ _SAMPLE = {
 }
 
 
-def warm_up(steps: Iterable[Step], schema: pa.Schema) -> None:
+def warm_up(steps: Iterable[Step], schema: pa.Schema = DOCUMENT_SCHEMA) -> None:
     """Prepare ``steps``, of which the first meets documents of ``schema``.
 
     Raises ShardError naming a step that fails.
