@@ -14,8 +14,8 @@ def measure(
     """Measure every signal of every document; drop nothing."""
     from pipeline.engine.results import REPORT
     from pipeline.manifest import load_manifest
-    from pipeline.tuning.measuring import FOLDER
-    from pipeline.tuning.measuring import measure as measure_manifest
+    from pipeline.tuning.measure_run import FOLDER
+    from pipeline.tuning.measure_run import measure as measure_manifest
 
     loaded = load_manifest(manifest, overrides or (), output)
     measured = measure_manifest(loaded)

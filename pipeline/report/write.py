@@ -29,11 +29,11 @@ def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
             sections += manifest.extensions[name].report_sections(stages)
     of_sections = {stage.fingerprint for stages in graph.extensions.values() for stage in stages}
     of_steps = _of_steps(manifest, graph, done)
-    sections += [section for told in of_steps.values() for section in told]
+    sections += [section for found in of_steps.values() for section in found]
     sections += funnel_sections(
         [s for s in graph.stages if s.fingerprint in done and s.fingerprint not in of_sections],
         _tokens_per_byte(results),
-        told=of_steps,
+        with_sections=of_steps,
     )
     sections.append(_stages(results))
     counts = results.documents
@@ -58,7 +58,7 @@ def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
 def _of_steps(
     manifest: Manifest, graph: Graph, done: Collection[str]
 ) -> dict[str, Sequence[ReportSection]]:
-    """Sections of the steps that have concluded and tell of it, by name of the stage."""
+    """Sections of the global steps that are done, by the name of the stage that reduced."""
     found: dict[str, Sequence[ReportSection]] = {}
     for named in manifest.steps:
         stage = graph.conclusions.get(named.label)
