@@ -164,14 +164,13 @@ class _Loader:
     def check(self, manifest: Manifest, root: MapNode) -> None:
         """What is wrong with steps and extensions beside the rest. Raises ManifestError."""
         columns: list[str] = []
-        secrets = secrets_in(root)
         for number, named in enumerate(manifest.steps):
             for problem in named.step.check(manifest.view(columns)):
-                self.located(root, ("steps", number, named.name), problem, secrets)
+                self.located(root, ("steps", number, named.name), problem)
             columns += [name for name in named.step.adds() if name not in columns]
         for extension in manifest.extensions.values():
             for problem in extension.check(manifest.view(columns)):
-                self.located(root, (), problem, secrets)
+                self.located(root, (), problem)
         if self.problems:
             raise ManifestError(self.problems)
 
@@ -180,7 +179,6 @@ class _Loader:
         root: MapNode,
         prefix: tuple[str | int, ...],
         problem: Problem,
-        secrets: Mapping[str, str],
     ) -> None:
         spot = find(root, root.place, (*prefix, *problem.path))
         key = str(spot.path[-1]) if spot.path else ""
@@ -192,6 +190,7 @@ class _Loader:
             word = key if on_key else value
             hint = nearest(word, _names(root) - {word})
         place = spot.key if on_key or spot.branch is not None else spot.place
+        secrets = secrets_in(root, spot.node)
         message = redact(problem.message, secrets)
         self.problems.append(place.problem(problem.code, message, redact(hint, secrets)))
 

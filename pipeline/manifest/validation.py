@@ -31,7 +31,6 @@ def build(
     except ValidationError as error:
         raw = cast(list[dict[str, Any]], error.errors(include_url=False))
     spots = [(find(values, at, error["loc"]), error) for error in map(_of_field, raw)]
-    secrets = secrets_in(values)
     problems = []
     for group in _grouped(spots):
         spot = group[0][0]
@@ -42,7 +41,9 @@ def build(
         elif group[0][1]["type"] == "missing":
             problems.append(_missing(spot, group[0][1], what))
         else:
-            problems.append(_wrong(spot, [error for _, error in group], secrets))
+            problems.append(
+                _wrong(spot, [error for _, error in group], secrets_in(values, spot.node))
+            )
     return None, problems
 
 

@@ -112,7 +112,38 @@ def test_a_missing_variable_is_reported_where_it_is_used(load: Load) -> None:
     assert problem.code == "bad-reference"
 
 
-def test_messages_never_hold_environment_values(load: Load) -> None:
+def test_a_variable_that_is_used_often_is_reported_once_with_its_places(load: Load) -> None:
+    uses = "".join(f"  s{n}: {{format: jsonl, paths: '${{env:DATA}}/{n}'}}\n" for n in range(9))
+    (problem,) = problems(load, f"sources:\n{uses}name: '${{env:NAME}}'\n", NAME="x")
+    assert (problem.line, problem.column) == (2, 30)
+    assert problem.message == "the environment variable DATA is not set"
+    places = ", ".join(f"{line}:30" for line in range(3, 11))
+    assert problem.hint.endswith(f"it is used at {places} too")
+
+
+def test_an_empty_variable_is_reported_as_empty(load: Load) -> None:
+    text = "sources: {web: {format: jsonl, paths: '${env:DATA}/wiki.jsonl.zst'}}\n"
+    (problem,) = problems(load, text, DATA="")
+    assert problem.code == "empty-environment"
+    assert problem.message == "the environment variable DATA is empty"
+
+
+def test_of_variables_that_hold_the_same_each_place_names_its_own(load: Load) -> None:
+    steps = "".join(
+        f"  - classify: {{positive: '${{env:{name}}}', column: {name.lower()}}}\n"
+        for name in ("JUDGE", "EMBEDDER", "API_KEY")
+    )
+    same = "/models/none"
+    text = f"{MINIMAL}steps:\n{steps}"
+    found = problems(load, text, JUDGE=same, EMBEDDER=same, API_KEY=same)
+    assert [problem.message for problem in found] == [
+        "no source '${env:JUDGE}' (${env:JUDGE} is '/models/none')",
+        "no source '${env:EMBEDDER}' (${env:EMBEDDER} is '/models/none')",
+        "no source '${env:API_KEY}'",
+    ]
+
+
+def test_messages_hold_no_environment_value_that_is_no_path(load: Load) -> None:
     found = problems(
         load,
         MINIMAL + "seed: ${env:KEY}\nname: '!${env:KEY}'\n"
