@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from pipeline.report import charts
-from pipeline.report.blocks import Block, Chart, Prose, ReportSection, Samples, Table, Tone
+from pipeline.report.blocks import Block, Chart, Code, Prose, ReportSection, Samples, Table, Tone
 from pipeline.report.format import NOTHING, column, is_numeric, number, split_invisible, visible
 
 # Tones stay apart without colour: a sign and the word itself.
@@ -144,6 +144,8 @@ def _block(block: Block, counters: dict[str, int]) -> dict[str, Any]:
             return {"kind": "prose", "block": block}
         case Samples():
             return {"kind": "samples", "block": block}
+        case Code():
+            return {"kind": "code", "block": block}
         case Chart():
             counters["figure"] += 1
             count = counters["figure"]
