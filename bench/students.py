@@ -44,8 +44,8 @@ import orjson  # noqa: E402
 import pyarrow as pa  # noqa: E402
 from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 
-from classifiers.agreement.metrics import Estimate, bootstrap, f1_at, spearman  # noqa: E402
-from classifiers.agreement.metrics import quadratic_kappa as kappa  # noqa: E402
+from classifiers.agreement.agreement_metrics import Estimate, bootstrap, f1_at, spearman  # noqa: E402
+from classifiers.agreement.agreement_metrics import quadratic_kappa as kappa  # noqa: E402
 from classifiers.sampling import hash_of  # noqa: E402
 from classifiers.students.embeddings import VECTORS  # noqa: E402
 from classifiers.students.figures import cuts, graded, middle, nearest  # noqa: E402

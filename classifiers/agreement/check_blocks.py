@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from classifiers.agreement.cells import Cell, decimal, estimate_cells, interval
-from classifiers.agreement.effects import ALPHA, TOLERANCE
+from classifiers.agreement.paired_effects import ALPHA, TOLERANCE
 from winnow import Table
 
-Facts = Mapping[str, Any]
+Metrics = Mapping[str, Any]
 Tone = Literal["", "better", "worse", "undecided"]
 
 CHECKS = {
@@ -21,14 +21,14 @@ CHECKS = {
 VERDICTS: Mapping[str, Tone] = {"held": "better", "moved": "worse", "undecided": "undecided"}
 
 
-def steadiness_table(checks: Mapping[str, Facts], span: float, suffix: str) -> Table:
+def steadiness_table(checks: Mapping[str, Metrics], span: float, suffix: str) -> Table:
     rows: list[list[Cell]] = []
     tones: list[Tone] = []
     ordered = all("shift" in found for found in checks.values())
     for name, found in checks.items():
-        said, why = CHECKS[name]
+        label, why = CHECKS[name]
         changed = estimate_cells(found["changed"])
-        row: list[Cell] = [said, changed[2], _percent(found["changed"])]
+        row: list[Cell] = [label, changed[2], _percent(found["changed"])]
         if ordered:
             shift = found["shift"]
             verdict = _steady(shift, span)
@@ -65,7 +65,7 @@ def steadiness_table(checks: Mapping[str, Facts], span: float, suffix: str) -> T
 _TONES: Mapping[str, Tone] = {"steady": "better", "shifted": "worse", "undecided": "undecided"}
 
 
-def _steady(shift: Facts, span: float) -> str:
+def _steady(shift: Metrics, span: float) -> str:
     low, high, most = shift["low"], shift["high"], TOLERANCE * span
     if low is None or high is None:
         return "undecided"
@@ -74,12 +74,12 @@ def _steady(shift: Facts, span: float) -> str:
     return "shifted" if low > most or high < -most else "undecided"
 
 
-def _percent(estimate: Facts) -> str | None:
+def _percent(estimate: Metrics) -> str | None:
     value = estimate["value"]
     return None if value is None else f"{100 * value:.1f} %"
 
 
-def canary_table(canaries: Sequence[Facts], span: float, suffix: str) -> Table:
+def injection_table(injection_probes: Sequence[Metrics], span: float, suffix: str) -> Table:
     rows: list[list[Cell]] = [
         [
             entry["kind"],
@@ -92,7 +92,7 @@ def canary_table(canaries: Sequence[Facts], span: float, suffix: str) -> Table:
             f"{entry['p']:.3f}",
             _percent({"value": entry["raised"]}),
         ]
-        for entry in canaries
+        for entry in injection_probes
     ]
     columns = ["kind of order", "verdict", "documents", "drift", "drift of harmless text"]
     more = ["excess", "95 % interval", "p (Holm)", "raised a grade"]
@@ -104,5 +104,5 @@ def canary_table(canaries: Sequence[Facts], span: float, suffix: str) -> Table:
         "that moved scores can be used by any page that wants to be kept: filter such text, or "
         "take another judge or prompt."
     )
-    tones = [VERDICTS[entry["verdict"]] for entry in canaries]
+    tones = [VERDICTS[entry["verdict"]] for entry in injection_probes]
     return Table(f"Injected orders{suffix}", [*columns, *more], rows, note, tones)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from classifiers.agreement.agreement_charts import confusion_chart
 from classifiers.agreement.cells import Cell, calibration_chart, estimate_cells
-from classifiers.agreement.charts import confusion_chart
 from winnow import Block, Table
 
-Facts = Mapping[str, Any]
+Metrics = Mapping[str, Any]
 
 # What each figure means for a decision.
 MEANINGS = {
@@ -39,7 +39,7 @@ NAMES = {
 }
 
 
-def gold_blocks(gold: Facts, labels: Sequence[str], suffix: str) -> Iterator[Block]:
+def gold_blocks(gold: Metrics, labels: Sequence[str], suffix: str) -> Iterator[Block]:
     """Figures, groups, calibration and confusion of ``against_gold``; ``suffix`` ends titles."""
     named = dict(NAMES)
     if "threshold" in gold:
@@ -70,7 +70,7 @@ def gold_blocks(gold: Facts, labels: Sequence[str], suffix: str) -> Iterator[Blo
         yield confusion_chart(f"What was taken for what{suffix}", gold["confusion"], note)
 
 
-def _groups(kind: str, groups: Facts, named: Facts, suffix: str, unordered: bool) -> Table:
+def _groups(kind: str, groups: Metrics, named: Metrics, suffix: str, unordered: bool) -> Table:
     figures = list(next(iter(groups.values())))
     rows: list[list[Cell]] = []
     for group, found in groups.items():

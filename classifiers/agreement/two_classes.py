@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.agreement.metrics import (
+from classifiers.agreement.agreement_metrics import (
     DECIMALS,
     Column,
     accuracy,

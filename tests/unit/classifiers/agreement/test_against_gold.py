@@ -18,7 +18,7 @@ from classifiers.agreement.against_gold import (
     against_two_classes,
     length_groups,
 )
-from classifiers.agreement.metrics import auc, quadratic_kappa, spearman
+from classifiers.agreement.agreement_metrics import auc, quadratic_kappa, spearman
 
 SCALE = [0, 1, 2, 3, 4, 5]
 TOPICS = ["law", "code", "wiki"]

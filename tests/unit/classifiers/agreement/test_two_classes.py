@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from classifiers.agreement.metrics import auc
+from classifiers.agreement.agreement_metrics import auc
 from classifiers.agreement.two_classes import evaluate
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from classifiers.agreement.metrics import spearman
+from classifiers.agreement.agreement_metrics import spearman
 from classifiers.sampling import hash_of
 from classifiers.students.embeddings import FastTextVectors
 from classifiers.students.fasttext_training import Settings
