@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from classifiers.agreement.two_classes import evaluate
+from classifiers.agreement.agreement_metrics import evaluate
 from classifiers.sampling import hash_of, lowest_ranked, place_hash, read_rows
 from classifiers.students.fasttext_classifier import (
     Entry,

@@ -14,12 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from classifiers.agreement.attribute_metrics import AgreementMetrics
+from classifiers.agreement.label_agreement import AgreementMetrics
 from classifiers.columns import check_columns, group_column, score_column
 from classifiers.judges.answers import Answer
-from classifiers.judges.judge_identity import model_name
+from classifiers.judges.judge_identity import model_fingerprint, model_name
 from classifiers.judges.judge_tokenizer import Truncation
-from classifiers.judges.model_fingerprint import model_fingerprint
 from classifiers.judges.rubric import Rubric, load_rubric, rubric_path, shipped
 from classifiers.labelling import judge_checks as checking
 from classifiers.labelling.gold_labels import Gold, attribute_of, read_gold
@@ -33,10 +32,9 @@ from classifiers.labelling.label_columns import (
 )
 from classifiers.labelling.label_config import Budget, Checks, SampleSpec, ServerSpec
 from classifiers.labelling.label_store import Stored
-from classifiers.labelling.labelling_job import WorkerStatus
+from classifiers.labelling.labelling_job import Progress, WorkerStatus
 from classifiers.labelling.questions import LabellingSettings, Question, ask, shortened
 from classifiers.labelling.request_loop import FEW_ERRORS, too_many_errors
-from classifiers.labelling.worker_launcher import Progress
 from classifiers.sampling import place_hash, read_rows
 from classifiers.stratified import Sample, stratified
 from winnow import (

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from classifiers.agreement.agreement_section import section
-from classifiers.agreement.attribute_metrics import AgreementMetrics
+from classifiers.agreement.label_agreement import AgreementMetrics
 from winnow import ReportSection, Table
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import xxhash
 
 from classifiers.judges.judge_tokenizer import Truncation
 from classifiers.judges.rubric import Rubric
@@ -110,3 +111,37 @@ def label_key(judge: str, request: str, document: bytes, repeat: int = 0) -> byt
     """32 bytes; ``repeat`` above 0 is the same question asked once more on purpose."""
     whole = b"\0".join([judge.encode(), request.encode(), document, str(repeat).encode()])
     return hashlib.sha256(whole).digest()
+
+
+# Of a large file (weights) BLOCKS pieces are read, spread evenly, beside its size.
+BLOCK = 64 * 2**10
+BLOCKS = 16
+
+
+def model_fingerprint(server: Spec, folder: Path) -> dict[str, str]:
+    """A digest of the model's folder and of the tokenizer's, by the parameter that names it;
+    ``folder`` is the manifest's. What labels are bought of is pinned by whole files (identity.py).
+    """
+    named = {"model": server.model}
+    if isinstance(server, EndpointSpec) and server.tokenizer:
+        named["tokenizer"] = server.tokenizer
+    return {
+        name: _of_folder(folder / value)
+        for name, value in named.items()
+        if (folder / value).is_dir()
+    }
+
+
+def _of_folder(folder: Path) -> str:
+    seen = xxhash.xxh3_128()
+    for name, path in model_files(folder).items():
+        size = path.stat().st_size
+        seen.update(f"{name}\0{size}\0".encode())
+        with path.open("rb") as file:
+            if size <= BLOCK * BLOCKS:
+                seen.update(file.read())
+                continue
+            for number in range(BLOCKS):
+                file.seek((size - BLOCK) * number // (BLOCKS - 1))
+                seen.update(file.read(BLOCK))
+    return seen.hexdigest()

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.agreement.against_gold import length_groups
-from classifiers.agreement.attribute_metrics import (
+from classifiers.agreement.injection_probes import benign, injection_probes
+from classifiers.agreement.label_agreement import (
     AttributeMetrics,
     against_gold,
     disagreements,
+    length_groups,
     spread,
 )
-from classifiers.agreement.injection_probes import benign, injection_probes
 from classifiers.agreement.paired_effects import injections, paired_categories, paired_scores
 from classifiers.judges.answers import Answer
 from classifiers.judges.prompts import document_id

@@ -1,15 +1,16 @@
-"""The label store: what judges have said, shared by all runs of a user, so that none pays twice.
+"""The label store: answers of judges, shared by all runs of a user, so that none is paid for twice.
 
 One SQLite file. A label's key is a digest of the judge, the request (rubric, template, truncation,
 sampling) and the document's text, so an entry can never be stale. A *claim* says that a living
 process is asking right now: another one waits for its answer instead of asking too. It is *sent*
-once a server may have heard of it. *Attempts* are
-the ledger: every request that was answered or may have been, with what it cost.
+once a server may have received it. *Attempts* are the ledger: every request that was answered or
+may have been, with what it cost.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,8 +21,25 @@ from pathlib import Path
 import orjson
 
 from classifiers.judges.answers import Answer, Label
-from classifiers.labelling.holders import is_alive, me
-from winnow import Refusal
+from winnow import Refusal, process_birth
+
+# A claim of a process that cannot be seen (on another host, in another container) ends when it has
+# not been renewed for so long.
+LEASE_S = 600.0
+Holder = tuple[str, int, int]  # host, process id, when it began
+
+
+def me() -> Holder:
+    """This process."""
+    return socket.gethostname(), os.getpid(), process_birth(os.getpid()) or 0
+
+
+def is_alive(host: str, pid: int, born: int, seen: float) -> bool:
+    """Whether a holder still lives; of one on another host only its last renewal is known."""
+    if host != socket.gethostname():
+        return time.time() < seen + LEASE_S
+    return process_birth(pid) == born
+
 
 VERSION = 1
 CHUNK = 500  # variables of one SQL statement; SQLite allows 32,766

@@ -19,8 +19,7 @@ from classifiers.judges.rubric import Rubric
 from classifiers.labelling.label_columns import has_words, stored_labels
 from classifiers.labelling.label_config import Budget
 from classifiers.labelling.label_store import LabelStore, Stored, store_path
-from classifiers.labelling.labelling_job import Job, Pass, WorkerStatus
-from classifiers.labelling.worker_launcher import Progress, run_job
+from classifiers.labelling.labelling_job import Job, Pass, Progress, WorkerStatus, run_job
 from winnow import digest
 
 

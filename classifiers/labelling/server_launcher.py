@@ -1,10 +1,12 @@
-"""Judges for a server that the manifest describes: started here, or found at an address."""
+"""Launches the judges of a server that the manifest describes: started here, or at an address."""
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
 import os
+import shutil
+import subprocess
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -22,10 +24,31 @@ from classifiers.judges.judge_tokenizer import JudgeTokenizer
 from classifiers.judges.local_judge import LocalJudge
 from classifiers.judges.prompts import PromptMakers
 from classifiers.judges.vllm_server import Counters, VllmServer
-from classifiers.labelling.gpus import gpus
 from classifiers.labelling.label_config import EndpointSpec, TransformersSpec, VllmSpec
 from classifiers.labelling.label_store import LabelStore
 from winnow import Refusal, WinnowError
+
+
+def gpus() -> tuple[str, ...]:
+    """What ``CUDA_VISIBLE_DEVICES`` of one server each may be set to; empty without a GPU.
+
+    The GPUs named by ``CUDA_VISIBLE_DEVICES`` where it is set, else all that ``nvidia-smi`` lists,
+    by UUID: numbers mean other GPUs to CUDA, which counts the fastest first, than to nvidia-smi.
+    """
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        # CUDA reads the list up to the first entry that it does not know; -1 stands for none.
+        devices = [device.strip() for device in named.split(",")]
+        end = next((n for n, device in enumerate(devices) if device in ("", "-1")), len(devices))
+        return tuple(devices[:end])
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return ()
+    asked = [tool, "--query-gpu=uuid", "--format=csv,noheader"]
+    # A machine whose driver does not answer has no GPU to use; servers then say what is missing.
+    listed = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
+    return tuple(listed.stdout.split()) if listed.returncode == 0 else ()
+
 
 REQUEST_S = 600.0  # a rationale of a long document on a busy server takes minutes
 CONNECT_S = 30.0

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classifiers.agreement.against_gold import length_groups
-from classifiers.agreement.attribute_metrics import (
+from classifiers.agreement.injection_probes import KINDS
+from classifiers.agreement.label_agreement import (
     AgreementMetrics,
     AttributeMetrics,
     against_gold,
     disagreements,
+    length_groups,
     spread,
 )
-from classifiers.agreement.injection_probes import KINDS
 from classifiers.agreement.paired_effects import injections, paired_categories, paired_scores
 
 GRADES = ["0", "1", "2", "3", "4", "5"]

@@ -7,15 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classifiers.agreement.agreement_section import section
-from classifiers.agreement.attribute_metrics import (
+from classifiers.agreement.agreement_section import (
+    CHECKS,
+    MEANINGS,
+    NAMES,
+    section,
+    steadiness_table,
+)
+from classifiers.agreement.label_agreement import (
     AgreementMetrics,
     AttributeMetrics,
     against_gold,
     spread,
 )
-from classifiers.agreement.check_blocks import CHECKS, steadiness_table
-from classifiers.agreement.gold_blocks import MEANINGS, NAMES
 from classifiers.agreement.paired_effects import paired_categories, paired_scores
 from pipeline.report.blocks import Chart, Prose, ReportSection, Samples, Table
 from pipeline.report.page import Page, render

@@ -28,8 +28,7 @@ from scripted_server import Asked, Reply, ScriptedServer
 from classifiers.judges.judge import RequestError
 from classifiers.labelling.label_config import Budget, Prices
 from classifiers.labelling.label_store import LabelStore
-from classifiers.labelling.labelling_job import Job, Pass
-from classifiers.labelling.worker_launcher import run_job
+from classifiers.labelling.labelling_job import Job, Pass, run_job
 from pipeline.errors import Refusal, ShardError
 
 

@@ -3,8 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from classifiers.agreement.agreement_charts import (
+    calibration_chart,
+    decimal,
+    estimate_cells,
+    interval,
+)
 from classifiers.agreement.agreement_metrics import bootstrap, calibration, spearman
-from classifiers.agreement.cells import calibration_chart, decimal, estimate_cells, interval
 from pipeline.report.charts import svg
 
 
