@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from classifiers.agreement.label_agreement import AgreementMetrics
-from classifiers.columns import check_columns, group_column, score_column
 from classifiers.judges.answers import Answer
 from classifiers.judges.judge_identity import model_fingerprint, model_name
 from classifiers.judges.judge_tokenizer import Truncation
@@ -35,8 +34,9 @@ from classifiers.labelling.label_store import Stored
 from classifiers.labelling.labelling_job import Progress, WorkerStatus
 from classifiers.labelling.questions import LabellingSettings, Question, ask, shortened
 from classifiers.labelling.request_loop import FEW_ERRORS, too_many_errors
-from classifiers.sampling import place_hash, read_rows
-from classifiers.stratified import Sample, stratified
+from classifiers.sampling.hash_sampling import place_hash, read_rows
+from classifiers.sampling.stratified_sampling import Sample, stratified
+from classifiers.scores.score_columns import check_columns, group_column, score_column
 from winnow import (
     DOCUMENT_SCHEMA,
     Docs,

@@ -131,8 +131,8 @@ def measure(server: Server, asked: Asked, record: Path | None = None) -> Ran:
         (server_launcher, "Connection", Salted),
         (server_launcher, "CompletionsJudge", Recording),
         (server_launcher, "LocalJudge", RecordingLocal),
-        (labelling_worker, "Asking", Timed),
-        (labelling_worker, "tell", _not_told),
+        (labelling_worker, "RequestLoop", Timed),
+        (labelling_worker, "write_status", _ignore_status),
     ):
         setattr(module, name, part)
     Salted.salt = asked.salt
@@ -164,7 +164,7 @@ def measure(server: Server, asked: Asked, record: Path | None = None) -> Ran:
     )
 
 
-def _not_told(said: WorkerStatus) -> None:
+def _ignore_status(said: WorkerStatus) -> None:
     """Nobody listens."""
 
 

@@ -19,7 +19,7 @@ from classifiers.judges.judge_identity import Wording, label_key
 from classifiers.judges.prompts import document_id
 from classifiers.judges.rubric import Attribute, Rubric
 from classifiers.labelling.label_store import LabelStore, Stored
-from classifiers.stratified import Sample
+from classifiers.sampling.stratified_sampling import Sample
 
 LABELS = "labels.parquet"
 EMPTY = "empty"  # the error of a document without any word, which no judge is asked about

@@ -149,9 +149,8 @@ def run_here(job: Job) -> WorkerStatus:
 LAUNCHER = """
 import sys
 from pathlib import Path
-from classifiers.labelling.labelling_job import do_job
-from classifiers.labelling.labelling_job import Job
-print(do_job(Job.model_validate_json(Path(sys.argv[1]).read_text())).model_dump_json())
+from classifiers.labelling.labelling_job import Job, run_job
+print(run_job(Job.model_validate_json(Path(sys.argv[1]).read_text())).model_dump_json())
 """
 
 

@@ -45,7 +45,7 @@ def answer(grade: float, topic: int = 0) -> Answer:
 def checked(documents: Sequence[Answer], **more: Any) -> CheckedAnswers:
     answers = {"document": documents, **more.pop("answers", {})}
     whole: dict[str, Any] = {
-        "answers": answers, "other": [], "gold": None, "gold_attribute": "", "planted": [],
+        "answers": answers, "other": [], "gold": None, "gold_attribute": "", "injected": [],
         "sources": ["web"] * len(documents), "threshold": None, "seed": 1,
     }  # fmt: skip
     return CheckedAnswers(**whole | more)

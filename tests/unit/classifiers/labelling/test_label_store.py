@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.judges.answers import Answer, Label
-from classifiers.labelling import holders
+from classifiers.labelling import label_store
 from classifiers.labelling.label_store import (
     CHUNK,
     Attempt,
@@ -151,13 +151,13 @@ def test_a_process_that_cannot_be_seen_holds_a_claim_for_a_while(
         elsewhere.setattr("socket.gethostname", lambda: "elsewhere")
         store.claim([key(1)])
     assert store.claim([key(1)]) == ([], [key(1)])
-    now = holders.time.time()
-    monkeypatch.setattr(holders.time, "time", lambda: now + holders.LEASE_S + 1)
+    now = label_store.time.time()
+    monkeypatch.setattr(label_store.time, "time", lambda: now + label_store.LEASE_S + 1)
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr("socket.gethostname", lambda: "elsewhere")
         store.renew()
     assert store.claim([key(1)]) == ([], [key(1)])
-    monkeypatch.setattr(holders.time, "time", lambda: now + 2 * holders.LEASE_S + 2)
+    monkeypatch.setattr(label_store.time, "time", lambda: now + 2 * label_store.LEASE_S + 2)
     assert store.claim([key(1)]) == ([key(1)], [])
 
 

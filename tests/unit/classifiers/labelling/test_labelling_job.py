@@ -13,7 +13,7 @@ from scripted_server import ScriptedServer
 
 from classifiers.judges.judge_identity import Wording
 from classifiers.judges.rubric import load_rubric, shipped
-from classifiers.labelling import worker_launcher
+from classifiers.labelling import labelling_job
 from classifiers.labelling.labelling_job import Job, Pass, WorkerStatus, last_lines, run_job
 from pipeline.errors import ShardError
 
@@ -75,7 +75,7 @@ class LabellingWorker:
             assert command[-1] == "classifiers.labelling.labelling_worker"
             return start([sys.executable, "-c", code], **more)  # type: ignore[call-overload]
 
-        monkeypatch.setattr(worker_launcher.subprocess, "Popen", popen)
+        monkeypatch.setattr(labelling_job.subprocess, "Popen", popen)
 
 
 def some_job(folder: Path) -> Job:

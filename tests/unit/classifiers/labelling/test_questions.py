@@ -56,7 +56,7 @@ def worker(monkeypatch: pytest.MonkeyPatch, store: Path) -> LabellingWorker:
     import pyarrow.parquet  # noqa: F401
 
     worker = LabellingWorker()
-    monkeypatch.setattr(module, "do_job", worker)
+    monkeypatch.setattr(module, "run_job", worker)
     return worker
 
 
