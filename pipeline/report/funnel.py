@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-import altair as alt
-
 from pipeline.engine.results import WARNINGS
 from pipeline.engine.stage import DROPPED, QUARANTINE, Count, Stage
 from pipeline.parquet import read_documents
@@ -95,6 +93,8 @@ def _funnel_lead(counts: FunnelCounts) -> str:
 
 
 def _funnel_chart(counts: FunnelCounts) -> Chart:
+    import altair as alt  # loaded when something is drawn, for it takes a third of a second
+
     lines = [StepLine("read", counts.read, {}, counts.read), *counts.steps]
     values = [
         {"step": line.label, "part": part, "order": order, "documents": count.documents,

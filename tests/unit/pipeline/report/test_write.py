@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from html import unescape
 from pathlib import Path
 
@@ -142,6 +144,24 @@ def test_a_report_written_again_is_the_same(tmp_path: Path) -> None:
     done = winnow("report", tmp_path / "project" / "m.yaml", cwd=tmp_path / "project")
     assert done.returncode == 0, done.stderr
     assert report.read_text() == before
+
+
+def test_what_draws_is_loaded_only_when_something_is_drawn(tmp_path: Path) -> None:
+    report_of(tmp_path / "project", MANIFEST)
+    program = (
+        "import sys\n"
+        "import pipeline.report.write, pipeline.tuning.tuning_output\n"
+        "from pathlib import Path\n"
+        "from pipeline.engine.run import run\n"
+        "from pipeline.manifest import load_manifest\n"
+        "results = run(load_manifest(Path('m.yaml')))\n"
+        "assert {stage.status for stage in results.stages} == {'reused'}\n"
+        "print({'altair', 'jinja2', 'vl_convert'} & sys.modules.keys())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path / "project"
+    )
+    assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
 
 
 def test_a_warning_reaches_the_report_the_results_and_the_output(tmp_path: Path) -> None:
