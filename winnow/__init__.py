@@ -20,7 +20,17 @@ from pipeline.extension import BuildContext, Extension
 from pipeline.manifest.yaml_file import read_yaml
 from pipeline.named_files import NamesFiles, cached_by_files, packaged
 from pipeline.parquet import read_documents
-from pipeline.report.blocks import Block, Chart, Prose, ReportSection, Sample, Samples, Table, Tone
+from pipeline.report.blocks import (
+    Block,
+    Chart,
+    Code,
+    Prose,
+    ReportSection,
+    Sample,
+    Samples,
+    Table,
+    Tone,
+)
 from pipeline.step import (
     Column,
     FilterResult,
@@ -42,6 +52,7 @@ __all__ = [
     "BoolArray",
     "BuildContext",
     "Chart",
+    "Code",
     "Column",
     "Docs",
     "Extension",

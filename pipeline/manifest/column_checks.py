@@ -24,7 +24,10 @@ def column_problems(step: Step, columns: Columns) -> Iterator[Problem]:
     known = {field.name: field.type for field in DOCUMENT_SCHEMA} | dict(columns)
     for place, column in step.reads().items():
         yield from _unreadable(place, column, known)
-    for name, kind in step.adds().items():
+    if not isinstance(step.adds(), Mapping):
+        message = f"adds() of {type(step).__name__} gives no mapping of names to types"
+        yield Problem((), "step-result", message, "return {NAME: pyarrow type}")
+    for name, kind in added_columns(step).items():
         if name in DOCUMENT_SCHEMA.names:
             taken = name not in REPLACEABLE_COLUMNS or kind != DOCUMENT_SCHEMA.field(name).type
         else:
@@ -32,6 +35,12 @@ def column_problems(step: Step, columns: Columns) -> Iterator[Problem]:
         if taken:
             message = f"documents already have a column {show_text(name)}"
             yield Problem(_place(step, name), "column-exists", message, "choose another name")
+
+
+def added_columns(step: Step) -> Columns:
+    """The columns that a step adds; none where it declares them wrongly."""
+    declared: object = step.adds()
+    return declared if isinstance(declared, Mapping) else {}
 
 
 def _unreadable(place: Location, column: Column, known: Columns) -> Iterator[Problem]:
