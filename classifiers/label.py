@@ -25,6 +25,7 @@ from classifiers.labelling.label_columns import (
     EMPTY,
     LABELS,
     answers_of,
+    column_types,
     columns_for,
     has_words,
     write_labels,
@@ -158,11 +159,12 @@ class Label(NamesFiles, GlobalStep):
     def _rubric(self) -> Rubric:
         return load_rubric(self.rubric, self._folder)
 
-    def adds(self) -> tuple[str, ...]:
+    def adds(self) -> dict[str, pa.DataType]:
         try:
-            return tuple(self.prefix + name for name in self._rubric().columns())
+            types = column_types(self._rubric())
         except (OSError, ManifestError):
-            return ()
+            return {}
+        return {self.prefix + name: kind for name, kind in types.items()}
 
     @model_serializer(mode="wrap", when_used="json")
     def _what_decides(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
