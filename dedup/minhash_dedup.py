@@ -69,6 +69,7 @@ class MinhashDedup(GlobalStep):
     bucket; the n-grams of those (8 bytes each) lie in an unnamed temporary file.
     """
 
+    kernels: ClassVar[tuple[str, ...]] = ("ngrams", "text", "words")
     map_parameters: ClassVar[frozenset[str] | None] = frozenset(
         {"ngram", "buckets", "rows", "seed", "language", "numbers"}
     )
@@ -88,9 +89,6 @@ class MinhashDedup(GlobalStep):
         description="whether documents whose numbers differ have different n-grams when they are "
         "verified; `ignore` takes all numbers for one word, as datatrove does",
     )
-
-    def prepare(self) -> None:
-        self._map_texts(pa.array(["one two three four five six é"], pa.large_string()))
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """Columns ``bucket_000``... (uint64, null without n-grams), ``words`` (uint64, a hash of

@@ -27,6 +27,7 @@ from filters.repair import Repair
 from filters.url import UrlFilter
 from pipeline.documents import Docs
 from pipeline.step import FilterResult, RowStep
+from winnow.testing import warm_up
 
 Step = RowStep | MinhashDedup
 Steps = Sequence[tuple[str, Step]]
@@ -59,8 +60,9 @@ RECIPE = ("gopher_repetition", "gopher_quality", "c4_quality", "fineweb_quality"
 
 
 def steps(names: Sequence[str]) -> Steps:
-    """Every filter with its defaults."""
-    return [(name, FILTERS[name]()) for name in names]
+    """Every filter with its defaults, where these are datatrove's."""
+    others = {"minhash": {"numbers": "ignore"}}
+    return [(name, FILTERS[name](**others.get(name, {}))) for name in names]
 
 
 class Measured(NamedTuple):
@@ -84,7 +86,7 @@ def measure(chosen: Steps, files: Sequence[Path], wanted: Collection[int]) -> Me
         # Where compiled kernels lie was settled when they were imported.
         os.environ["XDG_CACHE_HOME"] = empty
         for _, step in chosen:
-            step.prepare()
+            warm_up([step])
         rows = [{"id": "", "url": "http://example.org/", "text": text} for text in WARM]
         _judged(Docs(pa.RecordBatch.from_pylist(rows, WARM_SCHEMA)), chosen)
         compiling.buffer.clear()

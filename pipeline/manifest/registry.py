@@ -1,8 +1,8 @@
 """Finds steps, source formats and extensions by the names that manifests use for them.
 
 Installed ones are entry points (``winnow.steps``, ``winnow.formats``, ``winnow.extensions``) and
-are imported when a manifest first uses them, so a broken one troubles nobody else. A step may also
-be a class in a Python file beside the manifest, named ``my_filters.py:Shouting``.
+are imported when a manifest first uses them, so a broken one matters to no other manifest. A step
+may also be a class in a Python file beside the manifest, named ``my_filters.py:Shouting``.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import hashlib
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib.machinery import SourceFileLoader
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pipeline.errors import Refusal, WinnowError
 from pipeline.extension import Extension
@@ -66,7 +67,7 @@ class Registry:
         return [
             f"{entry.value} is offered as {old}, which is called {new} now"
             for old, new in RENAMED_GROUPS.items()
-            for entry in entry_points(group=old)
+            for entry in _entry_points().select(group=old)
         ]
 
     @property
@@ -138,9 +139,15 @@ def custom_step(name: str, folder: Path) -> type[Step]:
     return step
 
 
+@cache
+def _entry_points() -> EntryPoints:
+    """Those of all installed packages, whose metadata is read once."""
+    return cast(EntryPoints, entry_points())  # Python 3.11 declares another type with ``select``
+
+
 def _offered(group: str) -> dict[str, Sequence[EntryPoint]]:
     found: dict[str, dict[str, EntryPoint]] = {}
-    for entry in entry_points(group=f"winnow.{group}"):
+    for entry in _entry_points().select(group=f"winnow.{group}"):
         # One package can be seen twice (installed, and in the current directory).
         found.setdefault(entry.name, {}).setdefault(entry.value, entry)
     return {name: [by[value] for value in sorted(by)] for name, by in sorted(found.items())}
@@ -186,7 +193,7 @@ def _require_new_names(what: str, found: type) -> None:
 
 
 class _SourceLoader(SourceFileLoader):
-    """Compiles what the file says now; cached bytecode can miss an edit within one second."""
+    """Compiles the file as it is now; cached bytecode can miss an edit within one second."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)
@@ -220,8 +227,8 @@ def _module(path: Path, shown: str) -> ModuleType:
             f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
         ]
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-        said = error.msg if isinstance(error, SyntaxError) else str(error)
-        message = f"{shown} fails at line {line}: {type(error).__name__}: {said}"
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        message = f"{shown} fails at line {line}: {type(error).__name__}: {reason}"
         hint = renamed_import(error) or "repair the file"
         raise PluginError("broken-step", message, hint) from error
     return module
