@@ -74,7 +74,7 @@ def _class(name: str, folder: Path) -> object:
 
 
 class _SourceLoader(SourceFileLoader):
-    """Compiles what the file says now; cached bytecode can miss an edit within one second."""
+    """Compiles the file as it is now; cached bytecode can miss an edit within one second."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)
@@ -108,8 +108,8 @@ def _module(path: Path, shown: str) -> ModuleType:
             f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
         ]
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-        said = error.msg if isinstance(error, SyntaxError) else str(error)
-        message = f"{shown} fails at line {line}: {type(error).__name__}: {said}"
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        message = f"{shown} fails at line {line}: {type(error).__name__}: {reason}"
         hint = renamed_import(error) or "repair the file"
         raise PluginError("broken-step", message, hint) from error
     for line, package in _missing_packages(path):

@@ -1,8 +1,8 @@
 """Finds steps, source formats and extensions by the names that manifests use for them.
 
 Installed ones are entry points (``winnow.steps``, ``winnow.formats``, ``winnow.extensions``) and
-are imported when a manifest first uses them, so a broken one troubles nobody else. They may also be
-classes in Python files beside the manifest: see ``plugin_files``.
+are imported when a manifest first uses them, so a broken one matters to no other manifest. They may
+also be classes in Python files beside the manifest: see ``plugin_files``.
 """
 
 from __future__ import annotations

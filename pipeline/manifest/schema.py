@@ -1,6 +1,6 @@
 """The JSON Schema of manifests, generated from what is installed, for editors and for CI.
 
-Draft 2020-12. An editor that speaks to yaml-language-server shows parameters, their descriptions
+Draft 2020-12. An editor with yaml-language-server shows parameters, their descriptions
 and mistakes as one types. What needs the rest of the manifest or the machine (names of sources,
 files, the environment) only ``winnow validate`` knows.
 """
@@ -115,7 +115,14 @@ def _sources(formats: Mapping[str, type[BaseModel] | None], made: _Definitions) 
         required = ["format", *body.get("required", [])]
         choices.append({**body, "properties": properties, "required": required})
     custom = {"type": "string", "pattern": _CUSTOM, "description": _CUSTOM_WORDS}
-    choices.append({"type": "object", "properties": {"format": custom}, "required": ["format"]})
+    choices.append(
+        {
+            "description": _CUSTOM_WORDS,
+            "type": "object",
+            "properties": {"format": custom},
+            "required": ["format"],
+        }
+    )
     return {
         "description": "Where documents come from, each under a name of its own.",
         "type": "object",
