@@ -18,14 +18,16 @@ import pyarrow.parquet as pq
 
 from bench.served.sides import Ran, Server, pin
 from classifiers.judges.answers import Answer
-from classifiers.judges.completions_judge import CompletionsJudge, Connection
+from classifiers.judges.completions_judge import CompletionsJudge
+from classifiers.judges.http_client import Connection
 from classifiers.judges.judge import LabelRequest, RequestError, Usage
+from classifiers.judges.judge_config import EndpointSpec, ServerSpec, TransformersSpec
 from classifiers.judges.judge_identity import Wording
 from classifiers.judges.local_judge import LocalJudge, Model
 from classifiers.judges.prompts import PromptMakers
 from classifiers.judges.rubric import load_rubric
 from classifiers.labelling import labelling_worker, server_launcher
-from classifiers.labelling.label_config import Budget, EndpointSpec, ServerSpec, TransformersSpec
+from classifiers.labelling.label_config import Budget
 from classifiers.labelling.labelling_job import Job, Pass, WorkerStatus
 from classifiers.labelling.request_loop import RequestLoop
 

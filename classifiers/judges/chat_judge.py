@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from classifiers.judges.answers import MISSING, Answer, Label
-from classifiers.judges.completions_judge import TOP, Connection, check_top
-from classifiers.judges.http_client import read_body, read_usage
+from classifiers.judges.http_client import TOP, Connection, check_top, read_body, read_usage
 from classifiers.judges.judge import LabelRequest, RequestError, Usage
 from classifiers.judges.judge_identity import Wording
 from classifiers.judges.prompts import (

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import aiohttp
-import orjson
-
 from classifiers.judges.answers import Answer, Label
 from classifiers.judges.http_client import (
-    check_status,
+    TOP,
+    Connection,
+    check_top,
     first_choice,
     read_body,
     read_logprobs,
@@ -19,61 +18,6 @@ from classifiers.judges.http_client import (
 from classifiers.judges.judge import LabelRequest, RequestError, Usage
 from classifiers.judges.judge_identity import Wording
 from classifiers.judges.prompts import PromptMaker, PromptMakers
-
-# What servers that do not know logprob_token_ids give at most (vLLM before 0.26).
-TOP = 20
-# Shorter keys ("EMPTY", "x") are no secrets, and may be part of an honest answer.
-SECRET = 8
-
-
-class Connection:
-    """A server's address with the session that talks to it. The key is never in an error."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str, key: str = "") -> None:
-        self._session, self.url, self._key = session, url.rstrip("/"), key
-
-    async def post(self, path: str, payload: Mapping[str, Any]) -> bytes:
-        """The body of a reply with status 200. Raises Trouble for everything else."""
-        return await self._exchange("POST", path, orjson.dumps(payload))
-
-    async def get(self, path: str) -> bytes:
-        return await self._exchange("GET", path, None)
-
-    async def _exchange(self, method: str, path: str, data: bytes | None) -> bytes:
-        headers = {"Content-Type": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        try:
-            async with self._session.request(
-                method,
-                self.url + path,
-                data=data,
-                headers=headers,
-                allow_redirects=False,  # whoever is there would get the key and the documents
-            ) as reply:
-                body: bytes = await reply.read()
-                check_status(reply.status, reply.headers, self._redacted(body))
-                return self._redacted(body) if len(self._key) >= SECRET else body
-        except TimeoutError:
-            raise RequestError("again", "timeout", "no answer in time") from None
-        except (aiohttp.ClientError, OSError) as error:
-            message = self._redacted(str(error).encode()).decode()
-            raise RequestError("again", "unreachable", message[:200]) from None
-
-    def _redacted(self, body: bytes) -> bytes:
-        return body.replace(self._key.encode(), b"(key)") if self._key else body
-
-
-def check_top(wording: Wording, usage: Usage) -> None:
-    """Raises Trouble when the TOP likeliest tokens cannot be all labels of an attribute."""
-    for name, attribute in wording.rubric.attributes.items():
-        if len(attribute.labels) > TOP:
-            message = (
-                f"this server names its {TOP} likeliest tokens alone, and {name} has "
-                f"{len(attribute.labels)} labels"
-            )
-            hint = "vLLM 0.26 or newer names any token; or take attributes with fewer labels"
-            raise RequestError("fatal", "labels-not-told", message, hint=hint, usage=usage)
 
 
 class CompletionsJudge:

@@ -65,7 +65,7 @@ class RequestError(Exception):
     - ``again``: ask again later (5xx, time-outs, broken connections);
     - ``garbage``: ask once more, for the answer made no sense;
     - ``too_long``: cut the document and ask once more;
-    - ``never``: this document will not be answered;
+    - ``refused``: this run gets no answer about the document, a later one may;
     - ``dead``: the server is gone;
     - ``fatal``: nothing will be answered; ``hint`` says what to mend.
     """

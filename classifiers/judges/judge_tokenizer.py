@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jinja2 import TemplateError
 from tokenizers import Tokenizer
 
+from classifiers.judges.judge_config import Truncation
 from winnow import Refusal, digest
 
-Truncation = Literal["head", "ends"]
 # A token seldom stands for more characters than this: what is beyond need not be tokenised.
 CHARACTERS_PER_TOKEN = 16
 # Of a head, that much is tried first; it is enough when it makes EXTRA tokens more than wanted,

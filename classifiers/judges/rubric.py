@@ -101,6 +101,11 @@ class Rubric(BaseModel):
         return attributes
 
     @property
+    def first(self) -> str:
+        """Name of the first attribute: gold labels and injection probes are about it by default."""
+        return next(iter(self.attributes))
+
+    @property
     def digest(self) -> str:
         """Of every word in it: another wording gives other labels. So does another order, which
         gives categories other letters."""

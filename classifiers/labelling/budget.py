@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from classifiers.judges.judge import Usage
-from classifiers.labelling.label_config import Budget, Prices
+from classifiers.judges.judge_config import Prices
+from classifiers.labelling.label_config import Budget
 from classifiers.labelling.label_store import Attempt
 
 MILLION = 1_000_000

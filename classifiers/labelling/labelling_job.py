@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from classifiers.judges.judge_config import ServerSpec, Truncation
 from classifiers.judges.judge_identity import Wording
-from classifiers.judges.judge_tokenizer import Truncation
 from classifiers.judges.rubric import Rubric
-from classifiers.labelling.label_config import Budget, ServerSpec
+from classifiers.labelling.label_config import Budget
 from winnow import ShardError
 
 

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 from classifiers.judges.answers import Answer
 from classifiers.judges.completions_judge import CompletionsJudge
 from classifiers.judges.judge import Judge, LabelRequest, RequestError
+from classifiers.judges.judge_config import EndpointSpec
 from classifiers.judges.judge_identity import judge_id, label_key, model_name, revision_of
 from classifiers.judges.local_judge import LocalJudge
 from classifiers.judges.prompts import document_id
 from classifiers.labelling.budget import BudgetTracker
-from classifiers.labelling.label_config import EndpointSpec
 from classifiers.labelling.label_store import LabelStore, Stored
 from classifiers.labelling.labelling_job import Job, Pass, WorkerStatus
 from classifiers.labelling.model_probes import TRIES, ModelMonitor, ModelProbes

@@ -149,7 +149,7 @@ class ModelMonitor:
                 self._pay(failure.usage, failure.code)
                 if failure.kind == "fatal" or tries == 1:
                     raise
-                if failure.kind == "never" or turn == tries - 1:
+                if failure.kind == "refused" or turn == tries - 1:
                     message = f"{judge.name} gave no answer: {failure.code} {failure.message}"
                     raise RequestError("fatal", "no-answer", message) from None
                 wait = 0.5 * 2**turn if failure.after is None else failure.after

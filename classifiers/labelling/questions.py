@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from classifiers.judges.judge_config import Truncation
 from classifiers.judges.judge_identity import Spec, model_name
-from classifiers.judges.judge_tokenizer import CHARACTERS_PER_TOKEN, Truncation
+from classifiers.judges.judge_tokenizer import CHARACTERS_PER_TOKEN
 from classifiers.judges.prompts import document_id
 from classifiers.judges.rubric import Rubric
 from classifiers.labelling.label_columns import has_words, stored_labels

@@ -216,9 +216,13 @@ class RequestLoop:
         if failure.kind == "garbage" and not request.retried:
             request.retried = True
             return 0.0
-        if failure.kind in ("too_long", "garbage", "never"):
+        if failure.kind in ("too_long", "garbage"):
             slot.window.answered()
             return Answer.refused(failure.code)
+        if failure.kind == "refused":  # for a reason that a later run may not meet
+            slot.window.answered()
+            await self._give_up(request, failure.code)
+            return None
         if not await slot.judge.is_alive(failure):
             self._pool.restart(slot)
             request.deaths += 1

@@ -17,14 +17,15 @@ from typing import IO
 import aiohttp
 
 from classifiers.judges.chat_judge import ChatJudge
-from classifiers.judges.completions_judge import CompletionsJudge, Connection
+from classifiers.judges.completions_judge import CompletionsJudge
+from classifiers.judges.http_client import Connection
 from classifiers.judges.judge import Judge, RequestError
+from classifiers.judges.judge_config import EndpointSpec, TransformersSpec, VllmSpec
 from classifiers.judges.judge_identity import Spec
 from classifiers.judges.judge_tokenizer import JudgeTokenizer
 from classifiers.judges.local_judge import LocalJudge
 from classifiers.judges.prompts import PromptMakers
 from classifiers.judges.vllm_server import Counters, VllmServer
-from classifiers.labelling.label_config import EndpointSpec, TransformersSpec, VllmSpec
 from classifiers.labelling.label_store import LabelStore
 from winnow import Refusal, WinnowError
 

@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 from scripted_server import Asked, ScriptedServer
 from tiny_model import make_tokenizer
 
+from classifiers.judges.judge_config import EndpointSpec, Prices
 from classifiers.judges.judge_identity import Wording
 from classifiers.judges.judge_tokenizer import JudgeTokenizer
 from classifiers.judges.rubric import Attribute, Rubric
-from classifiers.labelling.label_config import Budget, EndpointSpec, Prices
+from classifiers.labelling.label_config import Budget
 from classifiers.labelling.label_store import Attempt, LabelStore, Stored
 from classifiers.labelling.labelling_job import Job, Pass, WorkerStatus
 from classifiers.labelling.labelling_worker import LabellingWorker

@@ -26,7 +26,8 @@ from labelling_jobs import (
 from scripted_server import Asked, Reply, ScriptedServer
 
 from classifiers.judges.judge import RequestError
-from classifiers.labelling.label_config import Budget, Prices
+from classifiers.judges.judge_config import Prices
+from classifiers.labelling.label_config import Budget
 from classifiers.labelling.label_store import LabelStore
 from classifiers.labelling.labelling_job import Job, Pass, run_job
 from pipeline.errors import Refusal, ShardError

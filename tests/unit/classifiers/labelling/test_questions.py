@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from labelling_jobs import GRADES, judge_folder, words
 from scripted_server import ScriptedServer
 
+from classifiers.judges.judge_config import EndpointSpec, Prices
 from classifiers.judges.judge_identity import Wording
 from classifiers.judges.judge_tokenizer import CHARACTERS_PER_TOKEN
 from classifiers.labelling import questions as module
-from classifiers.labelling.label_config import Budget, EndpointSpec, Prices
+from classifiers.labelling.label_config import Budget
 from classifiers.labelling.label_store import LabelStore
 from classifiers.labelling.labelling_job import Job, WorkerStatus
 from classifiers.labelling.questions import LabellingSettings, Question, ask, shortened

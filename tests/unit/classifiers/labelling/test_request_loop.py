@@ -13,10 +13,11 @@ import pytest
 
 from classifiers.judges.answers import Answer, Label
 from classifiers.judges.judge import LabelRequest, RequestError, Usage
+from classifiers.judges.judge_config import Prices
 from classifiers.judges.judge_identity import Wording
 from classifiers.judges.rubric import Attribute, Rubric
 from classifiers.labelling.budget import BudgetTracker
-from classifiers.labelling.label_config import Budget, Prices
+from classifiers.labelling.label_config import Budget
 from classifiers.labelling.label_store import LabelStore, Stored
 from classifiers.labelling.request_loop import RequestLoop, RetryPolicy, too_many_errors
 from classifiers.labelling.slot_pool import SlotPool
@@ -190,11 +191,10 @@ def test_what_may_help_is_tried_again(
 @pytest.mark.parametrize(
     ("failure", "requests"),
     [
-        (RequestError("never", "http-400"), 1),
         (RequestError("garbage", "bad-choices", usage=Usage(7)), 2),
         (RequestError("too_long", "context-too-long"), 2),
     ],
-    ids=["never", "garbage", "too-long"],
+    ids=["garbage", "too-long"],
 )
 def test_what_will_not_help_is_an_entry_without_a_label(
     tmp_path: Path, failure: RequestError, requests: int
@@ -206,6 +206,17 @@ def test_what_will_not_help_is_an_entry_without_a_label(
     assert judge.asked["3"] == requests
     assert asking.errors == {failure.code: 1}
     assert scene.budget.used.prompt == 90 + requests * failure.usage.prompt
+
+
+def test_a_refusal_is_an_error_of_this_run_and_no_entry(tmp_path: Path) -> None:
+    refused = RequestError("refused", "http-400", usage=Usage(2))
+    judge = Judge(lambda judge, request, times: refused if request.text == "3" else GOOD)
+    scene = Scene(tmp_path, judge)
+    asking = scene.run(10)
+    assert "3" not in scene.answers()
+    assert (judge.asked["3"], scene.claims()) == (1, 0)
+    assert asking.errors == {"http-400": 1}
+    assert scene.budget.used.prompt == 92
 
 
 def test_low_mass_is_asked_once_more_and_stays_as_it_is(tmp_path: Path) -> None:
@@ -238,7 +249,7 @@ def test_a_server_that_stays_busy_leaves_no_entry_so_that_a_later_run_asks(tmp_p
 
 
 def test_a_share_of_errors_ends_it_early(tmp_path: Path) -> None:
-    judge = Judge(lambda judge, request, times: RequestError("never", "http-400"))
+    judge = Judge(lambda judge, request, times: RequestError("garbage", "not-json"))
     scene = Scene(tmp_path, judge, errors=0.1)
     with pytest.raises(RequestError, match="got no label") as caught:
         scene.run(1_000)
@@ -251,7 +262,7 @@ def test_a_share_of_errors_ends_it_early(tmp_path: Path) -> None:
 def test_share_of_errors_in_a_small_pass_counts_at_its_end(tmp_path: Path) -> None:
     bad = {"1", "2", "3"}
     judge = Judge(
-        lambda judge, request, times: RequestError("never", "x") if request.text in bad else GOOD
+        lambda judge, request, times: RequestError("refused", "x") if request.text in bad else GOOD
     )
     with pytest.raises(RequestError, match="3 of 10 documents"):
         Scene(tmp_path, judge, errors=0.1).run(10)

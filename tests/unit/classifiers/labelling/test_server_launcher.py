@@ -15,9 +15,9 @@ from scripted_server import ScriptedServer
 from classifiers.judges.chat_judge import ChatJudge
 from classifiers.judges.completions_judge import CompletionsJudge
 from classifiers.judges.judge import RequestError
+from classifiers.judges.judge_config import EndpointSpec, TransformersSpec
 from classifiers.judges.local_judge import LocalJudge
 from classifiers.labelling import server_launcher
-from classifiers.labelling.label_config import EndpointSpec, TransformersSpec
 from classifiers.labelling.label_store import LabelStore
 from classifiers.labelling.server_launcher import (
     JudgeLauncher,
