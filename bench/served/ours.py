@@ -1,4 +1,4 @@
-"""Our side: a whole job of the clerk, timed from its first question to its last answer."""
+"""Our side: a whole job of the worker, timed from its first question to its last answer."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class RecordingLocal(LocalJudge):
 
 
 class Timed(RequestLoop):
-    """Keeps how long asking took."""
+    """Keeps how long the requests took."""
 
     seconds = cpu = 0.0
     limit = 0
@@ -128,7 +128,7 @@ def measure(server: Server, asked: Asked, record: Path | None = None) -> Ran:
     every text got a label.
     """
     pin(server.core)
-    # The parts of the clerk that are watched; the rest is as it always is.
+    # The parts of the worker that are replaced to measure them.
     for module, name, part in (
         (server_launcher, "Connection", Salted),
         (server_launcher, "CompletionsJudge", Recording),

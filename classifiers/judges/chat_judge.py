@@ -127,7 +127,7 @@ class ChatJudge:
         return True
 
     async def restart(self) -> None:
-        """Nothing can be done here about a server that somebody else runs."""
+        """A server that was not started here cannot be restarted here."""
 
 
 def _system(wording: Wording) -> Message:

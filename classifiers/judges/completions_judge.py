@@ -1,4 +1,4 @@
-"""A judge behind /v1/completions, asked in token ids: vLLM, and what speaks as it does."""
+"""A judge behind /v1/completions, asked in token ids: vLLM, and servers with its protocol."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class CompletionsJudge:
         return labels, usage
 
     async def _rationale(self, prompt: list[int], maker: PromptMaker) -> tuple[list[int], Usage]:
-        """Ids of what the judge says before it answers."""
+        """Ids of the rationale before the answer."""
         payload = {
             "model": self.model,
             "prompt": prompt,
@@ -98,10 +98,10 @@ class CompletionsJudge:
         return self.makers.shorten(request)
 
     async def check_labels(self, wording: Wording) -> Usage:
-        """Find out how the server tells log probabilities; what asking cost. Raises Trouble when
-        it does not tell them at all, or not those of all labels.
+        """Find out how the server reports log probabilities; what that cost. Raises RequestError
+        when it reports none at all, or not those of all labels.
 
-        A server that does not know ``logprob_token_ids`` ignores it without a word.
+        A server that does not know ``logprob_token_ids`` ignores it.
         """
         maker = self.makers.of(wording)
         ids = sorted({number for ids in maker.answer_ids.values() for number in ids})
@@ -134,4 +134,4 @@ class CompletionsJudge:
         return True
 
     async def restart(self) -> None:
-        """Nothing can be done here about a server that somebody else runs."""
+        """A server that was not started here cannot be restarted here."""

@@ -45,7 +45,7 @@ class Connection:
         self._session, self.url, self._key = session, url.rstrip("/"), key
 
     async def post(self, path: str, payload: Mapping[str, Any]) -> bytes:
-        """The body of a reply with status 200. Raises Trouble for everything else."""
+        """The body of a reply with status 200. Raises RequestError for everything else."""
         return await self._exchange("POST", path, orjson.dumps(payload))
 
     async def get(self, path: str) -> bytes:
@@ -120,7 +120,7 @@ def error_text(body: bytes) -> str:
 
 
 def error_message(body: bytes) -> str:
-    """What a server says of an error, in a line."""
+    """A server's own message of an error, in a line."""
     error = _error(body)
     text = str(error.get("message", error)) if isinstance(error, dict) else str(error)
     return " ".join(text.split())[:300]
@@ -178,7 +178,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def read_body(body: bytes, model: str) -> dict[str, Any]:
-    """The JSON object of a reply by ``model``. Raises Trouble for anything else."""
+    """The JSON object of a reply by ``model``. Raises RequestError for anything else."""
     try:
         whole = orjson.loads(body)
     except ValueError:
@@ -193,7 +193,7 @@ def read_body(body: bytes, model: str) -> dict[str, Any]:
 
 
 def read_usage(whole: Mapping[str, Any]) -> Usage:
-    """Tokens as the reply counts them; none where it does not say."""
+    """Tokens as the reply counts them; none where it does not count them."""
     usage = whole.get("usage")
     if not isinstance(usage, dict):
         return Usage()
@@ -208,7 +208,7 @@ def _count(value: object) -> int:
 
 
 def first_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Raises Trouble when there is none."""
+    """Raises RequestError when the reply has none."""
     choice = body["choices"][0] if body["choices"] else None
     if not isinstance(choice, dict):
         raise RequestError(
@@ -221,10 +221,10 @@ def read_logprobs(
     choice: Mapping[str, Any], ids: Sequence[int], *, only_top: bool = True
 ) -> list[float]:
     """Natural-log probabilities of the tokens ``ids`` at the first generated position, by
-    ``top_logprobs`` whose keys are ``token_id:…``; MISSING where the server did not tell, as one
-    that names its likeliest tokens alone (``only_top``) may.
+    ``top_logprobs`` whose keys are ``token_id:…``; MISSING where the server did not report it,
+    as one that names its likeliest tokens alone (``only_top``) may.
 
-    Raises Trouble when there are none at all, and when a server that was to name all has not.
+    Raises RequestError when there are none at all, and when a server that was to name all has not.
     """
     logprobs = choice.get("logprobs")
     tops = logprobs.get("top_logprobs") if isinstance(logprobs, dict) else None
@@ -235,13 +235,13 @@ def read_logprobs(
         )
     keys = [f"token_id:{number}" for number in ids]
     if not only_top and not top.keys() >= set(keys):
-        raise RequestError("garbage", "labels-missing", "the server did not tell of every label")
+        raise RequestError("garbage", "labels-missing", "the server did not report every label")
     found = [top.get(key) for key in keys]  # null stands for no probability at all
     return [float(v) if isinstance(v, int | float) else MISSING for v in found]
 
 
 def check_top(wording: Wording, usage: Usage) -> None:
-    """Raises Trouble when the TOP likeliest tokens cannot be all labels of an attribute."""
+    """Raises RequestError when the TOP likeliest tokens cannot be all labels of an attribute."""
     for name, attribute in wording.rubric.attributes.items():
         if len(attribute.labels) > TOP:
             message = (
@@ -249,4 +249,4 @@ def check_top(wording: Wording, usage: Usage) -> None:
                 f"{len(attribute.labels)} labels"
             )
             hint = "vLLM 0.26 or newer names any token; or take attributes with fewer labels"
-            raise RequestError("fatal", "labels-not-told", message, hint=hint, usage=usage)
+            raise RequestError("fatal", "labels-not-reported", message, hint=hint, usage=usage)

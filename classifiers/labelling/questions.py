@@ -1,4 +1,4 @@
-"""From questions about texts to labels: writes the clerk's job, waits, and reads the store."""
+"""From questions about texts to labels: has a labelling worker answer them, reads the store."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Question:
 
 @dataclass(frozen=True)
 class LabellingSettings:
-    """On which terms is asked; see ``Job``."""
+    """How is asked, and for how much; see ``Job``."""
 
     keep: Truncation
     rationale_tokens: int
@@ -54,10 +54,10 @@ def ask(
     folder: Path,
     progress: Progress,
 ) -> tuple[WorkerStatus, dict[str, list[Stored | None]]]:
-    """What the store holds of every question, by purpose, once the clerk is done; None for texts
-    without any word, which nobody is asked about.
+    """What the store holds of every question, by purpose, once the worker is done; None for texts
+    without any word, about which no judge is asked.
 
-    ``folder`` is the manifest's. Raises ShardError with what the clerk could not do.
+    ``folder`` is the manifest's. Raises ShardError with what the worker could not do.
     """
     stored: dict[str, list[Stored | None]] = {
         purpose: [None] * len(question.texts) for purpose, question in asked.items()

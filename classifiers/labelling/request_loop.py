@@ -1,4 +1,4 @@
-"""Asks the judges about documents: many at once, again where it helps, and never twice in vain.
+"""The loop of requests about documents: many at once, and again where that may help.
 
 An answer is in the label store before anything else happens. What a document gets: its label, or
 codes for what is wrong with it; what has no answer for reasons beyond it (a busy server, a broken
@@ -26,7 +26,7 @@ FIRST_WAIT_S, MOST_WAIT_S = 0.5, 60.0
 SUSPECT = 2  # deaths of servers, from which on a document is asked about alone
 BUDGET_WAIT_S = 0.2
 BUDGET_SPENT = "budget-spent"
-FEW_ERRORS = 2  # of a small pass, whatever share of it they are
+FEW_ERRORS = 2  # allowed in a small pass, whatever share of it they are
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ def too_many_errors(bad: int, done: int, errors: Mapping[str, int]) -> tuple[str
     hint = "raise max_errors to go on without them"
     if errors.get("low-mass"):
         hint = (
-            "low-mass: the judge wanted to say something else than a label; take a model that "
-            "follows instructions, see its words with mode: rationale, or lower min_mass"
+            "low-mass: the judge was about to write something else than a label; take a model that "
+            "follows instructions, read its rationale with mode: rationale, or lower min_mass"
         )
     return "too-many-errors", f"{bad} of {done} documents got no label ({counts})", hint
 
 
 class RequestLoop:
     """One pass over documents. ``store_label`` makes the entry of an answer; ``after_each`` is
-    awaited for every finished document and may raise Trouble."""
+    awaited for every finished document and may raise RequestError."""
 
     def __init__(
         self,
@@ -78,14 +78,14 @@ class RequestLoop:
         self.done = 0
         self.known = 0  # documents of the pass that had labels when it came to them
         self.errors: Counter[str] = Counter()  # documents without a label, by code
-        self.stopped = ""  # why asking ended early: a code
+        self.stopped = ""  # why the loop ended early: a code
         self._labels: list[Stored] = []
         self._attempts: list[Attempt] = []
         self._flush: asyncio.Handle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._idle: set[asyncio.Task[None]] = set()  # those that have asked nothing right now
+        self._idle: set[asyncio.Task[None]] = set()  # those without a request under way
         self._room = asyncio.Semaphore(2 * sum(slot.window.most for slot in pool.slots))
-        self._ended = asyncio.Event()  # all tasks, or all hope
+        self._ended = asyncio.Event()  # all tasks have ended, or a fatal error has happened
 
     @property
     def is_over(self) -> bool:
@@ -93,8 +93,10 @@ class RequestLoop:
         return bool(self.stopped) or self._pool.fatal is not None
 
     async def run(self, requests: AsyncGenerator[LabelRequest, None]) -> None:
-        """Ask about all of ``works``, or until ``stop``. Raises Trouble when nothing more can be
-        asked, and any error that nobody foresaw; what was answered by then is in the store."""
+        """Ask about all of ``requests``, or until ``stop``. What was answered is in the store.
+
+        Raises RequestError when nothing more can be asked, and any unforeseen error.
+        """
         try:
             async with aclosing(requests):
                 async for request in requests:
@@ -120,7 +122,7 @@ class RequestLoop:
         self._wake()
 
     def _wake(self) -> None:
-        """End the waits for a next try, or a seat, that would lead to nothing."""
+        """End the waits for a next try, or a slot, that would lead to nothing."""
         for task in self._idle:
             task.cancel()
 
@@ -151,7 +153,7 @@ class RequestLoop:
             await asyncio.gather(*left, return_exceptions=True)
 
     async def _label_document(self, request: LabelRequest) -> None:
-        """Ask until there is an answer or no hope."""
+        """Ask until there is an answer, or until asking again cannot help."""
         me = asyncio.current_task()
         assert me is not None
         wait: float | None = 0.0
@@ -161,7 +163,7 @@ class RequestLoop:
                     self._store.release([request.key])
                     return
                 self._idle.add(me)
-                await asyncio.sleep(wait)  # without a seat: others are asked meanwhile
+                await asyncio.sleep(wait)  # without a slot, which others use meanwhile
                 async with self._pool.slot(exclusive=request.deaths >= SUSPECT) as slot:
                     self._idle.discard(me)
                     came = await self._attempt(slot, request)
@@ -265,7 +267,7 @@ class RequestLoop:
             raise self.too_many_errors()
 
     def too_many_errors(self) -> RequestError:
-        """What to say of the share of documents without a label."""
+        """The error for the share of documents without a label."""
         bad = sum(self.errors.values())
         code, message, hint = too_many_errors(bad, self.done, self.errors)
         return RequestError("fatal", code, message, hint=hint)

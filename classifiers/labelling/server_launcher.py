@@ -99,7 +99,7 @@ class ServerUsage:
         return (self._before + self._seconds) * max(self._gpus, 1)
 
     def note(self, counters: Counters | None = None) -> None:
-        """Write down how long it has run so far, lest a killed clerk takes that along."""
+        """Write down how long it has run so far, so that a killed worker loses nothing of it."""
         if self._id:
             counted = (counters.prompt, counters.cached, counters.generated) if counters else None
             self._store.engine_ended(
@@ -123,7 +123,7 @@ class VllmJudge(CompletionsJudge):
         self._at_start = Counters()
 
     async def start(self) -> None:
-        """Raises Trouble of kind ``fatal``."""
+        """Raises RequestError of kind ``fatal``."""
         self.engine.began()
         try:
             await self.server.restart()
@@ -137,7 +137,7 @@ class VllmJudge(CompletionsJudge):
         return failure.kind != "dead" and self.server.is_alive()
 
     async def restart(self) -> None:
-        self.engine.ended(None)  # what it counted went with it
+        self.engine.ended(None)  # its counters ended with it
         await self.start()
 
     async def stop(self) -> None:
@@ -195,7 +195,7 @@ class JudgeLauncher:
 
     @property
     def gpu_seconds(self) -> float:
-        """Server time × GPUs since the clerk began."""
+        """Server time × GPUs since the worker began."""
         return sum(engine.gpu_seconds for engine in self.engines)
 
     def note(self) -> None:
@@ -263,7 +263,7 @@ class JudgeLauncher:
 
 
 async def _reach(connection: Connection) -> None:
-    """Wait a little for a server that does not answer. Raises Trouble when it never does."""
+    """Wait a little for a server that does not answer. Raises RequestError when it never does."""
     for turn in range(REACH_TRIES):
         try:
             await connection.get("/v1/models")
@@ -292,7 +292,7 @@ def _options(args: Mapping[str, bool | int | float | str]) -> Sequence[str]:
 
 
 async def _hold_gpu(folder: Path, gpu: str) -> IO[bytes]:
-    """Wait until no other clerk of this user runs a server on the GPU; close to let go."""
+    """Wait until no other worker of this user runs a server on the GPU; close to let go."""
     name = "".join(letter if letter.isalnum() else "-" for letter in gpu)
     file = (folder / f"gpu-{name}.lock").open("wb")
     try:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from classifiers.judges.judge import Judge, RequestError
 
 # Twice as much at once should bring a third more answers in the round after, half of which are to
-# requests from before, where the server was not busy yet: far enough from GAIN to be told by noise.
+# requests from before, where the server was not busy yet: far enough from GAIN for noise
+# not to decide.
 GROWTH = 2.0
 GAIN = 1.05  # more at once has to bring so much more throughput
 MOST_IDLE_ROUNDS = (
@@ -107,9 +108,9 @@ class Slot:
 
 
 class SlotPool:
-    """Gives out seats; waits when every judge has as much to do as is good for it.
+    """Gives out slots; waits when every judge has as much to do as is good for it.
 
-    ``fatal`` is what ends all asking: a Trouble, or an error that nobody foresaw.
+    ``fatal`` is what ends all requests: a RequestError, or an unforeseen error.
     """
 
     def __init__(self, judges: Sequence[Judge], most: int) -> None:
@@ -117,11 +118,11 @@ class SlotPool:
         self.fatal: BaseException | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._exclusive_lock = asyncio.Lock()
-        self._last: asyncio.Future[None] | None = None  # waits for a seat to become empty
+        self._last: asyncio.Future[None] | None = None  # waits for a slot to become empty
 
     @asynccontextmanager
     async def slot(self, *, exclusive: bool = False) -> AsyncIterator[Slot]:
-        """The judge with most room; with ``alone``, one that nobody else asks meanwhile, for a
+        """The judge with most room; with ``alone``, one that gets no other request meanwhile, for a
         document that judges may die of. Raises ``fatal`` once there is one."""
         if exclusive:
             async with self._exclusive_lock, self._exclusive() as slot:
@@ -172,7 +173,7 @@ class SlotPool:
             raise
 
     def _wake(self) -> None:
-        """Let as many go on as there is room for; everybody when nothing will be answered."""
+        """Let as many go on as there is room for; all when nothing will be answered."""
         if self._last is not None and not self._last.done():
             self._last.set_result(None)
         room = sum(max(slot.room, 0) for slot in self.slots)
@@ -183,7 +184,7 @@ class SlotPool:
                 room -= 1
 
     def fail(self, error: BaseException) -> None:
-        """Let nobody ask any more."""
+        """Give out no slot any more."""
         self.fatal = self.fatal or error
         self._wake()
 

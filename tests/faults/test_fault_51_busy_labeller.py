@@ -135,11 +135,11 @@ def test_documents_that_never_get_an_answer_are_asked_about_by_a_later_run(tmp_p
     with ScriptedServer(script=script) as server:
         job = job_for(tmp_path, server, words(20), most_errors=0.2)
         script.is_document = is_about_a_text(job)
-        told = run_here(job)
-        assert (told.done, len(labels(job)), claims(job)) == (20, 18, 0)
+        status = run_here(job)
+        assert (status.done, len(labels(job)), claims(job)) == (20, 18, 0)
         script.times = 0
-        told = run_here(job)
-        assert (told.from_store, len(labels(job))) == (18, 20)
+        status = run_here(job)
+        assert (status.from_store, len(labels(job))) == (18, 20)
 
 
 def test_a_server_that_answers_nobody_ends_the_job_with_its_words(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_document_that_stays_too_long_is_an_error_and_others_go_on(tmp_path: Pat
 
 
 def longest_of_short_ones(folder: Path, server: ScriptedServer) -> int:
-    """Tokens of the longest request about short documents, or of the clerk's own."""
+    """Tokens of the longest request about short documents, or of the worker's own."""
     folder.mkdir()
     run_here(job_for(folder, server, words(3)))
     return max(map(longest, server.requests))
@@ -72,14 +72,14 @@ def test_other_refusals_are_in_no_store_and_asked_again_by_a_later_run(tmp_path:
             return None
 
         server.script = script
-        told = run_here(job)
-        assert told.done == 40
+        status = run_here(job)
+        assert status.done == 40
         assert outcomes(job) == {"labelled": 38, "http-400": 2}
         assert len(refused) == 2, "asked once each in one run"
         assert len(labels(job)) == 38
         server.script = lambda asked: None  # the server is mended
-        told = run_here(job)
-        assert (told.from_store, len(labels(job))) == (38, 40)
+        status = run_here(job)
+        assert (status.from_store, len(labels(job))) == (38, 40)
     assert not any(stored.answer.errors for stored in labels(job))
 
 

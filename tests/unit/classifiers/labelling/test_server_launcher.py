@@ -180,7 +180,7 @@ def test_time_of_a_server_that_was_started_again_counts_twice(
     now[0] += 10
     assert engine.gpu_seconds == 20
     engine.note()
-    assert store.gpu_seconds("job") == 20, "a clerk may be killed at any time"
+    assert store.gpu_seconds("job") == 20, "a labelling worker may be killed at any time"
     engine.ended(None)
     engine.ended(None)
     now[0] += 50
