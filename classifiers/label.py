@@ -136,11 +136,12 @@ class Label(NamesFiles, GlobalStep):
         """Raises ManifestError or OSError for what ``check`` finds."""
         return load_rubric(self.rubric, self._folder)
 
-    def adds(self) -> tuple[str, ...]:
+    def adds(self) -> dict[str, pa.DataType]:
         try:
-            return tuple(self.prefix + name for name in self.load_rubric().columns())
+            types = self.load_rubric().column_types()
         except (OSError, ManifestError):
-            return ()
+            return {}
+        return {self.prefix + name: kind for name, kind in types.items()}
 
     @model_serializer(mode="wrap", when_used="json")
     def _what_decides(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

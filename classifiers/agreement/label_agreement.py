@@ -343,7 +343,7 @@ def _formatted(label: Any) -> str:
 def is_tied(values: Column) -> bool:
     """Whether ``values`` [n] or [n, labels] are the same for all of 10 documents or more, within
     0.01: scores of a scale, probabilities of categories. Rows with NaN are left out."""
-    rows = values.reshape(len(values), -1).astype(np.float64)
+    rows = (values if values.ndim == 2 else values[:, None]).astype(np.float64)
     known = rows[~np.isnan(rows).any(axis=1)]
     return len(known) >= FEWEST_TIED and bool((np.ptp(known, axis=0) <= SAME).all())
 
