@@ -12,9 +12,8 @@ from classifiers.judges.judge_config import ServerSpec, Truncation
 from classifiers.judges.judge_identity import model_fingerprint
 from classifiers.judges.rubric import Rubric, load_rubric, rubric_path, shipped
 from classifiers.labelling.label_config import Budget, Checks, SampleSpec
-from classifiers.scores.score_columns import check_columns
 from winnow import (
-    DOCUMENT_SCHEMA,
+    Column,
     Docs,
     FilterResult,
     GlobalStep,
@@ -90,32 +89,26 @@ class Label(NamesFiles, GlobalStep):
 
     def check(self, view: ManifestView) -> Iterator[Problem]:
         yield from super().check(view)
-        yield from self._check_rubric(view)
+        yield from self._check_rubric()
         for path, server in self._servers().items():
             for found in server.check(view.folder):
                 yield Problem((*path, *found.path), found.code, found.message, found.hint)
-        if self.sample.score:
-            yield from check_columns(view, [(("sample", "score"), self.sample.score)])
 
-    def _check_rubric(self, view: ManifestView) -> Iterator[Problem]:
+    def _check_rubric(self) -> Iterator[Problem]:
         try:
             rubric = self.load_rubric()
         except OSError:
-            return  # said by ``missing``
+            return  # ``missing`` reports it
         except ManifestError as error:
             for found in error.problems:
                 message = f"{found.file}:{found.line}:{found.column} {found.message}"
                 yield Problem(("rubric",), found.code, message, found.hint)
             return
-        for name in self.adds():
-            if name in (*DOCUMENT_SCHEMA.names, *view.columns):
-                message = f"documents already have a column {name}"
-                yield Problem(("rubric",), "column-exists", message, "tell them apart by prefix: …")
         gold = self.checks.gold
         if gold is not None and (gold.attribute or rubric.first) not in rubric.attributes:
             message = f"the rubric {rubric.name} has no attribute {gold.attribute}"
-            hint = f"its attributes: {', '.join(rubric.attributes)}"
-            yield Problem(("checks", "gold", "attribute"), "unknown-attribute", message, hint)
+            place = ("checks", "gold", "attribute")
+            yield Problem(place, "unknown-attribute", message, choices=tuple(rubric.attributes))
 
     def files(self) -> Mapping[Location, Path]:
         named: dict[Location, Path] = {("rubric",): rubric_path(self.rubric, self._folder)}
@@ -135,6 +128,10 @@ class Label(NamesFiles, GlobalStep):
     def load_rubric(self) -> Rubric:
         """Raises ManifestError or OSError for what ``check`` finds."""
         return load_rubric(self.rubric, self._folder)
+
+    def reads(self) -> Mapping[Location, Column]:
+        score = self.sample.score
+        return {("sample", "score"): Column(score, "numbers")} if score else {}
 
     def adds(self) -> dict[str, pa.DataType]:
         try:

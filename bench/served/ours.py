@@ -166,7 +166,7 @@ def measure(server: Server, asked: Asked, record: Path | None = None) -> Ran:
     )
 
 
-def _ignore_status(said: WorkerStatus) -> None:
+def _ignore_status(status: WorkerStatus) -> None:
     """Nobody listens."""
 
 

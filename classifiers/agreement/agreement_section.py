@@ -159,7 +159,7 @@ def gold_blocks(gold: Metrics, labels: Sequence[str], suffix: str) -> Iterator[B
         for name, estimate in gold["overall"].items()
     ]
     missing = f" Gold documents without a label: {gold['missing']:,}." if gold["missing"] else ""
-    columns = ["figure", "value", "95 % interval", "documents", "what it tells"]
+    columns = ["figure", "value", "95 % interval", "documents", "meaning"]
     note = f"Intervals resample documents.{missing}"
     yield Table(f"Against the gold set{suffix}", columns, rows, note)
     for kind, groups in gold["groups"].items():
@@ -172,7 +172,7 @@ def gold_blocks(gold: Metrics, labels: Sequence[str], suffix: str) -> Iterator[B
             gold["calibration"],
             (low, high),
             ("mean score", "mean gold grade"),
-            "On the dashed line a score means what it says. A curve that rises but leaves the line "
+            "On the dashed line a score means its grade. A curve that rises but leaves the line "
             "ranks well: take a top share of documents, not a fixed grade.",
         )
     if "confusion" in gold:

@@ -61,7 +61,7 @@ class Connection:
                 self.url + path,
                 data=data,
                 headers=headers,
-                allow_redirects=False,  # whoever is there would get the key and the documents
+                allow_redirects=False,  # another host would get the key and the documents
             ) as reply:
                 body: bytes = await reply.read()
                 check_status(reply.status, reply.headers, self._redacted(body))

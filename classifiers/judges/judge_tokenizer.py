@@ -1,7 +1,7 @@
 """From text to the token ids that a judge reads, so that a document stays a document.
 
 The frame around a document is tokenised with the judge's control tokens, the document without: a
-``<|im_end|>`` that somebody wrote into a web page becomes the tokens of these characters.
+``<|im_end|>`` in a web page becomes the tokens of these characters.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class JudgeTokenizer:
                 raise Refusal("answer-not-one-token", message, hint)
             ids.append(whole[-1])
         if len(set(ids)) < len(ids):
-            message = f"the tokenizer does not tell {', '.join(answers)} apart"
+            message = f"the tokenizer has one token for several of {', '.join(answers)}"
             raise Refusal("answer-not-one-token", message, "take another model as the judge")
         return ids
 

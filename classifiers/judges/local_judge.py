@@ -68,7 +68,7 @@ class LocalJudge:
                 message = f"{type(error).__name__}: {error}"[:300]
                 answers = [RequestError("fatal", "model-failed", message)] * len(requests)
             for (_, answered), answer in zip(together, answers, strict=True):
-                if answered.done():  # nobody waits for it any more
+                if answered.done():  # its task was cancelled
                     continue
                 if isinstance(answer, Exception):
                     answered.set_exception(answer)

@@ -16,7 +16,7 @@ HOUR_S = 3_600
 class BudgetTracker:
     """Counts what a job has cost, earlier tries of it included.
 
-    ``gpu_seconds`` tells server time × GPUs up to now.
+    ``gpu_seconds`` gives server time × GPUs up to now.
     """
 
     def __init__(

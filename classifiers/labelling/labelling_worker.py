@@ -159,8 +159,8 @@ class LabellingWorker:
             raise self._budget_spent(budget)
 
     def _forget_refusals(self) -> None:
-        """So many refusals are the server's doing (its longest context, say), not the documents':
-        they are asked about again once it is mended. What has a label keeps it."""
+        """Forget documents without a label: so many come from the server (such as its longest
+        context), and they are asked about again once it is mended."""
         for part in self.job.passes:
             found = self.store.find(self.keys(part, self.judge))
             self.store.withdraw([key for key, label in found.items() if not label.answer.labels])

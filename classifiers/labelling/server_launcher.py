@@ -46,7 +46,7 @@ def gpus() -> tuple[str, ...]:
     if tool is None:
         return ()
     asked = [tool, "--query-gpu=uuid", "--format=csv,noheader"]
-    # A machine whose driver does not answer has no GPU to use; servers then say what is missing.
+    # A machine whose driver does not answer has no GPU to use; servers then report what is missing.
     listed = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
     return tuple(listed.stdout.split()) if listed.returncode == 0 else ()
 

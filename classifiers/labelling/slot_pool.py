@@ -27,7 +27,7 @@ class ConcurrencyWindow:
 
     It grows while a round brings more answers per second than the one before; when growing brought
     nothing it is taken back and tried again some rounds later, more of them each time up to
-    PATIENCE. It is halved when the server says that it is busy, and not again by what had been
+    MOST_IDLE_ROUNDS. It is halved when the server is busy, and not again by what had been
     asked before that.
     """
 
@@ -54,7 +54,7 @@ class ConcurrencyWindow:
             self._round()
 
     def pushed_back(self, others: int) -> None:
-        """The server said that it is busy, or did not answer in time; ``others`` are the requests
+        """The server is busy, or did not answer in time; ``others`` are the requests
         that are still under way."""
         if self._behind > 0:
             self._behind -= 1

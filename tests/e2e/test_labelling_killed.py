@@ -35,7 +35,7 @@ from classifiers.judges.vllm_server import VllmServer
 
 pytestmark = pytest.mark.slow
 
-DOCUMENTS = 2_000
+DOCUMENTS = 1_000
 RUBRIC = {
     "name": "short",
     "version": 1,
