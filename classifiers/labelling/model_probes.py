@@ -98,7 +98,7 @@ class ModelMonitor:
         budget: BudgetTracker,
     ) -> None:
         self._store, self._job, self._probes = store, job, probes
-        self._judges, self._budget_tracker = judges, budget
+        self._judges, self._budget = judges, budget
         self._since: list[bytes] = []
         self._next = EVERY
         self._checking = asyncio.Lock()
@@ -108,9 +108,9 @@ class ModelMonitor:
         for judge in self._judges:
             for asked in (wording, WORDING):
                 await self._with_retries(judge, partial(judge.check_labels, asked), TRIES)
-        before = self._budget_tracker.used
+        before = self._budget.used
         await self.check(TRIES)
-        self._budget_tracker.keep(self._budget_tracker.used - before)  # for the last probes
+        self._budget.keep(self._budget.used - before)  # for the last probes
 
     async def finished(self, request: LabelRequest) -> None:
         self._since.append(request.key)
@@ -157,7 +157,7 @@ class ModelMonitor:
                 await asyncio.sleep(wait)
 
     def _pay(self, usage: Usage, outcome: str) -> None:
-        self._budget_tracker.paid(usage)
+        self._budget.paid(usage)
         attempt = Attempt(
             self._job, "", None, "probe", outcome, usage.prompt, usage.cached, usage.completion
         )

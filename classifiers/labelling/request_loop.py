@@ -71,7 +71,7 @@ class RequestLoop:
         store_label: Callable[[LabelRequest, Answer], Stored],
         after_each: Callable[[LabelRequest], Awaitable[None]],
     ) -> None:
-        self._store, self._job, self._pool, self._budget_tracker = store, job, pool, budget
+        self._store, self._job, self._pool, self._budget = store, job, pool, budget
         self._policy, self._least_mass = policy, least_mass
         self._store_label, self._after_each = store_label, after_each
         self._random = random.Random()  # waits alone depend on it
@@ -178,10 +178,8 @@ class RequestLoop:
     async def _attempt(self, slot: Slot, request: LabelRequest) -> Answer | float | None:
         """One request: what to note down, or seconds until the next one, or None to give up."""
         need = slot.judge.estimate(request)
-        if not self._budget_tracker.reserve(need):
-            if (
-                self._budget_tracker.is_waiting
-            ):  # for requests that may turn out smaller than they might
+        if not self._budget.reserve(need):
+            if self._budget.is_waiting:  # for requests that may turn out smaller
                 return BUDGET_WAIT_S
             self.stop(BUDGET_SPENT)
             self._store.release([request.key])
@@ -198,7 +196,7 @@ class RequestLoop:
             self._note(request, "lost", Usage(), time.monotonic() - start)
             raise
         finally:
-            self._budget_tracker.release(need)
+            self._budget.release(need)
         slot.window.answered()
         fault = self._fault(answer)
         self._note(request, fault or "labelled", usage, time.monotonic() - start)
@@ -274,7 +272,7 @@ class RequestLoop:
 
     def _note(self, request: LabelRequest, outcome: str, usage: Usage, seconds: float) -> None:
         request.paid += usage
-        self._budget_tracker.paid(usage)
+        self._budget.paid(usage)
         attempt = Attempt(
             self._job, "", request.key, request.purpose, outcome,
             usage.prompt, usage.cached, usage.completion, seconds,

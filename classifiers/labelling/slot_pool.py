@@ -16,9 +16,8 @@ from classifiers.judges.judge import Judge, RequestError
 # not to decide.
 GROWTH = 2.0
 GAIN = 1.05  # more at once has to bring so much more throughput
-MOST_IDLE_ROUNDS = (
-    8  # rounds without a try to grow after it brought nothing several times; 1 at first
-)
+# Rounds without a try to grow after growing brought nothing several times; 1 at first.
+MOST_IDLE_ROUNDS = 8
 ROUND = 16  # answers that a round has at least, so that its rate means something
 
 
