@@ -1,4 +1,4 @@
-"""The manifest: what one YAML file, the overrides and the environment say, checked as a whole."""
+"""Loads a manifest: one YAML file, the overrides and the environment, checked as a whole."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class _Loader:
                 problem = source.place(0).problem("empty", "the manifest is empty", hint)
                 self.problems.append(problem)
         else:
-            message = f"a manifest is a mapping, not {show(tree)}"
+            message = f"a manifest must be a mapping, not {show(tree)}"
             self.problems.append(tree.place.problem("wrong-type", message, hint))
         raise ManifestError(self.problems)
 
@@ -189,7 +189,7 @@ class _Loader:
         spot = find(root, root.place, (*prefix, *problem.path))
         key = str(spot.path[-1]) if spot.path else ""
         value = spot.node.text if isinstance(spot.node, Scalar) else ""
-        # A path ends at a value; the message tells whether that or its key is meant.
+        # A path ends at a value; whether that or its key is meant is seen from the message.
         on_key = show_text(key) in problem.message and show_text(value) not in problem.message
         hint, word = problem.hint, key if on_key else value
         if not hint and problem.choices:
@@ -207,7 +207,7 @@ def _part(root: MapNode, keys: Collection[str]) -> MapNode:
 
 
 def _warnings(head: Head, root: MapNode) -> Iterator[LocatedProblem]:
-    """What a manifest may say and is probably not meant."""
+    """What is allowed in a manifest and probably a mistake."""
     workers, processors = head.executor.workers, cpu_count()
     if workers > 2 * processors:
         spot = find(root, root.place, ("executor", "workers"))
