@@ -31,6 +31,7 @@ from pipeline.report.blocks import (
     Table,
     Tone,
 )
+from pipeline.sources.source import SourceFormat
 from pipeline.step import (
     Column,
     FilterResult,
@@ -75,6 +76,7 @@ __all__ = [
     "Samples",
     "ShardError",
     "Signals",
+    "SourceFormat",
     "Stage",
     "StageOutputs",
     "Table",

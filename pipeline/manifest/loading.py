@@ -101,6 +101,7 @@ class _Loader:
         tree, problems = read_tree(source)
         self.problems += problems
         root: Node = self.root(tree, source)
+        self.add_extensions(cast(MapNode, root))
         for number, text in enumerate(overrides, 1):
             try:
                 override = parse_override(number, text)
@@ -109,6 +110,16 @@ class _Loader:
                 self.problems += error.problems
         root = substitute(root, environment, self.problems)
         return self.manifest(cast(MapNode, root), output)
+
+    def add_extensions(self, root: MapNode) -> None:
+        """Those that are classes in files; their fields are keys of this manifest."""
+        if "extensions" not in root.entries:
+            return
+        folder = None if self.problems else self.path.resolve().parent
+        entries = EntryBuilder(self.registry, folder, self.problems)
+        for name, extension in entries.extension_types(root.entries["extensions"]).items():
+            self.extension_types[name] = extension
+            self.known += extension_fields(extension)
 
     def root(self, tree: Node | None, source: SourceText) -> MapNode:
         """The tree as a mapping; raises when there is none to go on with."""
