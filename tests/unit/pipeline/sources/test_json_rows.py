@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.sources.batches import RowError
 from pipeline.sources.json_rows import MAX_DEPTH, parse_carefully, parse_row
+from pipeline.sources.rows import RowError
 
 keys = st.text(st.sampled_from('a":\\ é'), max_size=3)
 scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text()
