@@ -94,7 +94,7 @@ def column(values: Sequence[str | int | float | None]) -> list[str]:
     return [_cell(value, decimals) for value in values]
 
 
-def said(value: Any) -> str:
+def formatted(value: Any) -> str:
     """A JSON value in words."""
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -32,8 +32,8 @@ class Outline(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         if "svg" not in self.stack:
-            said = "".join(f' {name}="{value}"' for name, value in attrs if name != "viewbox")
-            self.lines.append("  " * len(self.stack) + f"<{tag}{said}>" if tag != "svg" else
+            attributes = "".join(f' {name}="{value}"' for name, value in attrs if name != "viewbox")
+            self.lines.append("  " * len(self.stack) + f"<{tag}{attributes}>" if tag != "svg" else
                               "  " * len(self.stack) + "<svg>")  # fmt: skip
         if tag not in VOID:
             self.stack.append(tag)
@@ -103,7 +103,7 @@ def test_every_link_of_the_navigation_has_a_section_and_ids_are_unique() -> None
     assert {link[1:] for link in links if link} <= set(ids)
 
 
-def test_headings_go_down_one_level_at_a_time_and_the_language_is_said() -> None:
+def test_headings_go_down_one_level_at_a_time_and_the_language_is_named() -> None:
     outline = Outline(render(small_page()))
     levels = [int(tag[1]) for tag, _ in outline.all("h1", "h2", "h3", "h4")]
     assert levels[0] == 1
@@ -220,3 +220,17 @@ def test_names_between_backticks_are_set_as_names_and_still_escaped() -> None:
     assert str(named("`a<b` beats `c`")) == "<code>a&lt;b</code> beats <code>c</code>"
     assert str(named("5` long")) == "5` long"
     assert "<code>" not in str(named("plain <code>"))
+
+
+def test_warnings_stand_below_the_headline_and_keep_its_tone() -> None:
+    page = page_of(headline="It is better.", tone="better", warnings=["`keep` <ties>", "two"])
+    head = render(page).split("<header>")[1].split("</header>")[0]
+    assert 'class="headline tone-better"' in head
+    texts = [re.sub("<[^>]+>", "", w) for w in re.findall('<p class="warning.*?</p>', head)]
+    assert texts == ["! Warning: keep &lt;ties&gt;", "! Warning: two"]
+
+
+def test_a_paragraph_with_a_tone_says_it_in_words() -> None:
+    html = render(page_of(Prose("It holds 12 documents.", tone="warning")))
+    block = html.split('<div class="prose tone-warning">')[1].split("</div>")[0]
+    assert "! warning It holds" in " ".join(re.sub("<[^>]+>", "", block).split())

@@ -1,0 +1,176 @@
+"""Builds the sources and steps of a manifest from its tree, collecting every problem."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from pipeline.errors import LocatedProblem
+from pipeline.manifest.manifest import NamedStep
+from pipeline.manifest.overrides import step_name
+from pipeline.manifest.registry import PluginError, Registry, custom_step, is_custom, step_labels
+from pipeline.manifest.validation import build
+from pipeline.manifest.wording import did_you_mean, show_text
+from pipeline.manifest.yaml_tree import (
+    Entry,
+    ListNode,
+    MapNode,
+    Node,
+    Place,
+    Scalar,
+    find,
+    show,
+)
+from pipeline.sources.source import SourceFormat
+from pipeline.step import Step
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+# Sources name folders, mixes and columns of reports.
+SOURCE_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+
+
+class EntryBuilder:
+    """``folder`` is where custom steps are; None when none may run. ``problems`` is added to."""
+
+    def __init__(
+        self, registry: Registry, folder: Path | None, problems: list[LocatedProblem]
+    ) -> None:
+        self.registry = registry
+        self.folder = folder
+        self.problems = problems
+
+    def report(self, place: Place, code: str, message: str, hint: str = "") -> None:
+        self.problems.append(place.problem(code, message, hint))
+
+    def wrong_type(self, at: Place, node: Node, expected: str, hint: str = "") -> None:
+        spot = find(node, at, ())
+        if not spot.broken:
+            self.report(spot.place, "wrong-type", f"expected {expected}, got {show(node)}", hint)
+
+    def built(
+        self, model: type[M], values: MapNode, at: Place, what: str, known: Sequence[str] = ()
+    ) -> M | None:
+        """``validation.build``, with its problems added to ours."""
+        made, problems = build(model, values, at, what, known)
+        self.problems += problems
+        return made
+
+    def sources(self, root: MapNode) -> dict[str, SourceFormat]:
+        entry = root.entries.get("sources")
+        if entry is None:
+            self.report(
+                root.place,
+                "missing-field",
+                "the manifest needs 'sources'",
+                "sources: {NAME: {format: jsonl, paths: data/*.jsonl}}",
+            )
+            return {}
+        if not isinstance(entry.value, MapNode) or not entry.value.entries:
+            self.wrong_type(entry.place, entry.value, "a mapping with at least one source")
+            return {}
+        made = {name: self._source(name, item) for name, item in entry.value.entries.items()}
+        return {name: source for name, source in made.items() if source is not None}
+
+    def _source(self, name: str, entry: Entry) -> SourceFormat | None:
+        if not re.fullmatch(SOURCE_NAME, name):
+            self.report(
+                entry.place,
+                "bad-name",
+                f"{show_text(name)} cannot name a source",
+                "letters, digits, - and _, at most 64",
+            )
+        if not isinstance(entry.value, MapNode):
+            self.wrong_type(entry.place, entry.value, "a mapping with 'format'")
+            return None
+        fields = dict(entry.value.entries)
+        chosen = fields.pop("format", None)
+        if chosen is None:
+            self.report(
+                entry.place,
+                "missing-field",
+                f"source {name} needs 'format'",
+                f"formats: {', '.join(self.registry.format_names)}",
+            )
+            return None
+        names = self.registry.format_names
+        model = self._chosen(chosen.place, chosen.value, self.registry.format, names, "format")
+        if model is None:
+            return None
+        values = MapNode(entry.value.place, fields)
+        return self.built(model, values, entry.place, f"source {name}", ["format"])
+
+    def steps(self, root: MapNode) -> tuple[NamedStep, ...]:
+        entry = root.entries.get("steps")
+        if entry is None or (isinstance(entry.value, Scalar) and entry.value.value is None):
+            return ()
+        if not isinstance(entry.value, ListNode):
+            self.wrong_type(entry.place, entry.value, "a list")
+            return ()
+        items = entry.value.items
+        labels = step_labels(map(step_name, items))
+        made = [self._step(item, label) for item, label in zip(items, labels, strict=True)]
+        return tuple(named for named in made if named is not None)
+
+    def _step(self, item: Node, label: str) -> NamedStep | None:
+        name = step_name(item)
+        if not name:
+            hint = ""
+            if isinstance(item, MapNode) and item.entries:
+                first = next(iter(item.entries))
+                hint = f"indent the parameters of {first} deeper than its name"
+            self.wrong_type(item.place, item, "a step's name, or NAME: {parameters}", hint)
+            return None
+        if isinstance(item, MapNode):
+            at, parameters = item.entries[name].place, item.entries[name].value
+            chosen = Scalar(at, name, name)
+        else:
+            assert isinstance(item, Scalar)
+            at, parameters, chosen = item.place, Scalar(item.place), item
+        model = self._step_type(chosen, name)
+        if isinstance(parameters, Scalar) and parameters.value is None and not parameters.broken:
+            parameters = MapNode(at, {})
+        if not isinstance(parameters, MapNode):
+            self.wrong_type(at, parameters, f"a mapping of parameters for {label}")
+            return None
+        if model is None:
+            return None
+        step = self.built(model, parameters, at, label)
+        return NamedStep(name, step, label) if step is not None else None
+
+    def _step_type(self, chosen: Scalar, name: str) -> type[Step] | None:
+        if not is_custom(name):
+            names = self.registry.step_names
+            return self._chosen(chosen.place, chosen, self.registry.step, names, "step")
+        folder = self.folder
+        if folder is None:
+            return None
+        return self._chosen(
+            chosen.place, chosen, lambda given: custom_step(given, folder), [name], "step"
+        )
+
+    def _chosen(
+        self, at: Place, node: Node, load: Callable[[str], T], names: Sequence[str], what: str
+    ) -> T | None:
+        """What ``load`` gives for the name that ``node`` holds."""
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            self.wrong_type(at, node, f"a {what}'s name")
+            return None
+        if node.broken:
+            return None
+        if node.value not in names:
+            hint = did_you_mean(node.text, names, f"{what}s")
+            self.report(
+                node.place, f"unknown-{what}", f"there is no {what} {show_text(node.text)}", hint
+            )
+            return None
+        try:
+            return load(node.value)
+        except PluginError as error:
+            self.report(node.place, error.code, error.message, error.hint)
+            return None
