@@ -21,6 +21,10 @@ from pipeline.manifest.yaml_file import read_yaml
 from pipeline.named_files import Location, NamesFiles, packaged
 from pipeline.parquet import read_documents
 from pipeline.report.blocks import Block, Chart, Prose, ReportSection, Sample, Samples, Table, Tone
+from pipeline.sources.file_format import FileFormat
+from pipeline.sources.read_rows import read_rows
+from pipeline.sources.rows import Row, RowError
+from pipeline.sources.source import SourceFormat
 from pipeline.step import (
     FilterResult,
     GlobalStep,
@@ -42,6 +46,7 @@ __all__ = [
     "Chart",
     "Docs",
     "Extension",
+    "FileFormat",
     "FilterResult",
     "GlobalStep",
     "Location",
@@ -55,12 +60,15 @@ __all__ = [
     "ReduceInput",
     "Refusal",
     "ReportSection",
+    "Row",
+    "RowError",
     "RowStep",
     "Rule",
     "Sample",
     "Samples",
     "ShardError",
     "Signals",
+    "SourceFormat",
     "Stage",
     "StageOutputs",
     "Table",
@@ -75,6 +83,7 @@ __all__ = [
     "packaged",
     "process_birth",
     "read_documents",
+    "read_rows",
     "read_yaml",
     "sha256_file",
 ]

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from pipeline.console import Console, Stopwatch
 from pipeline.engine.commit import write_atomically
 from pipeline.engine.lock import Fence, hold
@@ -31,11 +33,12 @@ from pipeline.engine.results import (
     warnings_of,
     whole_funnel,
 )
-from pipeline.engine.stage import Stage
+from pipeline.engine.stage import QUARANTINE, Stage
 from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.worker import Failure, Job, read_progress
 from pipeline.errors import Refusal
 from pipeline.manifest import Manifest
+from pipeline.sources.bad_rows import BadRows
 
 SCRATCH = "scratch"
 
@@ -159,6 +162,14 @@ def _gates(plan: Plan, stage: Stage, failures: Sequence[Failure]) -> list[Failur
         return []
     counts = stage_counts(stage)
     if counts and counts.rows and not counts.kept.documents and not gates.allow_empty:
+        bad = BadRows(plan.manifest.sources)
+        for path in stage.committed.outputs(QUARANTINE):
+            for batch in pq.read_table(path).to_batches():
+                bad.add(batch)
+        if bad.total == counts.rows:
+            message = f"all {counts.rows} rows are bad: {bad}"
+            hint = "mend the files, or set gates.allow_empty: true"
+            return [Failure(stage.name, "gate", stage.name, "nothing-left", message, hint)]
         reasons = {
             f"{step}:{reason}": tally.documents
             for step, found in counts.dropped.items()

@@ -162,9 +162,15 @@ class _Loader:
                 self.problems.append(entry.place.problem("unknown-field", message, hint + notes))
 
     def check(self, manifest: Manifest, root: MapNode) -> None:
-        """What is wrong with steps and extensions beside the rest. Raises ManifestError."""
+        """What is wrong beside the fields' types: with files, and with parts that name others.
+
+        Raises ManifestError.
+        """
         columns: list[str] = []
         secrets = secrets_in(root)
+        for name, source in manifest.sources.items():
+            for problem in source.check(manifest.view(columns)):
+                self.located(root, ("sources", name), problem, secrets)
         for number, named in enumerate(manifest.steps):
             for problem in named.step.check(manifest.view(columns)):
                 self.located(root, ("steps", number, named.name), problem, secrets)

@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-import orjson
-
 from pipeline.errors import Problem
-from pipeline.sources.rows import RowError
+from pipeline.sources.rows import RowError, to_json
 
-_CANONICAL = orjson.OPT_SORT_KEYS
 # How deep fields are listed for users.
 _LISTED_DEPTH = 3
 MAX_LISTED = 20
@@ -61,8 +58,7 @@ def document_of(row: Mapping[str, Any], names: FieldNames) -> Document:
     if not rest:
         return Document(text, identity, url, language)
     _check_finite(rest, "")
-    metadata = orjson.dumps(rest, default=str, option=_CANONICAL).decode()
-    return Document(text, identity, url, language, metadata)
+    return Document(text, identity, url, language, to_json(rest).decode())
 
 
 def find_field(row: Mapping[str, Any], name: str) -> Any:
@@ -114,7 +110,7 @@ def _identity(value: Any, name: str) -> str | None:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    shown = orjson.dumps(value, default=str).decode()
+    shown = to_json(value).decode()
     raise RowError(
         "bad-id", f"field {name!r} is {shown[:80]}, neither a string nor an integer of 64 bits"
     )

@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import orjson
 from pydantic import Field, model_validator
 
 from pipeline.engine.fingerprint import sha256_file
@@ -16,7 +15,7 @@ from pipeline.sources.caps import Caps
 from pipeline.sources.fields import FieldNames, FieldsSeen, document_of, has_field
 from pipeline.sources.input_files import InputFile, list_files
 from pipeline.sources.returning import Returning
-from pipeline.sources.rows import MAX_ROW_BYTES, Row, RowError
+from pipeline.sources.rows import MAX_ROW_BYTES, Row, RowError, to_json
 from pipeline.sources.source import DigestCache, Read, Shard, SourceFormat
 
 if TYPE_CHECKING:
@@ -203,7 +202,7 @@ def _add(batches: Batches, name: str, row: Row, names: FieldNames) -> int:
     try:
         return batches.add(name, offset, document_of(fields, names))
     except RowError as error:
-        raw = raw or orjson.dumps(dict(fields), default=repr)
+        raw = raw or to_json(dict(fields))
         batches.reject(name, offset, error, raw, raw_bytes)
         return 0
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.sources.rows import RowError, decode_utf8
+from pipeline.sources.rows import Digits, RowError, decode_utf8
 
 MAX_DEPTH = 64
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
@@ -25,11 +25,8 @@ _KEY_END = re.compile(rb'"[ \t\r]*:')
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
-def parse_row(line: bytes, strict: bool = True, exact: bool = True) -> dict[str, Any]:
-    """The object on ``line``.
-
-    Numbers that no int of 64 bits holds are floats; when ``exact``, they are ``orjson.Fragment``
-    with the digits of the line, to be written and not to be reckoned with.
+def parse_row(line: bytes, strict: bool = True) -> dict[str, Any]:
+    """The object on ``line``. Numbers that no int of 64 bits holds are ``Digits``; floats may be.
 
     Raises RowError: ``invalid-utf8``, ``lone-surrogate``, ``malformed-json``, ``not-an-object``,
     ``non-finite-number``, ``too-deep`` (over 64 levels), and when ``strict`` ``duplicate-keys``.
@@ -37,34 +34,34 @@ def parse_row(line: bytes, strict: bool = True, exact: bool = True) -> dict[str,
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return parse_carefully(line, strict, exact)
+        return parse_carefully(line, strict)
     if isinstance(row, dict):
-        keys = _count_keys(row, 1, exact)
+        keys = _count_keys(row, 1)
         if keys is not None and (not strict or keys == len(_KEY_END.findall(line))):
             return row
-    return parse_carefully(line, strict, exact)
+    return parse_carefully(line, strict)
 
 
-def _count_keys(value: Any, depth: int, exact: bool) -> int | None:
-    """Keys in a container at ``depth`` and below; None when it is too deep or, if ``exact``, holds
-    a float, which may be a rounded number."""
+def _count_keys(value: Any, depth: int) -> int | None:
+    """Keys in a container at ``depth`` and below; None when it is too deep or holds a float,
+    which may be a rounded number."""
     if depth > MAX_DEPTH:
         return None
     is_object = isinstance(value, dict)
     keys = len(value) if is_object else 0
     for item in value.values() if is_object else value:
         kind = type(item)
-        if kind is float and exact:
+        if kind is float:
             return None
         if kind is dict or kind is list:
-            below = _count_keys(item, depth + 1, exact)
+            below = _count_keys(item, depth + 1)
             if below is None:
                 return None
             keys += below
     return keys
 
 
-def parse_carefully(line: bytes, strict: bool = True, exact: bool = True) -> dict[str, Any]:
+def parse_carefully(line: bytes, strict: bool = True) -> dict[str, Any]:
     """What ``parse_row`` means, without its short cut."""
     text = decode_utf8(line)
     _check_depth(line)
@@ -72,8 +69,8 @@ def parse_carefully(line: bytes, strict: bool = True, exact: bool = True) -> dic
         row = json.loads(
             text,
             object_pairs_hook=_object if strict else None,
-            parse_int=_integer if exact else _rounded_integer,
-            parse_float=orjson.Fragment if exact else float,
+            parse_int=_integer,
+            parse_float=Digits,
             parse_constant=_constant,
         )
     except json.JSONDecodeError as error:
@@ -94,18 +91,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _integer(literal: str) -> int | orjson.Fragment:
+def _integer(literal: str) -> int | Digits:
     # 20 digits hold 2**64 - 1; int() of very long literals is slow and refused by Python itself.
     if len(literal) <= 20:
         value = int(literal)
         if _SMALLEST <= value <= _LARGEST:
             return value
-    return orjson.Fragment(literal)
-
-
-def _rounded_integer(literal: str) -> int | float:
-    value = _integer(literal)
-    return value if isinstance(value, int) else float(literal)
+    return Digits(literal)
 
 
 def _constant(literal: str) -> None:

@@ -8,14 +8,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import ShardError
 from pipeline.sources.caps import RATIO_FROM_BYTES, Caps
-from pipeline.sources.rows import Row, RowError, decode_utf8
+from pipeline.sources.rows import Digits, Row, RowError, decode_utf8
 
 BATCH_ROWS = 1_024
 # Encodings that write a long value once and refer to it from many rows expand without the footer
@@ -186,7 +185,7 @@ def _json(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, Decimal):
-        return orjson.Fragment(str(value))
+        return Digits(str(value))
     if isinstance(value, dict):
         return {key: _json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import orjson
+
 # Two rows of this size, with their ids, fit into a batch.
 MAX_ROW_BYTES = 24 * 2**20
 # Of a bad row at most this much is kept.
@@ -18,6 +20,27 @@ class RowError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class Digits:
+    """A number as a file has it, where no int of 64 bits holds it and a float may be another."""
+
+    __slots__ = ("literal",)  # no dataclass, which orjson would write as an object
+
+    def __init__(self, literal: str) -> None:
+        self.literal = literal
+
+    def __float__(self) -> float:
+        return float(self.literal)
+
+
+def to_json(value: Any) -> bytes:
+    """Canonical JSON: sorted keys, numbers with the digits that they were read with."""
+    return orjson.dumps(value, default=_json_of, option=orjson.OPT_SORT_KEYS)
+
+
+def _json_of(value: Any) -> Any:
+    return orjson.Fragment(value.literal) if isinstance(value, Digits) else str(value)
 
 
 class Row(NamedTuple):
