@@ -71,6 +71,11 @@ def share(part: float, whole: float) -> str:
     return f"{percent:.1f}{_NBSP}%"
 
 
+def signed(count: int) -> str:
+    """A difference with its sign: ``+12``, ``−1,024``, ``0``."""
+    return f"{count:+,}".replace("-", _MINUS) if count else "0"
+
+
 def number(value: int | float | None) -> str:
     """One number: whole ones in full, others with four significant digits."""
     return column([value])[0]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import altair as alt
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -121,6 +120,8 @@ def _range(files: Sequence[Path], column: str) -> tuple[float, float]:
 
 def chart(spread: Spread) -> Chart:
     """One small histogram per source, on shared axes; a line marks the median."""
+    import altair as alt  # loaded when something is drawn, for it takes a third of a second
+
     sources = [source for source, counts in spread.counts.items() if counts.any()]
     bars = [bar for source in sources for bar in _bars(spread, source)]
     medians = [{"source": s, "median": spread.quantile(s, 0.5)} for s in sources]
@@ -148,7 +149,7 @@ def chart(spread: Spread) -> Chart:
     medians_text = ", ".join(f"{s} {spread.quantile(s, 0.5):.3g}" for s in sources)
     return Chart(
         title=f"{spread.column} of kept documents, by source",
-        spec=_spec(faceted),
+        spec=faceted.to_dict(),
         alt=f"Histograms of {spread.column} per source. Medians: {medians_text}.",
         note="Share of the source’s documents per bin; the dashed line is the median.",
     )
@@ -167,8 +168,3 @@ def _bars(spread: Spread, source: str) -> list[dict[str, Any]]:
         for i, count in enumerate(counts)
         if count
     ]
-
-
-def _spec(chart: alt.FacetChart) -> dict[str, Any]:
-    spec: dict[str, Any] = chart.to_dict()
-    return spec

@@ -12,14 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from pipeline.report import charts
-from pipeline.report.blocks import Block, Chart, Prose, ReportSection, Samples, Table, Tone
+from pipeline.report.blocks import Block, Chart, Code, Prose, ReportSection, Samples, Table, Tone
 from pipeline.report.format import NOTHING, column, is_numeric, number, split_invisible, visible
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 # Tones stay apart without colour: a sign and the word itself.
 SIGNS: Final[Mapping[str, str]] = {
@@ -81,6 +83,8 @@ def render(page: Page) -> str:
 
 @cache
 def _template() -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # when a page is made
+
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -144,6 +148,8 @@ def _block(block: Block, counters: dict[str, int]) -> dict[str, Any]:
             return {"kind": "prose", "block": block}
         case Samples():
             return {"kind": "samples", "block": block}
+        case Code():
+            return {"kind": "code", "block": block}
         case Chart():
             counters["figure"] += 1
             count = counters["figure"]

@@ -10,9 +10,12 @@ from pipeline.engine.graph import Graph
 from pipeline.engine.results import REPORT, RunResults
 from pipeline.engine.row_tasks import ARTIFACTS
 from pipeline.manifest import Manifest
+from pipeline.manifest.wording import counted
 from pipeline.report.blocks import ReportSection, Table, Tone
+from pipeline.report.format import signed
 from pipeline.report.funnel import funnel_sections
 from pipeline.report.page import Page, render
+from pipeline.report.run_section import run_section
 from pipeline.step import GlobalStep
 
 Cell = str | int | float | None
@@ -30,12 +33,13 @@ def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
     of_sections = {stage.fingerprint for stages in graph.extensions.values() for stage in stages}
     of_steps = _of_steps(manifest, graph, done)
     sections += [section for found in of_steps.values() for section in found]
+    begun = {stage.fingerprint for stage in results.stages if stage.status != "blocked"}
     sections += funnel_sections(
-        [s for s in graph.stages if s.fingerprint in done and s.fingerprint not in of_sections],
+        [s for s in graph.stages if s.fingerprint in begun - of_sections],
         _tokens_per_byte(results),
         with_sections=of_steps,
     )
-    sections.append(_stages(results))
+    sections.append(run_section(manifest, results))
     counts = results.documents
     headline, tone = _headline(results)
     page = Page(
@@ -43,7 +47,7 @@ def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
         subtitle=f"{results.manifest_path} · winnow {results.winnow} · {results.started}",
         metrics=[
             ("rows in", counts.rows),
-            ("documents kept", counts.kept.documents),
+            ("documents kept", _kept(results)),
             ("quarantined", sum(counts.quarantined.values())),
             ("wall time of this run", f"{results.seconds:,.0f} s"),
         ],
@@ -53,6 +57,12 @@ def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
         warnings=results.warnings,
     )
     write_atomically(manifest.output / REPORT, render(page))
+
+
+def _kept(results: RunResults) -> str:
+    kept = results.documents.kept.documents
+    more = kept - results.last_run.kept if results.last_run else 0
+    return f"{kept:,}" + (f" ({signed(more)} since the last run)" if more else "")
 
 
 def _of_steps(
@@ -85,14 +95,14 @@ def _tokens_per_byte(results: RunResults) -> float | None:
 
 def _headline(results: RunResults) -> tuple[str, Tone]:
     """The one sentence to remember, and how it is meant."""
-    if results.failures:
+    if results.status != "done":
         return _failure_headline(results), "failed"
     for extension in results.extensions.values():
         headline, tone = extension.get("headline"), extension.get("tone", "")
         if isinstance(headline, str) and tone in get_args(Tone):
             return headline, cast(Tone, tone)
     counts = results.documents
-    return f"{counts.kept.documents:,} of {counts.rows:,} rows were kept.", ""
+    return f"Kept: {counts.kept.documents:,} of {counted(counts.rows, 'row')}.", ""
 
 
 def _failure_headline(results: RunResults) -> str:
@@ -101,7 +111,7 @@ def _failure_headline(results: RunResults) -> str:
     rows, kept = results.documents.rows, results.documents.kept.documents
     return (
         f"The run failed at `{first.task}`{more}: {first.message.rstrip('.')}. "
-        f"Of {rows:,} rows that were read so far, {kept:,} documents are left."
+        f"Read so far: {counted(rows, 'row')}, {counted(kept, 'document')} left."
     )
 
 
@@ -116,13 +126,3 @@ def _failures(results: RunResults) -> ReportSection:
         tones=["failed"] * len(rows),
     )
     return ReportSection("failures", "Failures", [table])
-
-
-def _stages(results: RunResults) -> ReportSection:
-    rows: list[list[Cell]] = [
-        [s.name, s.status, s.tasks_done, s.tasks, s.seconds, s.fingerprint[:8], s.why]
-        for s in results.stages
-    ]
-    columns = ["stage", "status", "done", "tasks", "seconds", "fingerprint", "why"]
-    table = Table("Stages of this run", columns, rows, note="A reused stage took no time.")
-    return ReportSection("stages", "Stages", [table])

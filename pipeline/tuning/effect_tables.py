@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pipeline.report.blocks import Table
-from pipeline.report.format import share, size
+from pipeline.report.format import share, signed, size
 from pipeline.tuning.effects import RuleEffect, TuningResult
 
 Cell = str | int | float | None
@@ -34,10 +34,6 @@ def headline(tuned: TuningResult) -> str:
     both = f"; {gained:,} come in and {lost:,} go out" if gained and lost else ""
     change = f"{signed_size(text)} of text" if text else "the same amount of text"
     return f"keeps {difference} ({change}{both}): {stay}"
-
-
-def signed(number: int) -> str:
-    return f"{number:+,}".replace("-", _MINUS) if number else "0"
 
 
 def signed_size(count: int) -> str:

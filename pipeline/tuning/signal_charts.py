@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import altair as alt
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +13,9 @@ from pipeline.report.blocks import Chart
 from pipeline.report.charts import ACCENT, MUTED, PALETTE
 from pipeline.report.format import formatted
 from pipeline.tuning.effects import FilterEffect, RuleEffect, TuningResult
+
+if TYPE_CHECKING:
+    import altair as alt
 
 BINS: Final = 40
 COLUMNS: Final = 3
@@ -92,6 +94,8 @@ def _with_cuts(edges: Floats, cuts: Iterable[float]) -> Floats:
 
 def histograms(tuned: TuningResult, found: FilterEffect) -> Chart | None:
     """One small histogram for each signal that the filter's rules look at."""
+    import altair as alt  # loaded when something is drawn, for it takes a third of a second
+
     charts, captions = [], []
     by_signal: dict[str, list[RuleEffect]] = {}
     for effect in found.rules:
@@ -129,6 +133,8 @@ def _before(tuned: TuningResult, effect: RuleEffect) -> Limits:
 
 
 def _histogram(drawn: Bars, name: str, words: str) -> alt.LayerChart:
+    import altair as alt
+
     values: list[dict[str, Any]] = [
         {
             "from": float(drawn.edges[i]),
@@ -183,6 +189,8 @@ def _histogram(drawn: Bars, name: str, words: str) -> alt.LayerChart:
 
 def overlap(rules: Sequence[RuleEffect]) -> Chart | None:
     """Which rules are broken by the same documents, of those that are broken most."""
+    import altair as alt
+
     broken = [effect for effect in rules if effect.broken.any()]
     broken = sorted(broken, key=lambda r: -int(r.broken.sum()))[:RULES_IN_OVERLAP]
     if len(broken) < 2:

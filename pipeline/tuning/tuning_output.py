@@ -26,6 +26,7 @@ from pipeline.tuning.effects import (
     exact,
 )
 from pipeline.tuning.signals import TEXT_BYTES
+from pipeline.tuning.tuning_page import tuning_page
 
 PAGE: Final = "tune.html"
 PER_SIDE: Final = 2
@@ -57,9 +58,6 @@ def json_output(tuned: TuningResult, html: Path | None = None) -> Json:
 
 def write_html(tuned: TuningResult, html: Path | None = None) -> Path:
     """Write the page; where it is. Raises Refusal when that cannot be written to."""
-    # Imported here: what draws charts takes half a second to load, and JSON needs none.
-    from pipeline.tuning.tuning_page import tuning_page
-
     path = html or tuned.manifest.output / PAGE
     page = tuning_page(tuned)
     try:

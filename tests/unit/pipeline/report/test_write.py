@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from html import unescape
 from pathlib import Path
 
@@ -144,6 +146,24 @@ def test_a_report_written_again_is_the_same(tmp_path: Path) -> None:
     assert report.read_text() == before
 
 
+def test_what_draws_is_loaded_only_when_something_is_drawn(tmp_path: Path) -> None:
+    report_of(tmp_path / "project", MANIFEST)
+    program = (
+        "import sys\n"
+        "import pipeline.report.write, pipeline.tuning.tuning_output\n"
+        "from pathlib import Path\n"
+        "from pipeline.engine.run import run\n"
+        "from pipeline.manifest import load_manifest\n"
+        "results = run(load_manifest(Path('m.yaml')))\n"
+        "assert {stage.status for stage in results.stages} == {'reused'}\n"
+        "print({'altair', 'jinja2', 'vl_convert'} & sys.modules.keys())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path / "project"
+    )
+    assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
+
+
 def test_a_warning_reaches_the_report_the_results_and_the_output(tmp_path: Path) -> None:
     path = small_project(tmp_path, MANIFEST + "  - steps.py:Alarm\n  - steps.py:Alarm\n")
     (tmp_path / "steps.py").write_text(STEPS)
@@ -174,7 +194,9 @@ def test_a_failed_run_counts_the_rows_that_were_met_in_red(tmp_path: Path) -> No
     assert banner.startswith(" tone-failed")
     assert "a2.jsonl" in banner
     assert "row 0 says more" in banner
-    assert "Of 4 rows that were read so far, 3 documents are left." in banner
+    assert "Read so far: 4 rows, 3 documents left." in banner
+    assert "The readers met 4 rows" in html
+    assert "not run yet: 1 task." in html
 
 
 def test_documents_in_a_later_stage_that_failed_are_accounted_for(tmp_path: Path) -> None:
