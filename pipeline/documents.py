@@ -28,6 +28,9 @@ DOCUMENT_SCHEMA = pa.schema(
     ]
 )
 
+# Those that a step may fill with its own values, of the same type.
+REPLACEABLE_COLUMNS = ("url", "language", "metadata")
+
 # A row that could not become a document. ``raw`` holds at most the first 64 KiB of it.
 QUARANTINE_SCHEMA = pa.schema(
     [

@@ -18,7 +18,7 @@ from pipeline.engine.stage import (
 from pipeline.errors import ManifestError, Problem, Refusal, ShardError, WinnowError
 from pipeline.extension import BuildContext, Extension
 from pipeline.manifest.yaml_file import read_yaml
-from pipeline.named_files import Location, NamesFiles, packaged
+from pipeline.named_files import NamesFiles, cached_by_files, packaged
 from pipeline.parquet import read_documents
 from pipeline.report.blocks import (
     Block,
@@ -36,8 +36,10 @@ from pipeline.sources.read_rows import read_rows
 from pipeline.sources.rows import Row, RowError
 from pipeline.sources.source import SourceFormat
 from pipeline.step import (
+    Column,
     FilterResult,
     GlobalStep,
+    Location,
     ManifestView,
     Position,
     ReduceInput,
@@ -55,6 +57,7 @@ __all__ = [
     "BuildContext",
     "Chart",
     "Code",
+    "Column",
     "Docs",
     "Extension",
     "FileFormat",
@@ -89,6 +92,7 @@ __all__ = [
     "ThresholdFilter",
     "Tone",
     "WinnowError",
+    "cached_by_files",
     "die_with_parent",
     "digest",
     "packaged",
