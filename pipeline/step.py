@@ -71,6 +71,12 @@ class Step(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
+    # Raise it when the same parameters and documents give another outcome: what was made with
+    # another version is made again.
+    version: ClassVar[int] = 1
+    # The rooms of kernels that decide the outcome ("words", "ngrams"); their versions count too.
+    kernels: ClassVar[tuple[str, ...]] = ()
+
     def check(self, view: ManifestView) -> Iterator[Problem]:
         """Problems that only show beside the rest of the manifest (unknown sources, say).
 

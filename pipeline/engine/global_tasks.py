@@ -1,4 +1,4 @@
-"""The tasks of a global step's first two phases: observe every shard, then conclude once."""
+"""The tasks of a global step's first two phases: map every shard, then reduce once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.engine.row_tasks import ARTIFACTS, corpus_batches
 from pipeline.engine.stage import KEPT, StageOutputs, TaskContext, TaskResult
 from pipeline.step import GlobalStep, ReduceInput
 
-MAPPED = "observed/"
+MAPPED = "mapped/"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ReduceTask:
     """A global step's artifacts, from what was mapped."""
 
     corpus: StageOutputs
-    observed: StageOutputs
+    mapped: StageOutputs
     step: GlobalStep
     seed: int
 
@@ -56,7 +56,7 @@ class ReduceTask:
         folder = context.out / ARTIFACTS
         folder.mkdir(parents=True, exist_ok=True)
         reduce_input = ReduceInput(
-            mapped=tuple(self.observed.outputs(MAPPED)),
+            mapped=tuple(self.mapped.outputs(MAPPED)),
             documents=tuple(self.corpus.outputs(KEPT)),
             seed=self.seed,
             progress=context.progress,

@@ -103,7 +103,6 @@ class ApplyTask:
     """One shard judged by a global step that has concluded."""
 
     key: str
-    number: int
     corpus: StageOutputs
     artifacts: StageOutputs
     label: str
@@ -113,18 +112,20 @@ class ApplyTask:
         self.step.prepare()
 
     def run(self, context: TaskContext) -> TaskResult:
-        folder = self.artifacts.folder / ARTIFACTS
         self.artifacts.outputs()  # raises when the artifacts are not committed
+        folder = self.artifacts.folder(REDUCED) / ARTIFACTS
+        number = self.corpus.keys.index(self.key)
         with OutcomeWriter(context.out, self.key) as writer:
             for batch in corpus_batches(self.corpus, self.key):
-                at = Position(self.number, writer.counts.rows)
+                at = Position(number, writer.counts.rows)
                 writer.met(Read(documents=batch))
                 docs = Docs(batch)
                 writer.settle(docs, self.label, self.step.apply(docs, folder, at), last=True)
         return TaskResult(writer.counts)
 
 
-ARTIFACTS = "artifacts"
+REDUCED = "artifacts"  # the one task of a stage that reduces
+ARTIFACTS = "artifacts/"  # and where its files are
 
 
 def corpus_batches(corpus: StageOutputs, key: str) -> Iterator[pa.RecordBatch]:

@@ -31,6 +31,7 @@ from pipeline.manifest.yaml_tree import (
 from pipeline.sources.source import SourceFormat
 from pipeline.step import ManifestView
 
+STORE = ".store"  # hidden, so that globs over runs find each document once
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -62,6 +63,11 @@ class Gates(BaseModel):
 
     unique_id: bool = Field(default=False, description="Fail when two documents share an id.")
     allow_empty: bool = Field(default=False, description="Accept that no document is left.")
+    max_failed_shards: int = Field(
+        default=0,
+        ge=0,
+        description="Go on without shards that failed while there are no more of them than this.",
+    )
 
 
 class Head(BaseModel):
@@ -80,6 +86,12 @@ class Head(BaseModel):
         min_length=1,
         description="Folder of the results, from the current directory; by default runs/NAME.",
     )
+    store: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder of what was computed, shared by all runs that name it, from the "
+        "current directory; by default .store beside the output.",
+    )
     executor: ExecutorSpec = Field(default_factory=ExecutorSpec)
     gates: Gates = Field(default_factory=Gates)
 
@@ -88,8 +100,8 @@ class Head(BaseModel):
 class Manifest:
     """A manifest without errors.
 
-    ``folder`` is where relative input paths start; ``output`` is relative to the current directory,
-    or absolute. ``values`` is what was written (overrides included, ``--output`` and defaults not),
+    ``folder`` is where relative input paths start; ``output`` and ``store`` are relative to the
+    current directory, or absolute. ``values`` is what was written (overrides included, ``--output`` and defaults not),
     with ``${env:NAME}`` in place of what the environment holds.
     """
 
@@ -98,6 +110,7 @@ class Manifest:
     name: str
     seed: int
     output: Path
+    store: Path
     executor: ExecutorSpec
     gates: Gates
     sources: Mapping[str, SourceFormat]
@@ -252,12 +265,14 @@ class _Loader:
         if self.problems or head is None:
             raise ManifestError(self.problems)
         name = head.name or re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem).strip("-._") or "run"
+        folder_of_run = output or Path(head.output or f"runs/{name}")
         manifest = Manifest(
             path=self.path,
             folder=folder,
             name=name,
             seed=head.seed,
-            output=output or Path(head.output or f"runs/{name}"),
+            output=folder_of_run,
+            store=Path(head.store) if head.store else folder_of_run.parent / STORE,
             executor=head.executor,
             gates=head.gates,
             sources=sources,

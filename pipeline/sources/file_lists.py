@@ -10,11 +10,12 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
+from pipeline.engine.cache import Cache
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import Refusal, ShardError
 from pipeline.sources.batches import MAX_ROW_BYTES, FieldNames
 from pipeline.sources.decompress import Caps, Returning
-from pipeline.sources.source import DigestCache, Read, Shard, SourceFormat
+from pipeline.sources.source import Read, Shard, SourceFormat
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ class FileFormat(SourceFormat):
     Links that lead out of the folder a glob starts in are refused unless ``follow_links``.
     """
 
+    selecting: ClassVar[frozenset[str]] = SourceFormat.selecting | {"paths", "follow_links"}
+
     paths: str | list[str] = Field(
         description="a glob or a list of them, from the manifest's folder"
     )
@@ -137,7 +140,7 @@ class FileFormat(SourceFormat):
     def caps(self) -> Caps:
         return Caps(self.max_bytes, self.max_ratio)
 
-    def freeze(self, name: str, folder: Path, digests: DigestCache) -> list[Shard]:
+    def freeze(self, name: str, folder: Path, digests: Cache) -> list[Shard]:
         patterns = [self.paths] if isinstance(self.paths, str) else self.paths
         files = list_files(name, folder, patterns, self.follow_links)
         if not files:
@@ -193,7 +196,7 @@ def unreadable(name: str, error: OSError) -> ShardError:
     return ShardError("unreadable", f"{name}: {error.strerror}", "check that it is still there")
 
 
-def _shard(source: str, number: int, file: Found, digests: DigestCache) -> Shard:
+def _shard(source: str, number: int, file: Found, digests: Cache) -> Shard:
     try:
         digest, size = digests.digest(file.path), file.path.stat().st_size
     except OSError as error:

@@ -8,13 +8,14 @@ from pathlib import Path
 from pydantic import Field
 
 from pipeline.documents import QUARANTINE_RAW_BYTES
+from pipeline.engine.cache import Cache
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import Refusal, ShardError
 from pipeline.sources import harvest
 from pipeline.sources.batches import MAX_ROW_BYTES, Batches, Document, RowError, too_long
 from pipeline.sources.decompress import Caps, Returning, read_chunks
 from pipeline.sources.file_lists import Found, check_unchanged, unreadable
-from pipeline.sources.source import DigestCache, Read, Shard, SourceFormat
+from pipeline.sources.source import Read, Shard, SourceFormat
 
 SHARD_BYTES = 3_000_000
 
@@ -46,7 +47,7 @@ class Installed(SourceFormat):
         default=0.2, ge=0, le=1, description="share of bad files above which a shard fails"
     )
 
-    def freeze(self, name: str, folder: Path, digests: DigestCache) -> list[Shard]:
+    def freeze(self, name: str, folder: Path, digests: Cache) -> list[Shard]:
         chosen = harvest.choose(harvest.find(self.kind, self.packages), self.kind, self.max_bytes)
         if not chosen:
             raise Refusal(
@@ -125,7 +126,7 @@ def _grouped(chosen: list[tuple[Found, int]]) -> Iterator[list[Found]]:
     yield group
 
 
-def _shard(source: str, number: int, files: list[Found], digests: DigestCache) -> Shard:
+def _shard(source: str, number: int, files: list[Found], digests: Cache) -> Shard:
     return Shard(
         source,
         number,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from pipeline.engine.fingerprint import sha256_file
+from pipeline.engine.cache import Cache
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,21 @@ class SourceFormat(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
+    # Raise it when the same files and settings give other documents.
+    version: ClassVar[int] = 1
+    # Fields that choose files or bound faults, and do not change what a file gives.
+    selecting: ClassVar[frozenset[str]] = frozenset({"max_bad", "allow_empty"})
+
     max_bad: float = Field(
         default=0.001, ge=0, le=1, description="share of bad rows above which a shard fails"
     )
     allow_empty: bool = Field(default=False, description="accept files without rows")
 
-    def freeze(self, name: str, folder: Path, digests: DigestCache) -> list[Shard]:
+    def settings(self) -> dict[str, JsonValue]:
+        """The fields that decide what a file gives, which fingerprints are made of."""
+        return self.model_dump(mode="json", exclude=set(self.selecting))
+
+    def freeze(self, name: str, folder: Path, digests: Cache) -> list[Shard]:
         """List the input as it is now, in an order that depends on names alone.
 
         ``folder`` is the manifest's. Raises Refusal when there is nothing to read, or when what is
@@ -64,27 +74,3 @@ class SourceFormat(BaseModel):
         """Stream the shard in bounded batches. Raises ShardError when the file itself is bad,
         or when it no longer has the digest it was frozen with."""
         raise NotImplementedError(f"{type(self).__name__}.read")
-
-
-class DigestCache:
-    """sha256 of files, remembered by (path, size, mtime, inode) so that a rerun need not read."""
-
-    def __init__(self, known: dict[str, tuple[int, int, int, str]] | None = None) -> None:
-        self.known = known or {}
-
-    def digest(self, path: Path) -> str:
-        """The file's sha256; reads the file only when it is not as remembered."""
-        known = self.known.get(str(path))
-        if known is None or known[:3] != _identity(path):
-            return self.remember(path, sha256_file(path))
-        return known[3]
-
-    def remember(self, path: Path, sha256: str) -> str:
-        """Note the digest of a file that was just written or read."""
-        self.known[str(path)] = (*_identity(path), sha256)
-        return sha256
-
-
-def _identity(path: Path) -> tuple[int, int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
