@@ -113,7 +113,10 @@ def run_loaded(loaded: Manifest) -> None:
         f"{reused} of {len(results.stages)} stages reused\n"
         f"{counts.rows:,} rows in = {counts.kept.documents:,} kept + {dropped:,} dropped "
         f"+ {quarantined:,} quarantined"
+        + (f" + {results.unfinished:,} in shards that are not done" if results.unfinished else "")
     )
+    for warning in results.warnings:
+        print(f"warning: {visible(warning)}")
     for extension in results.extensions.values():
         if isinstance(headline := extension.get("headline"), str):
             print(visible(headline))

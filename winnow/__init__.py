@@ -19,7 +19,7 @@ from pipeline.errors import ManifestError, Problem, Refusal, ShardError, WinnowE
 from pipeline.extension import BuildContext, Extension
 from pipeline.named_files import Location, NamesFiles, packaged
 from pipeline.parquet import read_documents
-from pipeline.report.blocks import Block, Chart, Prose, ReportSection, Sample, Samples, Table
+from pipeline.report.blocks import Block, Chart, Prose, ReportSection, Sample, Samples, Table, Tone
 from pipeline.step import (
     FilterResult,
     GlobalStep,
@@ -68,6 +68,7 @@ __all__ = [
     "TaskContext",
     "TaskResult",
     "ThresholdFilter",
+    "Tone",
     "WinnowError",
     "die_with_parent",
     "digest",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -11,6 +14,9 @@ from pipeline.engine.stage import Count, Counts, Stage
 # Names of what a run writes into its output folder for people and programs.
 RESULTS = "run_results.json"
 REPORT = "report.html"
+
+WARNINGS: Final = "warnings"
+"""Key of a task's metrics, and of an extension's results, that holds a list of sentences."""
 
 
 class StageResult(BaseModel):
@@ -43,7 +49,13 @@ class FailureResult(BaseModel):
 
 class RunResults(BaseModel):
     """Everything a run reports. ``manifest`` is the resolved manifest as plain values, with
-    environment references unresolved; ``extensions`` is what each extension concluded."""
+    environment references unresolved; ``extensions`` is what each extension concluded.
+
+    ``documents`` counts every row that was met, in a failed run too. ``unfinished`` is how many of
+    these documents entered a stage's tasks that failed or did not run, so that rows in = kept +
+    dropped + quarantined + unfinished. ``warnings`` are what a reader must know before relying on
+    the rest, one sentence each.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -57,6 +69,8 @@ class RunResults(BaseModel):
     started: str
     seconds: float
     documents: Counts
+    unfinished: int = 0
+    warnings: list[str] = Field(default_factory=list)
     duplicate_ids: int | None
     stages: list[StageResult]
     failures: list[FailureResult]
@@ -98,11 +112,12 @@ def stage_counts(stage: Stage) -> Counts | None:
     return add_counts(counts) if counts else None
 
 
-def whole_funnel(stages: list[Stage]) -> Counts:
-    """Over all stages: rows the readers met, and through which door each of them left."""
+def whole_funnel(stages: Sequence[Stage]) -> tuple[Counts, int]:
+    """Over all stages: the rows that the readers met and how each of them left, and how many
+    documents are in tasks without a receipt, so of which nothing is known yet."""
     per_stage = [counts for stage in stages if (counts := stage_counts(stage)) is not None]
     if not per_stage:
-        return Counts()
+        return Counts(), 0
     total = Counts(rows=per_stage[0].rows, kept=per_stage[-1].kept)
     total.by_source = per_stage[-1].by_source
     for counts in per_stage:
@@ -111,4 +126,29 @@ def whole_funnel(stages: list[Stage]) -> Counts:
         total.entered.update(counts.entered)
         for code, number in counts.quarantined.items():
             total.quarantined[code] = total.quarantined.get(code, 0) + number
-    return total
+    unfinished = sum(before.kept.documents - now.rows for before, now in pairwise(per_stage))
+    return total, unfinished
+
+
+def warnings_of(
+    stages: Sequence[Stage], extensions: Mapping[str, Mapping[str, JsonValue]]
+) -> list[str]:
+    """What tasks put under ``warnings`` of their metrics and extensions into their results, each
+    with the name of the step or extension, and once however many shards repeat it."""
+    found: dict[str, None] = {}
+    for stage in stages:
+        for receipt in stage.committed.receipts():
+            found.update(dict.fromkeys(_warnings(_step_of(stage.name), receipt.metrics)))
+    for name, results in extensions.items():
+        found.update(dict.fromkeys(_warnings(name, results)))
+    return list(found)
+
+
+def _warnings(name: str, metrics: Mapping[str, JsonValue]) -> list[str]:
+    found = metrics.get(WARNINGS, [])
+    return [f"{name}: {text}" for text in (found if isinstance(found, list) else [found])]
+
+
+def _step_of(stage: str) -> str:
+    """``keep`` of ``08-keep.reduce``."""
+    return re.sub(r"^\d+-|\.(map|reduce)$", "", stage)

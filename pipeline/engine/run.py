@@ -28,6 +28,7 @@ from pipeline.engine.results import (
     RunResults,
     StageResult,
     stage_counts,
+    warnings_of,
     whole_funnel,
 )
 from pipeline.engine.stage import Stage
@@ -214,6 +215,7 @@ def _results(plan: Plan, progress: _Progress, started: str, seconds: float) -> R
     duplicates = ids.committed.receipt("ids").metrics["duplicate_ids"] if ids in complete else None
     assert duplicates is None or isinstance(duplicates, int)
     failed = bool(progress.failures)
+    documents, unfinished = whole_funnel(plan.graph.stages)
     return RunResults(
         winnow=version("winnow"),
         name=manifest.name,
@@ -223,7 +225,9 @@ def _results(plan: Plan, progress: _Progress, started: str, seconds: float) -> R
         exit_code=1 if failed else 0,
         started=started,
         seconds=round(seconds, 2),
-        documents=whole_funnel(complete),
+        documents=documents,
+        unfinished=unfinished,
+        warnings=warnings_of(plan.graph.stages, extensions),
         duplicate_ids=duplicates,
         stages=progress.stages,
         failures=[

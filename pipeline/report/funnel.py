@@ -8,6 +8,7 @@ from typing import Any
 
 import altair as alt
 
+from pipeline.engine.results import WARNINGS
 from pipeline.engine.stage import DROPPED, QUARANTINE, Count, Stage
 from pipeline.parquet import read_documents
 from pipeline.report import excerpts, histograms
@@ -208,9 +209,10 @@ def _source_row(ledger: Ledger, source: str, dropped: int, bad: Counter[tuple[st
 
 def _findings(ledger: Ledger, told: Collection[str]) -> ReportSection | None:
     tables = [
-        Table(name, ["Metric", "Value"], [[key, value] for key, value in _flat(metrics)])
+        Table(name, ["Metric", "Value"], [[key, value] for key, value in _flat(shown)])
         for name, metrics in ledger.artifacts
         if name not in told
+        and (shown := {key: value for key, value in metrics.items() if key != WARNINGS})
     ]
     lead = "What steps concluded from all documents before they judged any."
     return ReportSection("metrics", "Metrics", tables, lead) if tables else None

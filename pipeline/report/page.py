@@ -12,19 +12,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from pipeline.report import charts
-from pipeline.report.blocks import Block, Chart, Prose, ReportSection, Samples, Table
+from pipeline.report.blocks import Block, Chart, Prose, ReportSection, Samples, Table, Tone
 from pipeline.report.format import NOTHING, column, is_numeric, number, split_invisible, visible
 
-Tone = Literal["", "better", "worse", "undecided"]
-
 # Tones stay apart without colour: a sign and the word itself.
-SIGNS: Final[Mapping[str, str]] = {"better": "▲", "worse": "▼", "undecided": "◆"}
+SIGNS: Final[Mapping[str, str]] = {
+    "better": "▲",
+    "worse": "▼",
+    "undecided": "◆",
+    "warning": "!",
+    "failed": "×",
+}
 # A longer word may break anywhere, so that it cannot push its table off the page.
 _LONG_WORD: Final = re.compile(r"\S{28}")
 
@@ -32,7 +36,7 @@ _LONG_WORD: Final = re.compile(r"\S{28}")
 @dataclass(frozen=True)
 class Page:
     """All of a report. ``headline`` is the verdict in one sentence, ``tone`` its colour;
-    ``metrics`` are (label, value) pairs shown beside it."""
+    ``warnings`` stand below it, one paragraph each; ``metrics`` are (label, value) pairs."""
 
     title: str
     subtitle: str
@@ -40,6 +44,7 @@ class Page:
     headline: str
     sections: Sequence[ReportSection]
     tone: Tone = ""
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pipeline.engine.graph import Graph
 from pipeline.engine.results import REPORT, RunResults
 from pipeline.engine.row_tasks import ARTIFACTS
 from pipeline.manifest import Manifest
-from pipeline.report.blocks import ReportSection, Table
+from pipeline.report.blocks import ReportSection, Table, Tone
 from pipeline.report.funnel import funnel_sections
-from pipeline.report.page import Page, Tone, render
+from pipeline.report.page import Page, render
 from pipeline.step import GlobalStep
 
 Cell = str | int | float | None
@@ -50,6 +50,7 @@ def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
         headline=headline,
         sections=sections,
         tone=tone,
+        warnings=results.warnings,
     )
     write_atomically(manifest.output / REPORT, render(page))
 
@@ -85,7 +86,7 @@ def _tokens_per_byte(results: RunResults) -> float | None:
 def _headline(results: RunResults) -> tuple[str, Tone]:
     """The one sentence to remember, and how it is meant."""
     if results.failures:
-        return f"The run failed: {results.failures[0].message}", ""
+        return _failure_headline(results), "failed"
     for extension in results.extensions.values():
         headline, tone = extension.get("headline"), extension.get("tone", "")
         if isinstance(headline, str) and tone in get_args(Tone):
@@ -94,11 +95,26 @@ def _headline(results: RunResults) -> tuple[str, Tone]:
     return f"{counts.kept.documents:,} of {counts.rows:,} rows were kept.", ""
 
 
+def _failure_headline(results: RunResults) -> str:
+    first, *others = results.failures
+    more = f" and {len(others):,} more" if others else ""
+    rows, kept = results.documents.rows, results.documents.kept.documents
+    return (
+        f"The run failed at `{first.task}`{more}: {first.message.rstrip('.')}. "
+        f"Of {rows:,} rows that were read so far, {kept:,} documents are left."
+    )
+
+
 def _failures(results: RunResults) -> ReportSection:
     rows: list[list[Cell]] = [
         [f.stage, f.task, f.code, f.message, f.hint] for f in results.failures
     ]
-    table = Table("Failures", ["stage", "task", "code", "what happened", "what to do"], rows)
+    table = Table(
+        "Failures",
+        ["stage", "task", "code", "what happened", "what to do"],
+        rows,
+        tones=["failed"] * len(rows),
+    )
     return ReportSection("failures", "Failures", [table])
 
 

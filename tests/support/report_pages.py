@@ -36,6 +36,7 @@ def small_page(text: str = "The cat sat.") -> Page:
         verdict_table(),
         Chart("Documents by source", BARS, "Bars: wiki 3, law 5.", "Counted once."),
         Prose("First paragraph.\n\nSecond one.", "How it was measured"),
+        Prose("A target of `law` holds 12 documents.", tone="warning"),
         Samples("Kept", [Sample("doc-1", text, {"source": "wiki", "quality": "0.91"})]),
     ]
     return Page(
@@ -45,6 +46,7 @@ def small_page(text: str = "The cat sat.") -> Page:
         headline="“half” is better than “natural”.",
         sections=[ReportSection("verdict", "Verdict", blocks, "Lead.")],
         tone="better",
+        warnings=["keep: every score is equal."],
     )
 
 

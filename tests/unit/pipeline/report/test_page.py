@@ -220,3 +220,17 @@ def test_names_between_backticks_are_set_as_names_and_still_escaped() -> None:
     assert str(named("`a<b` beats `c`")) == "<code>a&lt;b</code> beats <code>c</code>"
     assert str(named("5` long")) == "5` long"
     assert "<code>" not in str(named("plain <code>"))
+
+
+def test_warnings_stand_below_the_headline_and_keep_its_tone() -> None:
+    page = page_of(headline="It is better.", tone="better", warnings=["`keep` <ties>", "two"])
+    head = render(page).split("<header>")[1].split("</header>")[0]
+    assert 'class="headline tone-better"' in head
+    texts = [re.sub("<[^>]+>", "", w) for w in re.findall('<p class="warning.*?</p>', head)]
+    assert texts == ["! Warning: keep &lt;ties&gt;", "! Warning: two"]
+
+
+def test_a_paragraph_with_a_tone_says_it_in_words() -> None:
+    html = render(page_of(Prose("It holds 12 documents.", tone="warning")))
+    block = html.split('<div class="prose tone-warning">')[1].split("</div>")[0]
+    assert "! warning It holds" in " ".join(re.sub("<[^>]+>", "", block).split())

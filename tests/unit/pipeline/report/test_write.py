@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from small_runs import load, small_project, winnow
 
-from pipeline.engine.run import run
+from pipeline.engine.run import load_results, run
 
 STEPS = '''
 import json
@@ -44,6 +44,23 @@ class Telling(Quiet):
         seed = json.loads((artifacts / "found.json").read_text())["seed"]
         said = f"{metrics['shards']} {self.words}, seed {seed}"
         return [ReportSection(label, f"What {label} found", [Prose(said)])]
+
+
+class Alarm(Quiet):
+    """Found something that a reader should know."""
+
+    def reduce(self, reduce_input, folder):
+        return {"shards": len(reduce_input.mapped), "warnings": ["`a` has <no> order."]}
+
+
+class Picky(RowStep):
+    """Fails on the shards that hold a word."""
+
+    def filter(self, docs):
+        for number, text in enumerate(docs.text.to_pylist()):
+            if "more" in text:
+                raise ShardError("picky", f"row {number} says more")
+        return FilterResult(keep=np.ones(len(docs), bool))
 
 
 class Broken(RowStep):
@@ -125,3 +142,53 @@ def test_a_report_written_again_tells_the_same(tmp_path: Path) -> None:
     done = winnow("report", tmp_path / "project" / "m.yaml", cwd=tmp_path / "project")
     assert done.returncode == 0, done.stderr
     assert report.read_text() == before
+
+
+def test_a_warning_reaches_the_report_the_results_and_the_output(tmp_path: Path) -> None:
+    path = small_project(tmp_path, MANIFEST + "  - steps.py:Alarm\n  - steps.py:Alarm\n")
+    (tmp_path / "steps.py").write_text(STEPS)
+    done = winnow("run", path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    expected = ["Alarm: `a` has <no> order.", "Alarm_2: `a` has <no> order."]
+    assert load_results(tmp_path / "out").warnings == expected
+    assert [line for line in done.stdout.splitlines() if "warning" in line] == [
+        f"warning: {warning}" for warning in expected
+    ]
+    html = (tmp_path / "out" / "report.html").read_text()
+    banner = html.split("</header>")[0].split("<header>")[1]
+    assert "Alarm_2: <code>a</code> has &lt;no&gt; order." in banner
+    listed = html.split('id="metrics"')[1].split("</section>")[0]
+    assert "Alarm.reduce" in listed
+    assert "no order" not in listed  # it is not said twice
+
+
+def test_a_failed_run_counts_the_rows_that_were_met_in_red(tmp_path: Path) -> None:
+    manifest = MANIFEST.split("steps:")[0] + "steps:\n  - short.py:Short\n  - steps.py:Picky\n"
+    path = small_project(tmp_path, manifest)
+    (tmp_path / "steps.py").write_text(STEPS)
+    done = winnow("run", path, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "4 rows in = 3 kept + 1 dropped + 0 quarantined" in done.stdout
+    html = (tmp_path / "out" / "report.html").read_text()
+    banner = html.split('<p class="headline')[1].split("</p>")[0]
+    assert banner.startswith(" tone-failed")
+    assert "a2.jsonl" in banner
+    assert "row 0 says more" in banner
+    assert "Of 4 rows that were read so far, 3 documents are left." in banner
+
+
+def test_documents_in_a_later_stage_that_failed_are_accounted_for(tmp_path: Path) -> None:
+    manifest = MANIFEST.split("steps:")[0] + (
+        "steps:\n  - short.py:Short\n  - exact_dedup\n  - steps.py:Picky\n"
+    )
+    path = small_project(tmp_path, manifest)
+    (tmp_path / "steps.py").write_text(STEPS)
+    done = winnow("run", path, cwd=tmp_path)
+    results = load_results(tmp_path / "out")
+    dropped = sum(
+        t.documents for found in results.documents.dropped.values() for t in found.values()
+    )
+    assert results.documents.rows == 6
+    assert results.unfinished == 1
+    assert results.documents.kept.documents + dropped + results.unfinished == 6
+    assert "+ 1 in shards that are not done" in done.stdout
