@@ -169,10 +169,10 @@ class ProxyExtension(Extension):
         if "trial" in found:
             results["trials"] = _facts(found["trial"])
         if "verdict" in found:
-            for receipt in found["verdict"].committed.receipts():
+            for receipt in found["verdict"].outputs.receipts():
                 results["headline"] = receipt.metrics["headline"]
                 results["tone"] = receipt.metrics["tone"]
-                (path,) = found["verdict"].committed.outputs(VERDICT)
+                (path,) = found["verdict"].outputs.outputs(VERDICT)
                 results["verdict"] = orjson.loads(path.read_bytes())
         return results
 
@@ -180,7 +180,7 @@ class ProxyExtension(Extension):
         # Imported where it is needed: planning a run would pay half a second for the charts.
         from proxy.report_blocks import sections
 
-        found = {name: stage.committed for name, stage in by_name(stages).items()}
+        found = {name: stage.outputs for name, stage in by_name(stages).items()}
         return sections(found) if found else []
 
     def targets(self, view: ManifestView) -> dict[str, str]:
@@ -246,7 +246,7 @@ class _Stages:
             for sha256 in [sha256_file(folder / targets[target])]
         ]
         known = tuple((t, share) for t, share in shares.items() if share is not None)
-        work = HeldOutTask(self.site.corpus.committed, known, tuple(external), self.seed)
+        work = HeldOutTask(self.site.corpus.outputs, known, tuple(external), self.seed)
         parameters = {
             "proxy": {"evaluate": targets},
             "files": {file.name: file.sha256 for file in external},
@@ -261,7 +261,7 @@ class _Stages:
         tasks = [
             Task(
                 task.key,
-                RolesTask(corpus.committed, task.key, held_out.committed, self.seed),
+                RolesTask(corpus.outputs, task.key, held_out.outputs, self.seed),
                 task.label,
                 task.bytes,
             )
@@ -282,7 +282,7 @@ class _Stages:
             after = []
         else:
             vocabulary = self.extension.vocabulary(folder)
-            work = TrainTask(corpus.committed, roles.committed, vocabulary, spec.end_of_text)
+            work = TrainTask(corpus.outputs, roles.outputs, vocabulary, spec.end_of_text)
             parameters = {"tokenizer": {"vocabulary": vocabulary, "end_of_text": spec.end_of_text}}
         return self.site.make(
             "tokenizer", [Task("tokenizer", work)], parameters, after, ["proxy.tokenizer"]
@@ -294,10 +294,10 @@ class _Stages:
             Task(
                 task.key,
                 TokeniseTask(
-                    corpus.committed,
+                    corpus.outputs,
                     task.key,
-                    roles.committed,
-                    tokenizer.committed,
+                    roles.outputs,
+                    tokenizer.outputs,
                     self.end_of_text,
                 ),
                 task.label,
@@ -308,7 +308,7 @@ class _Stages:
         return self.site.make("tokenise", tasks, {}, [corpus, roles, tokenizer], ["proxy.tokenise"])
 
     def evaluation(self, held_out: Stage, tokenizer: Stage) -> Stage:
-        work = EvaluationTask(held_out.committed, tokenizer.committed, self.end_of_text)
+        work = EvaluationTask(held_out.outputs, tokenizer.outputs, self.end_of_text)
         return self.site.make(
             "evaluation",
             [Task("evaluation", work)],
@@ -341,7 +341,7 @@ class _Stages:
             piles = mix.piles(self.site.view.sources)
             budget = mix.tokens or proxy_tokens
             seed = self.own_seed(name)
-            work = MixTask(name.key, name.mix, piles, budget, seed, tokenise.committed)
+            work = MixTask(name.key, name.mix, piles, budget, seed, tokenise.outputs)
             identity = digest([[asdict(pile) for pile in piles], budget, seed])
             tasks.append(Task(name.key, work, _label(name), fingerprint=identity))
         return self.site.make("mix", tasks, {}, [tokenise], ["proxy.draw"])
@@ -354,9 +354,9 @@ class _Stages:
                 name.key,
                 TrialTask(
                     key=name.key,
-                    tokens=mix.committed,
+                    tokens=mix.outputs,
                     tokens_key=name.key,
-                    evaluation=evaluation.committed,
+                    evaluation=evaluation.outputs,
                     model=model,
                     seed=self.own_seed(name),
                     evaluation_name=EVALUATION,
@@ -372,7 +372,7 @@ class _Stages:
 
     def verdict(self, trial: Stage, names: Sequence[TrialName]) -> Stage:
         baseline = self.extension.baseline()
-        work = VerdictTask(trial.committed, tuple(names), baseline)
+        work = VerdictTask(trial.outputs, tuple(names), baseline)
         parameters = {
             "mixes": {
                 name: mix.model_dump(mode="json")
@@ -397,7 +397,7 @@ def _label(name: TrialName) -> str:
 def _facts(stage: Stage) -> dict[str, JsonValue]:
     """Metrics of the tasks that are done, by key."""
     metrics: Mapping[str, dict[str, JsonValue]] = {
-        receipt.key: receipt.metrics for receipt in stage.committed.receipts()
+        receipt.key: receipt.metrics for receipt in stage.outputs.receipts()
     }
     return dict(metrics)
 
@@ -405,7 +405,7 @@ def _facts(stage: Stage) -> dict[str, JsonValue]:
 def _tokens_per_byte(stage: Stage) -> float | None:
     """Tokens per byte of training text, all sources together; None without any text."""
     tokens = bytes_ = 0
-    for receipt in stage.committed.receipts():
+    for receipt in stage.outputs.receipts():
         sources = cast(dict[str, list[int]], receipt.metrics.get("sources", {}))
         for _, source_tokens, source_bytes in sources.values():
             tokens += source_tokens

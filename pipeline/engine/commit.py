@@ -70,9 +70,7 @@ def commit(
     return receipt
 
 
-def _commit_receipt(
-    receipt: Receipt, path: Path, scratch: Path, fences: Sequence[Fence]
-) -> None:
+def _commit_receipt(receipt: Receipt, path: Path, scratch: Path, fences: Sequence[Fence]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = scratch / "receipt.json"
     temporary.write_bytes(receipt.model_dump_json(indent=1).encode() + b"\n")

@@ -18,7 +18,7 @@ from pipeline.engine.cache import Cache
 from pipeline.engine.fingerprint import CUSTOM, digest
 from pipeline.engine.graph import SETTINGS
 from pipeline.engine.stage import Stage, Task
-from pipeline.engine.store import PLAN
+from pipeline.engine.store import PLAN, referred
 from pipeline.manifest import Manifest
 
 SHOWN = 3  # files or tasks named, of many
@@ -74,6 +74,7 @@ class Explainer:
         self, last: Mapping[str, Any], values: Mapping[str, Any], cache: Cache, manifest: Manifest
     ) -> None:
         self._last = last
+        self.referred = referred(dict(last))
         self._values = _plain(values)
         self.code = {name: cache.code(path) for name, path in _modules(manifest)}
 
@@ -81,7 +82,11 @@ class Explainer:
         """The cause in a line."""
         before = self._before(found.stage)
         if before is None and not self.changes(found):
-            return f"follows from {', '.join(found.follows)}" if found.follows and self._last else "new"
+            return (
+                f"follows from {', '.join(found.follows)}"
+                if found.follows and self._last
+                else "new"
+            )
         if changes := self.changes(found):
             return "; ".join(changes)
         if found.follows:

@@ -17,6 +17,8 @@ from typing import Any
 
 import orjson
 
+from pipeline.step import Step
+
 CUSTOM = "winnow_custom_"  # modules made of files beside a manifest are named so
 
 
@@ -66,7 +68,9 @@ def custom_code(kind: type) -> Iterator[tuple[str, str]]:
         done.add(path)
         source = path.read_text(encoding="utf-8")
         yield f"code of {path.name}", code_digest(source)
-        todo += [path.parent.joinpath(*name.split(".")).with_suffix(".py") for name in _imports(source)]
+        todo += [
+            path.parent.joinpath(*name.split(".")).with_suffix(".py") for name in _imports(source)
+        ]
 
 
 def _imports(source: str) -> Iterator[str]:
@@ -81,3 +85,9 @@ def kernel_versions(rooms: Iterable[str]) -> dict[str, str | int]:
     """The version of each room of kernels, by its full name."""
     names = [f"kernels.{room}" for room in rooms]
     return {name: import_module(name).VERSION for name in names}
+
+
+def versions_of(step: type[Step]) -> dict[str, str | int]:
+    """Everything that a step's outcome depends on beside parameters and input, by its name."""
+    own = {f"step {step.__name__}": step.version}
+    return own | kernel_versions(step.kernels) | dict(custom_code(step))

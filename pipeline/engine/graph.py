@@ -12,7 +12,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from pipeline.engine.fingerprint import custom_code, digest, kernel_versions
+from pipeline.engine.fingerprint import custom_code, digest, versions_of
 from pipeline.engine.global_tasks import MAPPED, MapTask, ReduceTask
 from pipeline.engine.ids import CountIds
 from pipeline.engine.row_tasks import ARTIFACTS, REDUCED, ApplyTask, DocumentsTask, RowTask
@@ -21,7 +21,7 @@ from pipeline.extension import BuildContext
 from pipeline.manifest import Manifest
 from pipeline.manifest.parts import NamedStep
 from pipeline.sources.source import Shard
-from pipeline.step import GlobalStep, RowStep, Step
+from pipeline.step import GlobalStep, RowStep
 
 MAX_NAME = 48
 SETTINGS = "settings of the source"  # among the inputs of a task that reads a shard
@@ -85,7 +85,7 @@ class _Builder:
             source = sources[shard.source]
             content = digest([shard.names, [sha256 for _, sha256 in shard.files]])
             key = f"{shard.source}-{content[:12]}"
-            settings = [shard.source, source.format_name, source.version, source.settings()]
+            settings = [shard.source, type(source).__name__, source.version, source.settings()]
             inputs = dict(zip(shard.names, (sha256 for _, sha256 in shard.files), strict=True))
             # The values of settings may hold what the environment put in, so only a digest is kept.
             inputs[SETTINGS] = digest([settings, _code_of([type(source)])])
@@ -210,7 +210,7 @@ def _row_steps(steps: Sequence[NamedStep]) -> tuple[tuple[str, RowStep], ...]:
 def _each_shard(corpus: Stage) -> list[Task]:
     """A task for each shard of ``corpus``, under the same key, which reads its documents."""
     return [
-        Task(t.key, t.spec, t.label, t.effort, (Reads(corpus.outputs, (t.key,), KEPT),))
+        Task(t.key, t.spec, t.label, t.bytes, (Reads(corpus.outputs, (t.key,), KEPT),))
         for t in corpus.tasks
     ]
 
@@ -223,10 +223,7 @@ def _of_steps(steps: Sequence[NamedStep]) -> tuple[dict[str, Any], dict[str, str
     }
     versions: dict[str, str | int] = {}
     for named in steps:
-        kind: type[Step] = type(named.step)
-        versions[named.label if named.label == named.name else named.name] = kind.version
-        versions.update(kernel_versions(kind.kernels))
-    versions.update(_code_of([type(named.step) for named in steps]))
+        versions.update(versions_of(type(named.step)))
     return parameters, versions
 
 

@@ -9,11 +9,12 @@ says of them that they depend on that, and a run plans again after every stage.
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.engine.cache import Cache
 from pipeline.engine.commit import write_atomically
@@ -54,8 +55,8 @@ class Plan:
     explainer: Explainer
 
     @property
-    def pending_bytes(self) -> float:
-        return sum(task.effort for planned in self.stages[:1] for task in planned.pending)
+    def pending_bytes(self) -> int:
+        return sum(task.bytes for planned in self.stages[:1] for task in planned.pending)
 
 
 def make_plan(manifest: Manifest) -> Plan:
@@ -102,9 +103,9 @@ def plan_stage(
         ready = stage.resolve(task)
         if ready is None:
             waiting.append(task)
-        elif found := fault(stage.outputs.store, ready.fingerprint, cache.digest):
+        elif wrong := fault(stage.outputs.store, ready.fingerprint, cache.digest):
             pending.append(ready)
-            faults[task.key] = found
+            faults[task.key] = wrong
     if not pending and not waiting:
         return PlannedStage(stage, "reuse", "", (), (), 0.0)
     open_before = {p.stage.name for p in earlier if p.status != "reuse"}
@@ -114,22 +115,25 @@ def plan_stage(
     why = explainer.why(found)
     if status == "depends" and not explainer.changes(found):
         why += "; reused if that gives the same"
-    effort = sum(task.effort or 1 for task in (*pending, *waiting))
+    effort = sum(task.weight for task in (*pending, *waiting))
     return PlannedStage(
         stage, status, why, tuple(pending), tuple(waiting), cache.seconds(stage.name, effort)
     )
 
 
-def save_plan(plan: Plan) -> None:
+def save_plan(plan: Plan, *, complete: bool = False) -> None:
     """Remember what this run is made from: for the next plan to compare with, and for garbage
-    collection to know what is referred to."""
+    collection to know what is referred to. What the run before referred to stays referred to
+    until this one is complete."""
     stages = {stage.name: record(stage) for stage in plan.graph.stages}
     saved = {
         "schema_version": 2,
         "manifest": plan.manifest.values,
-        "store": str(plan.manifest.store),
+        "store": os.path.relpath(plan.manifest.store.absolute(), plan.manifest.output.absolute()),
+        "order": [stage.name for stage in plan.graph.stages],
         "code": plan.explainer.code,
         "stages": stages,
+        "before": [] if complete else sorted(plan.explainer.referred),
     }
     text = json.dumps(saved, indent=1, sort_keys=True, default=str)
     write_atomically(plan.manifest.output / PLAN, text + "\n")

@@ -217,19 +217,26 @@ class Task:
     ``reads`` is what it reads of earlier stages (None: all of the stages that its stage comes
     after), ``inputs`` are the digests of files from outside by name, and ``parameters`` those
     that are its own, by their place in the manifest; with ``numbered``, its place among the tasks
-    of its stage counts too. ``effort`` is what its time grows with (bytes
-    of input, or floating-point operations), for estimates. The engine sets ``fingerprint``.
+    of its stage counts too. ``bytes`` is the size of its input, and ``effort`` what its time grows
+    with where that is something else (floating-point operations, say), for estimates. The engine
+    sets ``fingerprint``.
     """
 
     key: str
     spec: TaskSpec
     label: str = ""
-    effort: float = 0
+    bytes: int = 0
     reads: tuple[Reads, ...] | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     numbered: bool = False
+    effort: float = 0
     fingerprint: str = ""
+
+    @property
+    def weight(self) -> float:
+        """What its time grows with, in whatever unit its stage uses."""
+        return self.effort or self.bytes or 1
 
     @property
     def is_lost(self) -> bool:

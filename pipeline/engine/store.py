@@ -111,4 +111,5 @@ def fault(store: Path, fingerprint: str, digest_of: Callable[[Path], str]) -> st
 def referred(plan: dict[str, Any]) -> set[str]:
     """Fingerprints of the tasks that a saved plan names."""
     stages = plan.get("stages", {}).values()
-    return {t["fingerprint"] for stage in stages for t in stage["tasks"].values()}
+    now = {task["fingerprint"] for stage in stages for task in stage["tasks"].values()}
+    return now | set(plan.get("before", ()))

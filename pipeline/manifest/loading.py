@@ -101,8 +101,8 @@ class Manifest:
     """A manifest without errors.
 
     ``folder`` is where relative input paths start; ``output`` and ``store`` are relative to the
-    current directory, or absolute. ``values`` is what was written (overrides included, ``--output`` and defaults not),
-    with ``${env:NAME}`` in place of what the environment holds.
+    current directory, or absolute. ``values`` is what was written (overrides included,
+    ``--output`` and defaults not), with ``${env:NAME}`` in place of what the environment holds.
     """
 
     path: Path
