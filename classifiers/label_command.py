@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from pipeline.cli import OutputFolder, Overrides, load, print_table, run_loaded
 from winnow import Refusal
+from winnow.commands import OutputFolder, Overrides, load, print_table, run_loaded
 
 STEP = "label"
 MILLION = 1_000_000

@@ -17,6 +17,7 @@ from pipeline.engine.stage import (
 )
 from pipeline.errors import ManifestError, Problem, Refusal, ShardError, WinnowError
 from pipeline.extension import BuildContext, Extension
+from pipeline.manifest.yaml_file import read_yaml
 from pipeline.named_files import Location, NamesFiles, packaged
 from pipeline.parquet import read_documents
 from pipeline.report.blocks import Block, Chart, Prose, ReportSection, Sample, Samples, Table, Tone
@@ -31,7 +32,6 @@ from pipeline.step import (
     Signals,
     ThresholdFilter,
 )
-from pipeline.yaml_file import read_yaml
 
 __all__ = [
     "DOCUMENT_SCHEMA",

@@ -118,6 +118,10 @@ class Explainer:
             if name in before and before[name] != found
         ]
 
+    def knows(self, stage: Stage) -> bool:
+        """Whether the last run had this stage."""
+        return self._before(stage) is not None
+
     def _before(self, stage: Stage) -> Mapping[str, Any] | None:
         """The stage of the last run that this one takes the place of."""
         stages: Mapping[str, Mapping[str, Any]] = self._last.get("stages", {})

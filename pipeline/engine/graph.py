@@ -19,7 +19,7 @@ from pipeline.engine.row_tasks import ARTIFACTS, REDUCED, ApplyTask, DocumentsTa
 from pipeline.engine.stage import KEPT, Reads, Stage, StageOutputs, Task
 from pipeline.extension import BuildContext
 from pipeline.manifest import Manifest
-from pipeline.manifest.parts import NamedStep
+from pipeline.manifest.manifest import NamedStep
 from pipeline.sources.source import Shard
 from pipeline.step import GlobalStep, RowStep
 

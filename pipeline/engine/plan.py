@@ -33,7 +33,8 @@ Status = Literal["reuse", "run", "depends"]
 class PlannedStage:
     """``pending`` are the tasks to run, with fingerprints, and ``waiting`` those whose input is
     not made yet: they are reused if it turns out as before. ``seconds`` is what the stage is going
-    to take by how long it took; None when it never ran."""
+    to take by how long it took; None when it never ran. ``changes`` are the causes in the stage
+    itself, ``follows`` the earlier stages that are not done."""
 
     stage: Stage
     status: Status
@@ -41,6 +42,8 @@ class PlannedStage:
     pending: tuple[Task, ...]
     waiting: tuple[Task, ...]
     seconds: float | None
+    changes: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,14 +114,43 @@ def plan_stage(
     open_before = {p.stage.name for p in earlier if p.status != "reuse"}
     follows = [name for name in stage.after if name in open_before]
     found = StagePlan(stage, tuple(pending), tuple(waiting), faults, tuple(follows))
-    status: Status = "depends" if waiting and not pending else "run"
+    changes = tuple(explainer.changes(found))
     why = explainer.why(found)
-    if status == "depends" and not explainer.changes(found):
+    status: Status = "run"
+    if waiting and not pending and not changes and explainer.knows(stage):
+        status = "depends"
         why += "; reused if that gives the same"
-    effort = sum(task.weight for task in (*pending, *waiting))
     return PlannedStage(
-        stage, status, why, tuple(pending), tuple(waiting), cache.seconds(stage.name, effort)
+        stage=stage,
+        status=status,
+        why=why,
+        pending=tuple(pending),
+        waiting=tuple(waiting),
+        seconds=cache.seconds(stage.name, sum(task.weight for task in (*pending, *waiting))),
+        changes=changes,
+        follows=tuple(follows),
     )
+
+
+def root_causes(plan: Plan, name: str) -> list[str]:
+    """Why a stage is not reused, down to the fields, files or versions that changed: a line for
+    each step back from it. Raises Refusal when there is no such stage."""
+    stages = {planned.stage.name: planned for planned in plan.stages}
+    if name not in stages:
+        message = f"there is no stage {name!r}"
+        raise Refusal("unknown-stage", message, f"the stages: {', '.join(stages)}")
+    if stages[name].status == "reuse":
+        return [f"{name} is reused"]
+    lines, todo, seen = [], [name], set[str]()
+    while todo:
+        planned = stages[todo.pop(0)]
+        if planned.stage.name in seen:
+            continue
+        seen.add(planned.stage.name)
+        # Where it follows from others, their changes are the cause of what it reads.
+        lines.append(f"{planned.stage.name}: {planned.why}")
+        todo += planned.follows
+    return lines
 
 
 def save_plan(plan: Plan, *, complete: bool = False) -> None:

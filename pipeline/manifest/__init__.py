@@ -3,7 +3,7 @@
 ``load_manifest`` is the way in; everything else serves it.
 """
 
-from pipeline.manifest.loading import Manifest, load_manifest
-from pipeline.manifest.parts import NamedStep
+from pipeline.manifest.loading import load_manifest
+from pipeline.manifest.manifest import Manifest, NamedStep
 
 __all__ = ["Manifest", "NamedStep", "load_manifest"]

@@ -14,7 +14,9 @@ from dataclasses import replace
 
 from pipeline.errors import LocatedProblem
 from pipeline.manifest.wording import show_text
-from pipeline.manifest.yaml_tree import Entry, ListNode, MapNode, Node, Scalar
+from pipeline.manifest.yaml_tree import Entry, ListNode, MapNode, Node, Scalar, scalars
+
+MIN_SECRET = 4  # characters; a shorter environment value would be replaced inside other words
 
 _REFERENCE = re.compile(r"\$\{env:([^}]*)(\}?)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -81,3 +83,17 @@ def _scalar(
     if len(problems) > before:
         return replace(node, broken=True)
     return replace(node, value=substituted, references=found)
+
+
+def secrets_in(node: Node) -> dict[str, str]:
+    """What environment variables below ``node`` hold → how the manifest refers to it."""
+    found = {value: name for scalar in scalars(node) for name, value in scalar.references.items()}
+    by_length = sorted(found, key=lambda value: (-len(value), value))
+    return {value: f"${{env:{found[value]}}}" for value in by_length if len(value) >= MIN_SECRET}
+
+
+def redact(message: str, secrets: Mapping[str, str]) -> str:
+    """``message`` as if nothing had been substituted."""
+    for value, reference in secrets.items():
+        message = message.replace(value, reference)
+    return message

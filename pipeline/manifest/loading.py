@@ -5,136 +5,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import JsonValue
 
-from pipeline.errors import LocatedProblem, ManifestError, Problem, Refusal
+from pipeline.errors import LocatedProblem, ManifestError, Problem
 from pipeline.extension import Extension
-from pipeline.manifest.environment import substitute
-from pipeline.manifest.located import find, redact, secrets_in, show
+from pipeline.manifest.entries import EntryBuilder
+from pipeline.manifest.environment import redact, secrets_in, substitute
+from pipeline.manifest.manifest import STORE, Head, Manifest
 from pipeline.manifest.overrides import apply_override, override_name, parse_override
-from pipeline.manifest.parts import NamedStep, Parts
 from pipeline.manifest.registry import PluginError, Registry
 from pipeline.manifest.wording import did_you_mean, nearest, show_text
-from pipeline.manifest.yaml_tree import (
-    MAX_BYTES,
-    MapNode,
-    Node,
-    Scalar,
-    SourceText,
-    read_tree,
-    to_json,
-)
-from pipeline.sources.source import SourceFormat
-from pipeline.step import ManifestView
-
-STORE = ".store"  # hidden, so that globs over runs find each document once
-_STRICT = ConfigDict(frozen=True, extra="forbid")
-
-
-def cpu_count() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class ExecutorSpec(BaseModel):
-    """Where tasks run."""
-
-    model_config = _STRICT
-
-    kind: Literal["local"] = Field(
-        default="local", description="`local` runs worker processes on this machine."
-    )
-    workers: int = Field(
-        default_factory=cpu_count,
-        ge=1,
-        le=1024,
-        description="Worker processes; by default one per processor.",
-    )
-
-
-class Gates(BaseModel):
-    """Conditions under which a run counts as failed although every shard is done."""
-
-    model_config = _STRICT
-
-    unique_id: bool = Field(default=False, description="Fail when two documents share an id.")
-    allow_empty: bool = Field(default=False, description="Accept that no document is left.")
-    max_failed_shards: int = Field(
-        default=0,
-        ge=0,
-        description="Go on without shards that failed while there are no more of them than this.",
-    )
-
-
-class Head(BaseModel):
-    """The keys of a manifest that do not depend on what is installed."""
-
-    model_config = _STRICT
-
-    name: str | None = Field(
-        default=None,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
-        description="Name of the run; by default the file's.",
-    )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of everything random.")
-    output: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Folder of the results, from the current directory; by default runs/NAME.",
-    )
-    store: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Folder of what was computed, shared by all runs that name it, from the "
-        "current directory; by default .store beside the output.",
-    )
-    executor: ExecutorSpec = Field(default_factory=ExecutorSpec)
-    gates: Gates = Field(default_factory=Gates)
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A manifest without errors.
-
-    ``folder`` is where relative input paths start; ``output`` and ``store`` are relative to the
-    current directory, or absolute. ``values`` is what was written (overrides included,
-    ``--output`` and defaults not), with ``${env:NAME}`` in place of what the environment holds.
-    """
-
-    path: Path
-    folder: Path
-    name: str
-    seed: int
-    output: Path
-    store: Path
-    executor: ExecutorSpec
-    gates: Gates
-    sources: Mapping[str, SourceFormat]
-    steps: tuple[NamedStep, ...]
-    extensions: Mapping[str, Extension]
-    values: dict[str, JsonValue]
-
-    def view(self, columns: Sequence[str] = ()) -> ManifestView:
-        """What steps and extensions may know; ``columns`` are those that earlier steps added."""
-        return ManifestView(self.folder, self.seed, tuple(self.sources), tuple(columns))
-
-    def until(self, label: str) -> Manifest:
-        """The same manifest up to and with the step of this label, and without extensions: its
-        stages are those of the whole one. Raises Refusal when there is no such step."""
-        labels = [named.label for named in self.steps]
-        if label not in labels:
-            hint = f"its steps: {', '.join(labels)}" if labels else "it has no steps"
-            raise Refusal("unknown-step", f"{self.path} has no step {show_text(label)}", hint)
-        return replace(self, steps=self.steps[: labels.index(label) + 1], extensions={})
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns that all steps together add, in order."""
-        return tuple(dict.fromkeys(name for named in self.steps for name in named.step.adds()))
+from pipeline.manifest.yaml_file import read_text
+from pipeline.manifest.yaml_reader import read_tree
+from pipeline.manifest.yaml_tree import MapNode, Node, Scalar, SourceText, find, show, to_json
 
 
 def load_manifest(
@@ -172,28 +58,14 @@ def extension_fields(extension: type[Extension]) -> list[str]:
 
 
 def _read(path: Path) -> SourceText:
-    def wrong(code: str, message: str, hint: str = "") -> ManifestError:
-        return ManifestError([SourceText(str(path), "").place(0).problem(code, message, hint)])
-
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        return read_text(path, "the manifest")
     except OSError as error:
         beside = [f"{path.parent / other.name}" for other in _manifests_beside(path)]
-        raise wrong(
-            "unreadable",
-            f"cannot read the manifest: {error.strerror}",
-            did_you_mean(str(path), beside, "manifests beside it"),
-        ) from None
-    if len(raw) > MAX_BYTES:
-        raise wrong("too-large", f"larger than {MAX_BYTES:,} bytes", "is this the manifest?")
-    try:
-        return SourceText(str(path), raw.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise wrong(
-            "not-utf8", f"not UTF-8 at byte {error.start}, line {line}", "save the file as UTF-8"
-        ) from None
+        message = f"cannot read the manifest: {error.strerror}"
+        hint = did_you_mean(str(path), beside, "manifests beside it")
+        place = SourceText(str(path), "").place(0)
+        raise ManifestError([place.problem("unreadable", message, hint)]) from None
 
 
 def _manifests_beside(path: Path) -> list[Path]:
@@ -202,7 +74,7 @@ def _manifests_beside(path: Path) -> list[Path]:
 
 
 class _Loader:
-    """Collects problems while the parts of one manifest are built."""
+    """Collects problems while the entries of one manifest are built."""
 
     def __init__(self, path: Path, registry: Registry) -> None:
         self.path = path
@@ -251,28 +123,28 @@ class _Loader:
 
     def manifest(self, root: MapNode, output: Path | None) -> Manifest:
         folder = self.path.resolve().parent
-        parts = Parts(self.registry, None if self.problems else folder, self.problems)
+        entries = EntryBuilder(self.registry, None if self.problems else folder, self.problems)
         self.unknown(root)
-        head = parts.built(Head, _part(root, Head.model_fields), root.place, "the manifest")
-        sources = parts.sources(root)
-        steps = parts.steps(root)
+        head = entries.built(Head, _part(root, Head.model_fields), root.place, "the manifest")
+        sources = entries.sources(root)
+        steps = entries.steps(root)
         extensions = {}
         for name, extension in self.extension_types.items():
             values = _part(root, extension_fields(extension))
-            made = parts.built(extension, values, root.place, "the manifest")
+            made = entries.built(extension, values, root.place, "the manifest")
             if made is not None:
                 extensions[name] = made
         if self.problems or head is None:
             raise ManifestError(self.problems)
         name = head.name or re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem).strip("-._") or "run"
-        folder_of_run = output or Path(head.output or f"runs/{name}")
+        run_folder = output or Path(head.output or f"runs/{name}")
         manifest = Manifest(
             path=self.path,
             folder=folder,
             name=name,
             seed=head.seed,
-            output=folder_of_run,
-            store=Path(head.store) if head.store else folder_of_run.parent / STORE,
+            output=run_folder,
+            store=Path(head.store) if head.store else run_folder.parent / STORE,
             executor=head.executor,
             gates=head.gates,
             sources=sources,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pipeline.errors import ManifestError
 from pipeline.manifest.registry import step_labels
 from pipeline.manifest.wording import did_you_mean, show_text
+from pipeline.manifest.yaml_reader import read_tree
 from pipeline.manifest.yaml_tree import (
     Entry,
     ListNode,
@@ -22,7 +23,6 @@ from pipeline.manifest.yaml_tree import (
     Place,
     Scalar,
     SourceText,
-    read_tree,
 )
 
 

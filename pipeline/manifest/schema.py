@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from pipeline.manifest.loading import Head, extension_fields
-from pipeline.manifest.parts import SOURCE_NAME
+from pipeline.manifest.entries import SOURCE_NAME
+from pipeline.manifest.loading import extension_fields
+from pipeline.manifest.manifest import Head
 from pipeline.manifest.registry import PluginError, Registry
 
 M = TypeVar("M", bound=BaseModel)

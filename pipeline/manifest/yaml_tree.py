@@ -1,58 +1,28 @@
-"""YAML 1.2 as a tree of nodes that know their line and column.
+"""YAML 1.2 as a tree of nodes that know where in the text they stand.
 
-Only what a manifest needs: mappings with text keys, lists, and scalars of the core schema
-(https://yaml.org/spec/1.2.2/, section 10.3). No Python object is ever constructed. Tags, anchors,
-aliases, merge keys, duplicate keys, several documents and numbers that readers disagree on are
-refused, and so is anything larger than the limits below.
+``yaml_reader`` makes the tree, ``validation`` ties complaints to its places, and ``yaml_editor``
+sets values in the text that it was read from.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
-
-from pydantic import JsonValue
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import (
-    AliasEvent,
-    DocumentStartEvent,
-    Event,
-    MappingEndEvent,
-    MappingStartEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-)
+from typing import TYPE_CHECKING, cast
 
 from pipeline.errors import LocatedProblem
-from pipeline.manifest.wording import parser_words, printable, show_text
+from pipeline.manifest.wording import printable, show_text
 
-MAX_BYTES = 2**20
-MAX_NODES = 20_000
-MAX_DEPTH = 32
-MAX_PROBLEMS = 20  # of one text; reading stops there
-MAX_INTEGER = 2**63 - 1
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
 MAX_SNIPPET = 160  # characters; beyond it a caret would not stay under its column
 
 # Lines end as the specification says, not as str.splitlines does.
 _LINE_END = re.compile(r"\r\n|\r|\n")
-# Not printable (5.1), or taken for a line end by YAML 1.1 alone, or half a character.
-_UNPRINTABLE = re.compile(
-    "[^\t\r\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\U0010ffff]"
-)
-_UNUSABLE = re.compile("[\0\ud800-\udfff]")
-
-_NULL = frozenset(("", "~", "null", "Null", "NULL"))
-_SWITCHES = ("true", "True", "TRUE", "false", "False", "FALSE")
-_BOOL = {text: text.lower() == "true" for text in _SWITCHES}
-_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +42,13 @@ class SourceText:
         line = bisect_right(self._starts, index)
         return Place(self, line, index - self._starts[line - 1] + 1)
 
+    def start(self, line: int) -> int:
+        """Where ``line`` (from 1) begins."""
+        return self._starts[line - 1]
+
     def line(self, number: int) -> str:
         """Line ``number`` (from 1) made safe for a terminal; every character stays one wide."""
-        start = self._starts[number - 1]
+        start = self.start(number)
         end = _LINE_END.search(self.text, start)
         text = self.text[start : end.start() if end else len(self.text)]
         if len(text) > MAX_SNIPPET:
@@ -90,11 +64,19 @@ class Place:
     line: int
     column: int
 
+    @property
+    def index(self) -> int:
+        """The number of characters before it."""
+        return self.source.start(self.line) + self.column - 1
+
     def problem(self, code: str, message: str, hint: str = "") -> LocatedProblem:
         snippet = self.source.line(self.line) if self.column < MAX_SNIPPET else ""
         return LocatedProblem(
             self.source.name, self.line, self.column, code, message, snippet, hint
         )
+
+
+# In all nodes ``end`` is the index behind the last character of the node's own text.
 
 
 @dataclass(frozen=True)
@@ -107,26 +89,41 @@ class Scalar:
     plain: bool = True
     broken: bool = False
     references: Mapping[str, str] = field(default_factory=dict)  # environment variables in it
+    end: int = 0
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether nothing at all is written where the value would stand."""
+        return self.plain and not self.text
 
 
 @dataclass(frozen=True)
 class ListNode:
+    """``in_brackets`` distinguishes ``[a, b]`` from items on lines of their own."""
+
     place: Place
     items: tuple[Node, ...]
+    in_brackets: bool = False
+    end: int = 0
 
 
 @dataclass(frozen=True)
 class Entry:
-    """``place`` is the key's."""
+    """``place`` is the key's, ``key_end`` the index behind its last character."""
 
     place: Place
     value: Node
+    key_end: int = 0
 
 
 @dataclass(frozen=True)
 class MapNode:
+    """``in_brackets`` distinguishes ``{a: b}`` from entries on lines of their own."""
+
     place: Place
     entries: Mapping[str, Entry]
+    in_brackets: bool = False
+    end: int = 0
 
 
 Node = Scalar | ListNode | MapNode
@@ -155,239 +152,61 @@ def scalars(node: Node) -> Iterator[Scalar]:
             yield from scalars(entry.value)
 
 
-def read_tree(source: SourceText, start: int = 0) -> tuple[Node | None, list[LocatedProblem]]:
-    """The tree of ``source.text[start:]`` and what is wrong with it.
+@dataclass(frozen=True)
+class Spot:
+    """Where a path leads: ``key`` is the place of the key or item, ``path`` what was followed.
 
-    The tree is None when the text has no YAML structure; otherwise wrong places are ``broken`` or
-    left out, so that the rest can still be checked.
+    ``branch`` is the length of ``path`` at the first element that leads nowhere in the tree: the
+    name of a union's branch, or of a missing field. None when every element was followed;
+    ``skipped`` counts the others.
     """
-    builder = _Builder(source, start)
-    try:
-        return builder.document(), builder.problems
-    except _StopError:
-        return None, builder.problems
+
+    key: Place
+    node: Node
+    path: tuple[str | int, ...]
+    branch: int | None
+    skipped: int = 0
+
+    @property
+    def place(self) -> Place:
+        """The value's place; for a block on lines of its own that of its key."""
+        is_block = not isinstance(self.node, Scalar) and self.node.place.line != self.key.line
+        empty = isinstance(self.node, Scalar) and self.node.value is None and not self.node.text
+        return self.key if is_block or empty else self.node.place
+
+    @property
+    def broken(self) -> bool:
+        return any(scalar.broken for scalar in scalars(self.node))
 
 
-class _StopError(Exception):
-    """Reading cannot go on; the reason is among the problems."""
-
-
-class _Builder:
-    def __init__(self, source: SourceText, start: int) -> None:
-        self.source = source
-        self.start = start
-        self.problems: list[LocatedProblem] = []
-        self.nodes = 0
-        self.last = start
-        self.stream = self._events()
-
-    def document(self) -> Node | None:
-        for match in _UNPRINTABLE.finditer(self.source.text, self.start):
-            self.report(
-                self.source.place(match.start()),
-                "unprintable-character",
-                f"the character U+{ord(match[0]):04X} may not stand in YAML",
-                "delete it, or write it as an escape in double quotes",
-            )
-        if self.problems:
-            raise _StopError
-        next(self.stream)
-        event = next(self.stream)
-        if not isinstance(event, DocumentStartEvent):
-            return None
-        if event.version not in (None, (1, 2)):
-            self.report(
-                self.place(event),
-                "yaml-version",
-                "manifests are YAML 1.2",
-                "delete the %YAML line",
-            )
-        root = self.node(next(self.stream), 1)
-        next(self.stream)
-        event = next(self.stream)
-        if isinstance(event, DocumentStartEvent):
-            self.stop(
-                self.place(event),
-                "second-document",
-                "a manifest is one document",
-                "delete this line, or what follows into a manifest of its own",
-            )
-        return root
-
-    def _events(self) -> Iterator[Event]:
-        try:
-            for event in YAML(typ="safe", pure=True).parse(self.source.text[self.start :]):
-                self.last = self.start + event.start_mark.index
-                yield event
-        except MarkedYAMLError as error:
-            # What is never closed is wrong where it opens, not at the end of the text.
-            unclosed = re.search("end of stream|<stream end>", str(error.problem))
-            marks = [error.problem_mark, error.context_mark]
-            mark = next(filter(None, reversed(marks) if unclosed else marks), None)
-            index = self.start + mark.index if mark else self.last
-            message, hint = parser_words(error)
-            if self.source.text[max(index - 1, 0) :].startswith("${"):
-                hint = "quote text with ${env:…} that stands inside braces or brackets"
-            self.stop(self.source.place(index), "yaml-syntax", message, hint)
-        except (YAMLError, ValueError, OverflowError):
-            # ruamel lets chr() fail on an escape beyond the last character.
-            self.stop(
-                self.source.place(self.last),
-                "yaml-syntax",
-                "what begins here cannot be read",
-                "look for a wrong escape",
-            )
-
-    def place(self, event: Event) -> Place:
-        return self.source.place(self.start + event.start_mark.index)
-
-    def report(self, place: Place, code: str, message: str, hint: str = "") -> None:
-        self.problems.append(place.problem(code, message, hint))
-        if len(self.problems) == MAX_PROBLEMS:
-            self.stop(place, "too-many-problems", "reading stopped here")
-
-    def stop(self, place: Place, code: str, message: str, hint: str = "") -> None:
-        self.problems.append(place.problem(code, message, hint))
-        raise _StopError
-
-    def node(self, event: Event, depth: int) -> Node:
-        place = self.place(event)
-        self.nodes += 1
-        if self.nodes > MAX_NODES:
-            self.stop(place, "too-large", f"more than {MAX_NODES:,} values")
-        if depth > MAX_DEPTH:
-            self.stop(place, "too-deep", f"nested more than {MAX_DEPTH} levels deep")
-        if isinstance(event, AliasEvent):
-            self.report(
-                place,
-                "alias",
-                f"aliases are not supported: {show_text('*' + event.anchor)}",
-                "repeat the value; quote text that begins with *",
-            )
-            return Scalar(place, broken=True)
-        tagged = self.decorated(event, place)
-        node = self.content(event, place, depth)
-        return Scalar(place, broken=True) if tagged else node
-
-    def content(self, event: Event, place: Place, depth: int) -> Node:
-        if isinstance(event, SequenceStartEvent):
-            items = tuple(self.node(item, depth + 1) for item in self.until(SequenceEndEvent))
-            return ListNode(place, items)
-        if isinstance(event, MappingStartEvent):
-            return self.mapping(place, depth)
-        return self.scalar(event, place)
-
-    def decorated(self, event: Any, place: Place) -> bool:
-        """Whether the node has a tag; tags and anchors are reported."""
-        if event.anchor is not None:
-            self.report(
-                place,
-                "anchor",
-                f"anchors are not supported: {show_text('&' + event.anchor)}",
-                "repeat the value; quote text that begins with &",
-            )
-        if event.ctag is not None:
-            self.report(
-                place,
-                "tag",
-                f"tags are not supported: {show_text(str(event.ctag))}",
-                "delete it; quote text that begins with !",
-            )
-        return event.ctag is not None
-
-    def until(self, end: type[Event]) -> Iterator[Event]:
-        while not isinstance(event := next(self.stream), end):
-            yield event
-
-    def mapping(self, place: Place, depth: int) -> MapNode:
-        entries: dict[str, Entry] = {}
-        for event in self.until(MappingEndEvent):
-            before = len(self.problems)
-            key = self.node(event, depth + 1)
-            value = self.node(next(self.stream), depth + 1)
-            if len(self.problems) > before and not isinstance(key, Scalar):
-                continue
-            if not isinstance(key, Scalar) or not isinstance(key.value, str):
-                if not (isinstance(key, Scalar) and key.broken):
-                    self.bad_key(key)
-            elif key.plain and key.value == "<<":
-                self.report(
-                    key.place,
-                    "merge-key",
-                    "merge keys (<<) are not supported",
-                    "write the fields out",
-                )
-            elif first := entries.get(key.value):
-                at = f"line {first.place.line}, column {first.place.column}"
-                self.report(
-                    key.place,
-                    "duplicate-key",
-                    f"{show_text(key.value)} is already set at {at}",
-                    "delete one of the two",
-                )
-            else:
-                entries[key.value] = Entry(key.place, value)
-        return MapNode(place, entries)
-
-    def bad_key(self, key: Node) -> None:
-        if isinstance(key, Scalar) and key.text:
-            hint = f'quote it: "{key.text}"'
+def find(root: Node, at: Place, path: Sequence[str | int]) -> Spot:
+    """Follow ``path`` from ``root``, whose key is ``at``, skipping what is not in the tree."""
+    key, node = at, root
+    followed: list[str | int] = []
+    branch, skipped = None, 0
+    for element in path:
+        if isinstance(node, MapNode) and element in node.entries:
+            entry = node.entries[cast(str, element)]
+            key, node = entry.place, entry.value
+        elif isinstance(node, ListNode) and isinstance(element, int) and element < len(node.items):
+            node = node.items[element]
+            key = node.place
         else:
-            hint = "write a name before the colon"
-        self.report(key.place, "key-not-text", "keys are text", hint)
-
-    def scalar(self, event: Any, place: Place) -> Scalar:
-        text = str(event.value)
-        if _UNUSABLE.search(text):
-            self.report(
-                place,
-                "unusable-character",
-                "an escape in this text gives NUL or half a surrogate pair",
-                "delete the escape",
-            )
-            return Scalar(place, broken=True)
-        if event.style is not None or event.ctag is not None:
-            return Scalar(place, text, text, plain=False)
-        return self.resolved(text, place)
-
-    def resolved(self, text: str, place: Place) -> Scalar:
-        """A plain scalar by the core schema."""
-        value: bool | int | float | str | None = text
-        problem: tuple[str, ...] = ()
-        if text in _NULL:
-            value = None
-        elif text in _BOOL:
-            value = _BOOL[text]
-        elif _LEADING_ZERO.fullmatch(text):
-            digits = text.lstrip("+-0") or "0"
-            problem = (
-                "leading-zero",
-                f"{show_text(text)} is octal to some readers of YAML",
-                f'write {digits}, or "{text}" if it is text',
-            )
-        elif _NOT_FINITE.fullmatch(text):
-            problem = ("not-finite", f"{text} is not a finite number", "")
-        elif _INTEGER.fullmatch(text):
-            value = _integer(text)
-            if value is None:
-                problem = (
-                    "too-large-number",
-                    f"{show_text(text)} does not fit 64 bits",
-                    "quote it if it is text",
-                )
-        elif _FLOAT.fullmatch(text):
-            value = float(text)
-            if value in (float("inf"), float("-inf")):
-                problem = ("too-large-number", f"{show_text(text)} is beyond 64-bit floats", "")
-        if problem:
-            self.report(place, *problem)
-            return Scalar(place, text, broken=True)
-        return Scalar(place, text, value)
+            branch = len(followed) if branch is None else branch
+            skipped += 1
+            continue
+        followed.append(element)
+    return Spot(key, node, tuple(followed), branch, skipped)
 
 
-def _integer(text: str) -> int | None:
-    """None when it does not fit 64 bits; the length is looked at before the digits are."""
-    if len(text) > 32:
-        return None
-    value = int(text, 0)
-    return value if abs(value) <= MAX_INTEGER else None
+def show(node: Node) -> str:
+    """A value as the manifest writes it; never what an environment variable holds."""
+    if isinstance(node, MapNode):
+        return "a mapping" if node.entries else "an empty mapping"
+    if isinstance(node, ListNode):
+        return "a list" if node.items else "an empty list"
+    if node.value is None:
+        return "nothing"
+    if isinstance(node.value, str):
+        return show_text(node.text)
+    return node.text[:60]

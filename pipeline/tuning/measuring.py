@@ -16,7 +16,7 @@ from pipeline.engine.run import run
 from pipeline.engine.stage import KEPT, Stage
 from pipeline.errors import Refusal
 from pipeline.manifest import Manifest, NamedStep
-from pipeline.manifest.loading import Gates
+from pipeline.manifest.manifest import Gates
 from pipeline.step import GlobalStep, RowStep
 from pipeline.tuning.signals import Measure
 

@@ -10,12 +10,12 @@ from rich.table import Table as RichTable
 
 from pipeline.engine.commit import write_atomically
 from pipeline.errors import Refusal
+from pipeline.manifest.saving import write_values
 from pipeline.report.blocks import Table
 from pipeline.report.format import column, is_numeric, visible
 from pipeline.tuning import plain, tables
 from pipeline.tuning.page import PAGE, write_page
 from pipeline.tuning.tuning import Tuned
-from pipeline.tuning.writer import write_values
 
 
 def tell(tuned: Tuned, html: Path | None = None) -> Iterator[str | RichTable]:

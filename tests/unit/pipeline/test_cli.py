@@ -5,11 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import EntryPoint, version
 from pathlib import Path
 
 import jsonschema
 import pytest
+import typer
 from small_runs import small_project, winnow, write_lines
+
+from pipeline import cli
+from pipeline.errors import Refusal
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +165,25 @@ def test_commands_of_steps_are_commands(tmp_path: Path) -> None:
     done = winnow("--help")
     assert "Buy labels, and move them between machines" in done.stdout
     assert winnow("label", environment={"WINNOW_LABELS": str(tmp_path / "x")}).returncode == 2
+
+
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.app(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"winnow {version('winnow')}\n"
+
+
+def test_a_command_that_cannot_be_imported_fails_when_it_is_run_and_not_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = EntryPoint("audit", "no_such_package.audit:audit", cli.GROUP)
+    monkeypatch.setattr(cli, "entry_points", lambda group: [broken])
+    with pytest.raises(SystemExit) as ended:
+        cli.app(["--help"])
+    assert ended.value.code == 0
+    assert "audit     the command audit cannot be imported" in capsys.readouterr().out
+    group = typer.main.get_command(cli.app)
+    with pytest.raises(Refusal, match="No module named 'no_such_package'") as caught:
+        group.main(["audit"], standalone_mode=False)
+    assert caught.value.hint == "repair or reinstall no_such_package.audit"

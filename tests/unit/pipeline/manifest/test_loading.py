@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import LocatedProblem, ManifestError
-from pipeline.manifest.loading import Manifest, load_manifest
+from pipeline.manifest import Manifest, load_manifest
 from pipeline.manifest.registry import Registry
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "manifest_errors"

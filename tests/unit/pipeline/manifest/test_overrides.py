@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ManifestError
 from pipeline.manifest.overrides import apply_override, parse_override
-from pipeline.manifest.yaml_tree import MapNode, SourceText, read_tree, to_json
+from pipeline.manifest.yaml_reader import read_tree
+from pipeline.manifest.yaml_tree import MapNode, SourceText, to_json
 
 KNOWN = ("name", "sources", "steps", "proxy", "executor")
 TEXT = """\

@@ -17,7 +17,8 @@ from pipeline.errors import ManifestError
 from pipeline.manifest.loading import load_manifest
 from pipeline.manifest.registry import Registry
 from pipeline.manifest.schema import manifest_schema
-from pipeline.manifest.yaml_tree import SourceText, read_tree, to_json
+from pipeline.manifest.yaml_reader import read_tree
+from pipeline.manifest.yaml_tree import SourceText, to_json
 
 GOOD: dict[str, Any] = {
     "name": "web",

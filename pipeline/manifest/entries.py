@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel
 
 from pipeline.errors import LocatedProblem
-from pipeline.manifest.located import build, find, show
+from pipeline.manifest.manifest import NamedStep
 from pipeline.manifest.overrides import step_name
 from pipeline.manifest.registry import PluginError, Registry, custom_step, is_custom, step_labels
+from pipeline.manifest.validation import build
 from pipeline.manifest.wording import did_you_mean, show_text
-from pipeline.manifest.yaml_tree import Entry, ListNode, MapNode, Node, Place, Scalar
+from pipeline.manifest.yaml_tree import (
+    Entry,
+    ListNode,
+    MapNode,
+    Node,
+    Place,
+    Scalar,
+    find,
+    show,
+)
 from pipeline.sources.source import SourceFormat
 from pipeline.step import Step
 
@@ -26,16 +35,7 @@ M = TypeVar("M", bound=BaseModel)
 SOURCE_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 
 
-@dataclass(frozen=True)
-class NamedStep:
-    """``name`` as the manifest has it; ``label`` is unique and safe as a folder name."""
-
-    name: str
-    step: Step
-    label: str
-
-
-class Parts:
+class EntryBuilder:
     """``folder`` is where custom steps are; None when none may run. ``problems`` is added to."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Parts:
     def built(
         self, model: type[M], values: MapNode, at: Place, what: str, known: Sequence[str] = ()
     ) -> M | None:
-        """``located.build``, with its problems added to ours."""
+        """``validation.build``, with its problems added to ours."""
         made, problems = build(model, values, at, what, known)
         self.problems += problems
         return made

@@ -2,19 +2,17 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import ManifestError, Refusal
-from pipeline.manifest import load_manifest
+from pipeline.errors import ManifestError
 from pipeline.manifest.overrides import apply_override, parse_override
-from pipeline.manifest.yaml_tree import MapNode, SourceText, read_tree, to_json
-from pipeline.tuning.writer import emit, with_value, write_values
+from pipeline.manifest.yaml_editor import emit, with_value
+from pipeline.manifest.yaml_reader import read_tree
+from pipeline.manifest.yaml_tree import MapNode, SourceText, to_json
 
 
 def written(text: str, override: str) -> str:
@@ -221,77 +219,3 @@ def test_the_text_says_what_the_overrides_say_and_keeps_its_comments(
     assert to_json(tree(text), as_written=True) == to_json(root, as_written=True)
     for comment in ("what it is for", "aligned", "by default", "spaced", "pairs", "between"):
         assert f"# {comment}" in text
-
-
-def load(path: Path, *overrides: str) -> dict[str, Any]:
-    return load_manifest(path, overrides).values
-
-
-def test_a_manifest_is_replaced_by_one_that_says_the_same(measured: Path) -> None:
-    overrides = ["steps.Sized.least=4", "steps.Trim.most=9", "steps.Trim.most=8"]
-    wanted, before = load(measured, *overrides), measured.read_text()
-    lines = write_values(measured, overrides)
-    assert load(measured) == wanted
-    assert len(lines) == 2
-    assert changed(before, measured.read_text()) == [
-        "-   - filters.py:Sized: {least: 5}      # characters",
-        "+   - filters.py:Sized: {least: 4}      # characters",
-        "-   - filters.py:Trim",
-        "+   - filters.py:Trim: {most: 8}",
-    ]
-
-
-def test_what_is_wrong_leaves_the_file_alone(measured: Path) -> None:
-    before = measured.read_bytes()
-    for override in ("steps.Sized.leest=4", "steps.Sized.least=no", "steps.None.x=1"):
-        with pytest.raises(ManifestError, match="--set #1"):
-            write_values(measured, [override])
-    assert measured.read_bytes() == before
-    assert not list(measured.parent.glob(".*"))
-
-
-def test_a_text_that_would_not_say_the_same_is_refused(
-    measured: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = measured.read_bytes()
-    for spoilt in ("seed: [", "sources: {}\n", measured.read_text() + "seed: 9\n"):
-        monkeypatch.setattr("pipeline.tuning.writer.with_value", lambda *_, to=spoilt: to)
-        with pytest.raises(Refusal, match="--write cannot edit"):
-            write_values(measured, ["steps.Sized.least=4"])
-        assert measured.read_bytes() == before
-    assert not list(measured.parent.glob(".*"))
-
-
-def test_marks_ends_of_lines_mode_and_links_stay(measured: Path) -> None:
-    data = b"\xef\xbb\xbf" + measured.read_bytes().replace(b"\n", b"\r\n")
-    measured.write_bytes(data)
-    measured.chmod(0o640)
-    link = measured.with_name("link.yaml")
-    link.symlink_to(measured.name)
-    write_values(link, ["steps.Sized.least=4"])
-    assert measured.read_bytes() == data.replace(b"least: 5", b"least: 4")
-    assert measured.stat().st_mode & 0o777 == 0o640
-    assert link.is_symlink()
-
-
-def test_a_folder_that_is_read_only_is_told(
-    measured: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, os.strerror(28))
-
-    before = measured.read_bytes()
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(Refusal, match=r"cannot write .*: No space left on device"):
-        write_values(measured, ["steps.Sized.least=4"])
-    assert measured.read_bytes() == before
-    assert not list(measured.parent.glob(".*"))
-
-
-def test_references_to_the_environment_are_written_as_such(
-    measured: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SIGN", "secret!")
-    write_values(measured, ["steps.Loud.sign=${env:SIGN}"])
-    assert "  - filters.py:Loud: {sign: '${env:SIGN}'}\n" in measured.read_text()
-    assert "secret" not in measured.read_text()

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.manifest.located import build
-from pipeline.manifest.yaml_tree import MapNode, SourceText, read_tree
+from pipeline.manifest.validation import build
+from pipeline.manifest.yaml_reader import read_tree
+from pipeline.manifest.yaml_tree import MapNode, SourceText
 
 
 class Cat(BaseModel):

@@ -7,16 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import LocatedProblem
-from pipeline.manifest.yaml_tree import (
-    MAX_DEPTH,
-    MAX_NODES,
-    MAX_PROBLEMS,
-    MapNode,
-    SourceText,
-    read_tree,
-    scalars,
-    to_json,
-)
+from pipeline.manifest.yaml_reader import MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, read_tree
+from pipeline.manifest.yaml_tree import MapNode, SourceText, scalars, to_json
 
 # Pieces that make text look like YAML more often than chance does.
 PIECES = [

@@ -5,91 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import LocatedProblem
-from pipeline.manifest.wording import complaint, did_you_mean, expectation, nearest, show_text
-from pipeline.manifest.yaml_tree import ListNode, MapNode, Node, Place, Scalar, scalars, to_json
+from pipeline.manifest.environment import redact, secrets_in
+from pipeline.manifest.wording import did_you_mean, nearest, show_text
+from pipeline.manifest.yaml_tree import MapNode, Node, Place, Scalar, Spot, find, show, to_json
 
 M = TypeVar("M", bound=BaseModel)
-MIN_SECRET = 4  # characters; a shorter environment value would be replaced inside other words
-
-
-@dataclass(frozen=True)
-class Spot:
-    """Where a path leads: ``key`` is the place of the key or item, ``path`` what was followed.
-
-    ``branch`` is the length of ``path`` at the first element that leads nowhere in the tree: the
-    name of a union's branch, or of a missing field. None when every element was followed;
-    ``skipped`` counts the others.
-    """
-
-    key: Place
-    node: Node
-    path: tuple[str | int, ...]
-    branch: int | None
-    skipped: int = 0
-
-    @property
-    def place(self) -> Place:
-        """The value's place; for a block on lines of its own that of its key."""
-        is_block = not isinstance(self.node, Scalar) and self.node.place.line != self.key.line
-        empty = isinstance(self.node, Scalar) and self.node.value is None and not self.node.text
-        return self.key if is_block or empty else self.node.place
-
-    @property
-    def broken(self) -> bool:
-        return any(scalar.broken for scalar in scalars(self.node))
-
-
-def find(root: Node, at: Place, path: Sequence[str | int]) -> Spot:
-    """Follow ``path`` from ``root``, whose key is ``at``, skipping what is not in the tree."""
-    key, node = at, root
-    followed: list[str | int] = []
-    branch, skipped = None, 0
-    for element in path:
-        if isinstance(node, MapNode) and element in node.entries:
-            entry = node.entries[cast(str, element)]
-            key, node = entry.place, entry.value
-        elif isinstance(node, ListNode) and isinstance(element, int) and element < len(node.items):
-            node = node.items[element]
-            key = node.place
-        else:
-            branch = len(followed) if branch is None else branch
-            skipped += 1
-            continue
-        followed.append(element)
-    return Spot(key, node, tuple(followed), branch, skipped)
-
-
-def show(node: Node) -> str:
-    """A value as the manifest writes it; never what an environment variable holds."""
-    if isinstance(node, MapNode):
-        return "a mapping" if node.entries else "an empty mapping"
-    if isinstance(node, ListNode):
-        return "a list" if node.items else "an empty list"
-    if node.value is None:
-        return "nothing"
-    if isinstance(node.value, str):
-        return show_text(node.text)
-    return node.text[:60]
-
-
-def secrets_in(node: Node) -> dict[str, str]:
-    """What environment variables below ``node`` hold → how the manifest refers to it."""
-    found = {value: name for scalar in scalars(node) for name, value in scalar.references.items()}
-    by_length = sorted(found, key=lambda value: (-len(value), value))
-    return {value: f"${{env:{found[value]}}}" for value in by_length if len(value) >= MIN_SECRET}
-
-
-def redact(message: str, secrets: Mapping[str, str]) -> str:
-    """``message`` as if nothing had been substituted."""
-    for value, reference in secrets.items():
-        message = message.replace(value, reference)
-    return message
 
 
 def build(
@@ -258,3 +183,64 @@ def _branches(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> list
         return _branches(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     options = [option for key in ("anyOf", "oneOf", "allOf") for option in schema.get(key, [])]
     return [schema, *(part for option in options for part in _branches(option, definitions))]
+
+
+_EXPECTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "path": "a path",
+    "list": "a list",
+    "tuple": "a list",
+    "set": "a list",
+    "frozen_set": "a list",
+    "dict": "a mapping",
+    "model": "a mapping",
+    "model_attributes": "a mapping",
+    "dataclass": "a mapping",
+    "date": "a date",
+    "datetime": "a date and time",
+    "none_required": "nothing",
+    "finite_number": "a finite number",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+    "multiple_of": ("multiple_of", "a multiple of"),
+}
+
+
+def expectation(error: dict[str, Any]) -> tuple[str, str]:
+    """(code, what was expected) of a pydantic error; ("", "") when it expected no certain thing."""
+    kind: str = error["type"]
+    context: dict[str, Any] = error.get("ctx", {})
+    if kind in _BOUNDS:
+        key, words = _BOUNDS[kind]
+        return "out-of-range", f"{words} {context[key]}"
+    if kind in ("literal_error", "enum"):
+        return "not-allowed", str(context["expected"])
+    if kind in ("too_short", "string_too_short"):
+        return "too-short", _count("at least", context["min_length"], kind)
+    if kind in ("too_long", "string_too_long"):
+        return "too-long", _count("at most", context["max_length"], kind)
+    if kind == "string_pattern_mismatch":
+        return "bad-value", f"text that matches {context['pattern']}"
+    for suffix in ("_type", "_parsing", "_from_float", ""):
+        if kind.endswith(suffix) and (stem := kind.removesuffix(suffix)) in _EXPECTED:
+            return "wrong-type", _EXPECTED[stem]
+    return "", ""
+
+
+def _count(words: str, number: int, kind: str) -> str:
+    unit = "character" if kind.startswith("string") else "item"
+    return f"{words} {number} {unit}{'' if number == 1 else 's'}"
+
+
+def complaint(error: dict[str, Any]) -> str:
+    """A pydantic error that expected no certain thing, as a sentence: a validator's own words."""
+    inner = error.get("ctx", {}).get("error")
+    said = str(inner) if isinstance(inner, Exception) and str(inner) else str(error["msg"])
+    return said[:1].lower() + said[1:] if said[1:2].islower() else said

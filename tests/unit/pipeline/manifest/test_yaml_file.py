@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.errors import LocatedProblem, ManifestError
-from pipeline.yaml_file import MAX_BYTES, read_yaml
+from pipeline.manifest.yaml_file import MAX_BYTES, read_yaml
 
 
 class Part(BaseModel):
@@ -126,7 +126,10 @@ def test_grades_that_are_not_quoted_are_no_text(tmp_path: Path) -> None:
 
 def test_bytes_that_are_not_utf8_and_files_that_are_too_large_are_refused(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, b"name: \xff\n")
-    assert (problem.code, problem.message) == ("not-utf8", "not UTF-8 at byte 6")
+    assert (problem.code, problem.message) == (
+        "not-utf8",
+        "the file is not UTF-8 at byte 6, line 1",
+    )
     (problem,) = problems(tmp_path, "#" * (MAX_BYTES + 1))
     assert (problem.code, problem.hint) == ("too-large", "is this the thing?")
 

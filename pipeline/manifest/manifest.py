@@ -1,0 +1,131 @@
+"""What a manifest holds once it is read and found to be without errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from pipeline.errors import Refusal
+from pipeline.extension import Extension
+from pipeline.manifest.wording import show_text
+from pipeline.sources.source import SourceFormat
+from pipeline.step import ManifestView, Step
+
+STORE = ".store"  # hidden, so that globs over runs find each document once
+_STRICT = ConfigDict(frozen=True, extra="forbid")
+
+
+def cpu_count() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class ExecutorSpec(BaseModel):
+    """Where tasks run."""
+
+    model_config = _STRICT
+
+    kind: Literal["local"] = Field(
+        default="local", description="`local` runs worker processes on this machine."
+    )
+    workers: int = Field(
+        default_factory=cpu_count,
+        ge=1,
+        le=1024,
+        description="Worker processes; by default one per processor.",
+    )
+
+
+class Gates(BaseModel):
+    """Conditions under which a run counts as failed although every shard is done."""
+
+    model_config = _STRICT
+
+    unique_id: bool = Field(default=False, description="Fail when two documents share an id.")
+    allow_empty: bool = Field(default=False, description="Accept that no document is left.")
+    max_failed_shards: int = Field(
+        default=0,
+        ge=0,
+        description="Go on without shards that failed while there are no more of them than this.",
+    )
+
+
+class Head(BaseModel):
+    """The keys of a manifest that do not depend on what is installed."""
+
+    model_config = _STRICT
+
+    name: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="Name of the run; by default the file's.",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of everything random.")
+    output: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder of the results, from the current directory; by default runs/NAME.",
+    )
+    store: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder of what was computed, shared by all runs that name it, from the "
+        "current directory; by default .store beside the output.",
+    )
+    executor: ExecutorSpec = Field(default_factory=ExecutorSpec)
+    gates: Gates = Field(default_factory=Gates)
+
+
+@dataclass(frozen=True)
+class NamedStep:
+    """``name`` as the manifest has it; ``label`` is unique and safe as a folder name."""
+
+    name: str
+    step: Step
+    label: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest without errors.
+
+    ``folder`` is where relative input paths start; ``output`` and ``store`` are relative to the
+    current directory, or absolute. ``values`` is what was written (overrides included,
+    ``--output`` and defaults not), with ``${env:NAME}`` in place of what the environment holds.
+    """
+
+    path: Path
+    folder: Path
+    name: str
+    seed: int
+    output: Path
+    store: Path
+    executor: ExecutorSpec
+    gates: Gates
+    sources: Mapping[str, SourceFormat]
+    steps: tuple[NamedStep, ...]
+    extensions: Mapping[str, Extension]
+    values: dict[str, JsonValue]
+
+    def view(self, columns: Sequence[str] = ()) -> ManifestView:
+        """What steps and extensions may know; ``columns`` are those that earlier steps added."""
+        return ManifestView(self.folder, self.seed, tuple(self.sources), tuple(columns))
+
+    def until(self, label: str) -> Manifest:
+        """The same manifest up to and with the step of this label, and without extensions: its
+        stages are those of the whole one. Raises Refusal when there is no such step."""
+        labels = [named.label for named in self.steps]
+        if label not in labels:
+            hint = f"its steps: {', '.join(labels)}" if labels else "it has no steps"
+            raise Refusal("unknown-step", f"{self.path} has no step {show_text(label)}", hint)
+        return replace(self, steps=self.steps[: labels.index(label) + 1], extensions={})
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that all steps together add, in order."""
+        return tuple(dict.fromkeys(name for named in self.steps for name in named.step.adds()))

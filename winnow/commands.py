@@ -1,0 +1,16 @@
+"""What commands of installed packages (entry points ``winnow.commands``) are written with."""
+
+from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides, RunFolder
+from pipeline.commands.printing import print_failures, print_table
+from pipeline.commands.run_command import load, run_loaded
+
+__all__ = [
+    "ManifestPath",
+    "OutputFolder",
+    "Overrides",
+    "RunFolder",
+    "load",
+    "print_failures",
+    "print_table",
+    "run_loaded",
+]
