@@ -21,16 +21,17 @@ from proxy.tokenizer import CopyTask, TokenizerSpec, TrainTask, load_encoder
 from proxy.trial import TrialTask
 from proxy.verdict import AGGREGATE
 from winnow import (
+    KEPT,
     BuildContext,
     Extension,
     ManifestView,
     Problem,
+    Reads,
     Refusal,
     ReportSection,
     ShardError,
     Stage,
     Task,
-    digest,
     sha256_file,
 )
 
@@ -249,12 +250,16 @@ class _Stages:
         work = HeldOutTask(self.site.corpus.outputs, known, tuple(external), self.seed)
         parameters = {
             "proxy": {"evaluate": targets},
-            "files": {file.name: file.sha256 for file in external},
             "seed": self.seed,
         }
-        return self.site.make(
-            "held_out", [Task("held_out", work)], parameters, [self.site.corpus], ["proxy.held_out"]
+        # The documents alone are read, not the columns that steps leave beside them.
+        task = Task(
+            "held_out",
+            work,
+            reads=(Reads(self.site.corpus.outputs, under=KEPT),),
+            inputs={file.name: file.sha256 for file in external},
         )
+        return self.site.make("held_out", [task], parameters, [self.site.corpus])
 
     def roles(self, held_out: Stage) -> Stage:
         corpus = self.site.corpus
@@ -264,28 +269,31 @@ class _Stages:
                 RolesTask(corpus.outputs, task.key, held_out.outputs, self.seed),
                 task.label,
                 task.bytes,
+                (Reads(corpus.outputs, (task.key,), KEPT), Reads(held_out.outputs)),
             )
             for task in corpus.tasks
         ]
         parameters = {"seed": self.seed}
-        return self.site.make("roles", tasks, parameters, [corpus, held_out], ["proxy.roles"])
+        return self.site.make("roles", tasks, parameters, [corpus, held_out])
 
     def tokenizer(self, roles: Stage) -> Stage:
         spec, folder, corpus = self.extension.tokenizer, self.site.view.folder, self.site.corpus
         parameters: dict[str, JsonValue] = {"tokenizer": {"end_of_text": spec.end_of_text}}
         after = [corpus, roles]
         work: CopyTask | TrainTask
+        reads: tuple[Reads, ...]
         if spec.file is not None:
             path = folder / spec.file
             work = CopyTask(path, sha256_file(path), spec.end_of_text)
             parameters = {"tokenizer": {**spec.model_dump(mode="json"), "sha256": work.sha256}}
-            after = []
+            after, reads = [], ()
         else:
             vocabulary = self.extension.vocabulary(folder)
             work = TrainTask(corpus.outputs, roles.outputs, vocabulary, spec.end_of_text)
             parameters = {"tokenizer": {"vocabulary": vocabulary, "end_of_text": spec.end_of_text}}
+            reads = (Reads(corpus.outputs, under=KEPT), Reads(roles.outputs))
         return self.site.make(
-            "tokenizer", [Task("tokenizer", work)], parameters, after, ["proxy.tokenizer"]
+            "tokenizer", [Task("tokenizer", work, reads=reads)], parameters, after
         )
 
     def tokenise(self, roles: Stage, tokenizer: Stage) -> Stage:
@@ -302,20 +310,19 @@ class _Stages:
                 ),
                 task.label,
                 task.bytes,
+                (
+                    Reads(corpus.outputs, (task.key,), KEPT),
+                    Reads(roles.outputs, (task.key,)),
+                    Reads(tokenizer.outputs),
+                ),
             )
             for task in corpus.tasks
         ]
-        return self.site.make("tokenise", tasks, {}, [corpus, roles, tokenizer], ["proxy.tokenise"])
+        return self.site.make("tokenise", tasks, {}, [corpus, roles, tokenizer])
 
     def evaluation(self, held_out: Stage, tokenizer: Stage) -> Stage:
         work = EvaluationTask(held_out.outputs, tokenizer.outputs, self.end_of_text)
-        return self.site.make(
-            "evaluation",
-            [Task("evaluation", work)],
-            {},
-            [held_out, tokenizer],
-            ["proxy.tokenise"],
-        )
+        return self.site.make("evaluation", [Task("evaluation", work)], {}, [held_out, tokenizer])
 
     def names(self) -> list[TrialName]:
         """All trials: mixes in the manifest's order, seeds from 1."""
@@ -326,6 +333,12 @@ class _Stages:
             for seed in range(1, seeds + 1)
         ]
 
+    def budget(self, name: TrialName) -> int | None:
+        """Tokens of a trial; None where all that there are are taken."""
+        proxy = self.extension.proxy
+        tokens = with_natural(self.extension.mixes)[name.mix].tokens
+        return tokens or (proxy.tokens if proxy is not None else None)
+
     def own_seed(self, name: TrialName) -> int:
         """What a trial's order and initialisation come from; the same for all mixes."""
         return 1_000 * self.seed + name.seed
@@ -334,21 +347,23 @@ class _Stages:
         """One task per mix and seed. Each has a fingerprint of its own, so that another mix or
         seed leaves the others as they are."""
         mixes = with_natural(self.extension.mixes)
-        proxy_tokens = self.extension.proxy.tokens if self.extension.proxy is not None else None
         tasks = []
         for name in self.names():
             mix = mixes[name.mix]
             piles = mix.piles(self.site.view.sources)
-            budget = mix.tokens or proxy_tokens
+            budget = self.budget(name)
             seed = self.own_seed(name)
             work = MixTask(name.key, name.mix, piles, budget, seed, tokenise.outputs)
-            identity = digest([[asdict(pile) for pile in piles], budget, seed])
-            tasks.append(Task(name.key, work, _label(name), fingerprint=identity))
-        return self.site.make("mix", tasks, {}, [tokenise], ["proxy.draw"])
+            own = {
+                "mixes": {name.mix: [asdict(pile) for pile in piles]},
+                "proxy": {"tokens": budget},
+                "seed": seed,
+            }
+            tasks.append(Task(name.key, work, _label(name), parameters=own, effort=budget or 0))
+        return self.site.make("mix", tasks, {}, [tokenise])
 
     def trial(self, proxy: Proxy, mix: Stage, evaluation: Stage) -> Stage:
         model = self.extension.shape(proxy, self.site.view.folder)
-        drawn = {task.key: task.fingerprint for task in mix.tasks}
         tasks = [
             Task(
                 name.key,
@@ -362,13 +377,14 @@ class _Stages:
                     evaluation_name=EVALUATION,
                 ),
                 _label(name),
-                fingerprint=digest([drawn[name.key], asdict(model)]),
+                reads=(Reads(mix.outputs, (name.key,)), Reads(evaluation.outputs)),
+                parameters={"seed": self.own_seed(name)},
+                effort=model.flops(self.budget(name) or 0),
             )
             for name in self.names()
         ]
-        code = ["proxy.trial", "proxy.train", "proxy.evaluate", "proxy.model"]
         parameters = {"proxy": {"model": proxy.model}, "shape": asdict(model)}
-        return self.site.make("trial", tasks, parameters, [mix, evaluation], code)
+        return self.site.make("trial", tasks, parameters, [mix, evaluation])
 
     def verdict(self, trial: Stage, names: Sequence[TrialName]) -> Stage:
         baseline = self.extension.baseline()
@@ -380,14 +396,12 @@ class _Stages:
             },
             "proxy": {"baseline": baseline, "seeds": max(name.seed for name in names)},
         }
-        return self.site.make(
-            "verdict", [Task("verdict", work)], parameters, [trial], ["proxy.decide"]
-        )
+        return self.site.make("verdict", [Task("verdict", work)], parameters, [trial])
 
 
 def by_name(stages: Sequence[Stage]) -> dict[str, Stage]:
-    """Stages by the names they were made with, without numbers."""
-    return {stage.name.rpartition("-")[2]: stage for stage in stages}
+    """Stages by the names they were made with."""
+    return {stage.name.partition(".")[2]: stage for stage in stages}
 
 
 def _label(name: TrialName) -> str:

@@ -10,7 +10,9 @@ import typer
 
 def gc(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="The store of some runs.")],
-    delete: Annotated[bool, typer.Option("--delete", help="Delete it, instead of listing.")] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete it, instead of listing.")
+    ] = False,
 ) -> None:
     """Show what of a store no run refers to, or delete it."""
     from pipeline.engine.store import collect_garbage

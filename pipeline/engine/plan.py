@@ -67,6 +67,7 @@ def make_plan(manifest: Manifest) -> Plan:
 
     Writes nothing. Raises Refusal when a source has nothing to read or may not be read.
     """
+    _check_age(manifest.output)
     cache = Cache(manifest.store)
     shards: list[Shard] = []
     for name, source in manifest.sources.items():
@@ -78,6 +79,16 @@ def make_plan(manifest: Manifest) -> Plan:
     for stage in graph.stages:
         planned.append(plan_stage(stage, cache, explainer, planned))
     return Plan(manifest, graph, tuple(shards), tuple(planned), cache, explainer)
+
+
+def _check_age(output: Path) -> None:
+    """Folders of runs before there was a store are left alone."""
+    if (output / "stages").is_dir():
+        raise Refusal(
+            "older-run",
+            f"{output} holds a run of an older winnow, whose results cannot be reused",
+            "name another folder with --output, or delete this one",
+        )
 
 
 def _check_inputs(manifest: Manifest, shards: Sequence[Shard]) -> None:

@@ -59,9 +59,9 @@ def test_mixes_without_a_proxy_are_still_drawn(bench: Workbench) -> None:
     assert [task.key for task in stages[-1].tasks] == ["natural-seed1", "half-seed1"]
     for stage in stages:
         bench.run(stage)
-    metrics = {receipt.key: receipt.metrics for receipt in stages[-1].committed.receipts()}
+    metrics = {receipt.key: receipt.metrics for receipt in stages[-1].outputs.receipts()}
     tokens = sum(
-        tally[1] for r in stages[3].committed.receipts() for tally in r.metrics["sources"].values()
+        tally[1] for r in stages[3].outputs.receipts() for tally in r.metrics["sources"].values()
     )
     assert metrics["natural-seed1"]["tokens"] == tokens
     assert [section.anchor for section in extension(mixes=MIXES).report_sections(stages)] == [
@@ -133,8 +133,8 @@ def test_from_documents_to_a_verdict(benches: Callable[[str], Workbench]) -> Non
             bench.run(stage)
         runs.append(stages)
     for one, two in zip(*runs, strict=True):
-        outputs = [receipt.outputs for receipt in one.committed.receipts()]
-        assert outputs == [receipt.outputs for receipt in two.committed.receipts()], one.name
+        outputs = [receipt.outputs for receipt in one.outputs.receipts()]
+        assert outputs == [receipt.outputs for receipt in two.outputs.receipts()], one.name
     results: Any = spec.results(runs[0])
     claims = [Claim(**claim) for claim in results["verdict"]["claims"]]
     assert [(claim.mix, claim.target) for claim in claims] == [

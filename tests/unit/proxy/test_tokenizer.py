@@ -54,7 +54,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(bench: Workbench, texts: list[str], vocabulary: int = 300) -> StageOutputs:
-    corpus = bench.corpus({"web-0": batch_of("web", texts)}).committed
+    corpus = bench.corpus({"web-0": batch_of("web", texts)}).outputs
     held = bench.done("held_out", {"h": HeldOutTask(corpus, (), (), 0)})
     roles = bench.done("roles", {"web-0": RolesTask(corpus, "web-0", held, 0)})
     return bench.done("tokenizer", {"t": TrainTask(corpus, roles, vocabulary, END_OF_TEXT)})
