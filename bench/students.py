@@ -46,13 +46,14 @@ from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 
 from classifiers.agreement.metrics import Estimate, bootstrap, f1_at, spearman  # noqa: E402
 from classifiers.agreement.metrics import quadratic_kappa as kappa  # noqa: E402
-from classifiers.sampling import hash_of  # noqa: E402
-from classifiers.students.embeddings import VECTORS  # noqa: E402
-from classifiers.students.figures import cuts, graded, middle, nearest  # noqa: E402
+from classifiers.sampling.hash_sampling import hash_of  # noqa: E402
+from classifiers.students.preprocessing import TextBatch  # noqa: E402
 from classifiers.students.soft_labels import from_numbers  # noqa: E402
 from classifiers.students.student import Student  # noqa: E402
-from classifiers.students.training import Recipe, opened, train_student  # noqa: E402
-from classifiers.students.view import Texts  # noqa: E402
+from classifiers.students.student_files import WORD_VECTORS  # noqa: E402
+from classifiers.students.student_loading import opened  # noqa: E402
+from classifiers.students.student_metrics import cuts, graded, middle, nearest  # noqa: E402
+from classifiers.students.student_training import Recipe, train_student  # noqa: E402
 from pipeline.errors import WinnowError  # noqa: E402
 
 STUDENTS = ("fasttext", "linear", "mlp")
@@ -71,7 +72,7 @@ class Refused(Exception):
 
 
 def read_gold(path: Path) -> tuple[list[str], np.ndarray]:
-    """Texts and labels [n] of the file. Raises Refused."""
+    """TextBatch and labels [n] of the file. Raises Refused."""
     if not path.is_file():
         raise Refused(f"there is no file '{path}'", "name a .jsonl or .jsonl.zst file")
     if not path.name.endswith((".jsonl", ".jsonl.zst")):
@@ -138,10 +139,10 @@ class Trial:
     """The documents, split, and how one part is scored by students trained on the others."""
 
     def __init__(self, texts: Sequence[str], labels: np.ndarray, folds: int, seed: int) -> None:
-        self.texts = Texts(pa.array(texts, pa.large_string()))
+        self.texts = TextBatch(pa.array(texts, pa.large_string()))
         self.soft = from_numbers(labels)
         self.seed = seed
-        hashes = [hash_of(seen, seed) for seen in self.texts.seen.to_pylist()]
+        hashes = [hash_of(seen, seed) for seen in self.texts.preprocessed.to_pylist()]
         self.hashes = np.array(hashes, dtype=np.uint64)
         self.part = parts(labels, texts, folds, seed)
 
@@ -160,8 +161,8 @@ class Trial:
                 corpus = texts.take(np.arange(min(len(texts), WORDS_FROM)))
                 given = (texts, soft, self.hashes[learned], corpus, self.seed, folder)
                 card = train_student(Recipe(student=name), *given, vectors=vectors)
-                if (folder / VECTORS).exists():
-                    vectors = folder / VECTORS
+                if (folder / WORD_VECTORS).exists():
+                    vectors = folder / WORD_VECTORS
                 student = opened(card, folder)
                 found[name] = (student, student.score(self.texts.take(unseen)))
         return found
@@ -212,14 +213,16 @@ def _told(name: str, estimate: Estimate) -> list[tuple[str, Any]]:
     return [(name, told["value"]), (f"{name}_95", [told["low"], told["high"]])]
 
 
-def documents_per_second(score: Callable[[Texts], Any], texts: Sequence[str]) -> dict[str, float]:
+def documents_per_second(
+    score: Callable[[TextBatch], Any], texts: Sequence[str]
+) -> dict[str, float]:
     """Of documents cut at 1,000 bytes, by CPU time of this thread; and how much of that is the
     view of the text."""
     cut = [text.encode()[:BYTES].decode(errors="ignore") for text in texts if text.strip()]
     array = pa.array((cut * (TIMED // len(cut) + 1))[:TIMED], pa.large_string())
-    score(Texts(array))  # kernels are compiled, words met
+    score(TextBatch(array))  # kernels are compiled, words met
     begun = time.thread_time()
-    batch = Texts(array)
+    batch = TextBatch(array)
     _ = batch.blank
     seen = time.thread_time()
     score(batch)

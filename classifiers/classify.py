@@ -13,19 +13,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from classifiers.agreement.two_classes import evaluate
-from classifiers.sampling import hash_of, lowest_ranked, place_hash, read_rows
-from classifiers.students.fasttext_classifier import (
-    Entry,
-    FastTextClassifier,
-    load,
-    write_card,
-)
-from classifiers.students.fasttext_training import Settings, library, train
-from classifiers.students.view import Texts, beginning
+from classifiers.students.student_settings import FastTextSettings
 from winnow import (
     DOCUMENT_SCHEMA,
     Docs,
@@ -36,19 +26,14 @@ from winnow import (
     Problem,
     ReduceInput,
     ReportSection,
-    ShardError,
-    sha256_file,
 )
 
 MIN_DOCUMENTS = 50
-HELD_OUT = 0.1
-TELLING_WORDS = 20
 MODEL = "model.bin"
+# Each class with its label in what is mapped.
 SIDES = {"positive": 1, "negative": -1}
 
 Names = str | Annotated[tuple[str, ...], Field(min_length=1)]
-Hashed = tuple[int, str]
-Counts = dict[str, dict[str, int]]
 
 
 class Classes(BaseModel):
@@ -79,7 +64,7 @@ class Classes(BaseModel):
                     yield Problem(path, "source-on-both-sides", message, hint)
 
 
-class Classify(GlobalStep, Settings):
+class Classify(GlobalStep, FastTextSettings):
     """Append a quality score: P(positive) by a classifier of positive against negative sources.
 
     Nothing is dropped. Up to ``max_documents`` distinct documents of each class, as many of one as
@@ -122,102 +107,25 @@ class Classify(GlobalStep, Settings):
 
         Texts are not copied: ``reduce`` finds them by row.
         """
-        source = docs.column("source")
-        label = np.zeros(len(docs), dtype=np.int8)
-        for side, value in SIDES.items():
-            known = pa.array(self.train.names(side), type=source.type)
-            label[pc.is_in(source, value_set=known).to_numpy(zero_copy_only=False)] = value
-        place = place_hash(docs.column("_source"), docs.column("_offset"))
-        return pa.RecordBatch.from_arrays([pa.array(label), pa.array(place)], ["label", "hash"])
+        from classifiers.classify_training import map_classes
+
+        return map_classes(self, docs)
 
     def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
-        # 31 bits are all that fastText takes.
-        seed = (reduce_input.seed if self.seed is None else self.seed) % 2**31
-        positive, negative, counts = self._sample(reduce_input, seed)
-        held = max(1, round(len(positive) * HELD_OUT))
-        learned = sorted(
-            (key, side, text)
-            for side, pairs in (("positive", positive), ("negative", negative))
-            for key, text in pairs[held:]
-        )
-        seen = texts_of([text for *_, text in learned]).seen.to_pylist()
-        model = folder / MODEL
-        train(zip([side for _, side, _ in learned], seen, strict=True), self, seed, model)
-        student = FastTextClassifier(model)
-        held_out = [
-            student.score(texts_of([text for _, text in pairs[:held]]), "positive")
-            for pairs in (positive, negative)
-        ]
-        card: dict[str, Any] = {
-            "student": self.student,
-            "library": library(),
-            "positive": list(self.train.names("positive")),
-            "negative": list(self.train.names("negative")),
-            "settings": self.model_dump(include=set(Settings.model_fields)),
-            "max_documents": self.max_documents,
-            "seed": seed,
-            "documents": counts,
-            "trained_on": {"positive": len(positive) - held, "negative": len(negative) - held},
-            "held_out": evaluate(held_out[0], held_out[1], seed),
-            "telling": telling(student),
-            "model": {"bytes": model.stat().st_size, "sha256": sha256_file(model)},
-        }
-        write_card(folder / "card.json", card)
-        words = {side: [entry["word"] for entry in card["telling"][side]] for side in SIDES}
-        return {**card, "telling": words}
+        from classifiers.classify_training import train_classifier
+
+        return train_classifier(self, reduce_input, folder)
 
     def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
-        scores = load(artifacts / MODEL).score(Texts(docs.text), "positive")
+        from classifiers.students.fasttext_classifier import load
+        from classifiers.students.preprocessing import TextBatch
+
+        scores = load(artifacts / MODEL).score(TextBatch(docs.text), "positive")
         return FilterResult(np.ones(len(docs), dtype=np.bool_), columns={self.column: scores})
 
     def report_sections(
         self, label: str, artifacts: Path, metrics: Mapping[str, Any]
     ) -> Sequence[ReportSection]:
-        from classifiers.classify_section import sections
+        from classifiers.classify_report import sections
 
         return sections(label, self.column, artifacts)
-
-    def _sample(
-        self, reduce_input: ReduceInput, seed: int
-    ) -> tuple[list[Hashed], list[Hashed], Counts]:
-        """Equally many distinct documents of each class, ordered by hash, and counts."""
-        distinct: dict[str, dict[int, str]] = {}
-        counts: Counts = {}
-        for side, label in SIDES.items():
-            places, found = lowest_ranked(reduce_input.mapped, label, self.max_documents, seed)
-            raw = read_rows(reduce_input.documents, places, ["text"], beginning)["text"].to_pylist()
-            texts = texts_of(raw)
-            rows = zip(texts.seen.to_pylist(), raw, texts.blank.tolist(), strict=True)
-            distinct[side] = {hash_of(seen, seed): text for seen, text, blank in rows if not blank}
-            counts[side] = {"found": found, "sampled": len(places)}
-        # A text of both classes teaches nothing, and its copy would betray the held-out one.
-        both = distinct["positive"].keys() & distinct["negative"].keys()
-        classes = [[(k, t) for k, t in distinct[side].items() if k not in both] for side in SIDES]
-        for side, pairs in zip(SIDES, classes, strict=True):
-            counts[side]["distinct"] = len(pairs)
-            if len(pairs) < MIN_DOCUMENTS:
-                raise ShardError(
-                    "too-few-documents",
-                    f"{len(pairs)} distinct {side} documents to learn from, "
-                    f"{MIN_DOCUMENTS} are needed: {', '.join(self.train.names(side))} had "
-                    f"{counts[side]['found']} and {len(both)} are of both classes",
-                    "add documents, name more sources, or loosen the steps before this one",
-                )
-        size = min(map(len, classes))
-        return sorted(classes[0][:size]), sorted(classes[1][:size]), counts
-
-
-def texts_of(raw: Sequence[str]) -> Texts:
-    return Texts(pa.array(raw, pa.large_string()))
-
-
-def telling(student: FastTextClassifier) -> dict[str, list[Entry]]:
-    """The words that push a document to either side; ``weight`` is what they add to its log-odds
-    of being positive."""
-    directions = {
-        side: {name: value * sign for name, value in SIDES.items()} for side, sign in SIDES.items()
-    }
-    words = student.telling(directions, TELLING_WORDS)
-    for entry in words["negative"]:
-        entry["weight"] = -entry["weight"]
-    return words

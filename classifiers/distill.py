@@ -7,40 +7,21 @@ So FineWeb-Edu scored 15 T tokens by 460,000 labels (Penedo et al. 2024, arXiv 2
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
-from classifiers.sampling import (
-    Hashes,
-    hash_of,
-    lowest_ranked,
-    place_hash,
-    read_rows,
-)
-from classifiers.students.embeddings import FastTextVectors, SentenceTransformer
-from classifiers.students.fasttext_classifier import write_card
-from classifiers.students.fasttext_training import Settings
-from classifiers.students.figures import held_out, thresholds
-from classifiers.students.soft_labels import SoftLabels, from_struct
-from classifiers.students.student import Student, column_names
-from classifiers.students.telling import telling
-from classifiers.students.training import (
-    CARD,
+from classifiers.students.student_settings import (
+    FastTextSettings,
+    FastTextVectors,
     Kind,
-    Recipe,
-    open_student,
-    opened,
-    train_student,
+    SentenceTransformer,
+    column_names,
 )
-from classifiers.students.view import Texts, beginning
 from winnow import (
     DOCUMENT_SCHEMA,
     Docs,
@@ -53,25 +34,9 @@ from winnow import (
     Problem,
     ReduceInput,
     ReportSection,
-    ShardError,
 )
 
 MIN_DOCUMENTS = 50
-# Documents that measure the student: a tenth, but a hundred if that is no more than a fifth.
-HELD_OUT, ENOUGH, AT_MOST = 0.1, 100, 0.2
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Distinct documents in the order of the hashes of what students see of them."""
-
-    texts: Texts
-    hashes: Hashes
-    languages: Sequence[str | None]
-    table: pa.Table
-
-    def rows(self, chosen: npt.NDArray[np.int64]) -> Texts:
-        return self.texts.take(chosen)
 
 
 class Distill(NamesFiles, GlobalStep):
@@ -98,7 +63,9 @@ class Distill(NamesFiles, GlobalStep):
         description="`fasttext` classifies words and word n-grams, `linear` and `mlp` are heads "
         "on an embedding of the document",
     )
-    fasttext: Settings = Field(default=Settings(), description="of the student `fasttext`")
+    fasttext: FastTextSettings = Field(
+        default=FastTextSettings(), description="of the student `fasttext`"
+    )
     embedding: FastTextVectors | SentenceTransformer = Field(
         discriminator="kind",
         default=FastTextVectors(kind="fasttext"),
@@ -175,100 +142,26 @@ class Distill(NamesFiles, GlobalStep):
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """``label`` [rows]: whether the document has one; ``hash`` [rows] of the place."""
-        label = pc.is_valid(docs.column(f"{self.labels}_p")).cast(pa.int8())
-        place = place_hash(docs.column("_source"), docs.column("_offset"))
-        return pa.RecordBatch.from_arrays([label, pa.array(place)], ["label", "hash"])
+        from classifiers.distill_training import map_labels
+
+        return map_labels(self, docs)
 
     def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
-        # 31 bits are all that fastText takes.
-        seed = (reduce_input.seed if self.seed is None else self.seed) % 2**31
-        labelled, soft, counts = self._labelled(reduce_input, seed)
-        held = max(round(len(soft) * HELD_OUT), min(ENOUGH, round(len(soft) * AT_MOST)))
-        unseen, learned = np.arange(held), np.arange(held, len(soft))
-        corpus = self._sample(reduce_input, seed)
-        recipe = Recipe(self.student, self.fasttext, self.embedding, self.hidden)
-        words = self.embedding.documents if isinstance(self.embedding, FastTextVectors) else 0
-        card = train_student(
-            recipe,
-            labelled.rows(learned),
-            soft.take(learned),
-            labelled.hashes[learned],
-            corpus.rows(np.arange(min(len(corpus.texts), words))),
-            seed,
-            folder,
-            self.located(Path()),
-        )
-        student = opened(card, folder, self.located(Path()))
-        shares = soft.take(learned).shares
-        card = {
-            **card,
-            "learned_from": self.labels,
-            "seed": seed,
-            "documents": {**counts, "trained_on": len(learned), "held_out": held},
-            "shares": dict(zip(soft.labels, np.round(shares, 4).tolist(), strict=True)),
-            "held_out": held_out(student, labelled.rows(unseen), soft.take(unseen), shares, seed),
-            "telling": telling(student, labelled.rows(learned)),
-        }
-        if soft.values is not None:
-            card["thresholds"] = _thresholds(student, corpus, labelled.hashes[learned])
-        write_card(folder / CARD, card)
-        said = {name: [e["word"] for e in entries] for name, entries in card["telling"].items()}
-        return {**card, "telling": said}
+        from classifiers.distill_training import distill
+
+        return distill(self, reduce_input, folder)
 
     def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        from classifiers.students.preprocessing import TextBatch
+        from classifiers.students.student_loading import open_student
+
         student = open_student(artifacts, self.located(Path()))
-        columns = student.columns(self.column, Texts(docs.text))
+        columns = student.columns(self.column, TextBatch(docs.text))
         return FilterResult(np.ones(len(docs), dtype=np.bool_), columns=columns)
 
     def report_sections(
         self, label: str, artifacts: Path, metrics: Mapping[str, Any]
     ) -> Sequence[ReportSection]:
-        from classifiers.distill_section import sections
+        from classifiers.distill_report import sections
 
         return sections(label, self.column, artifacts)
-
-    def _labelled(
-        self, reduce_input: ReduceInput, seed: int
-    ) -> tuple[Sample, SoftLabels, dict[str, int]]:
-        names = [self.labels, f"{self.labels}_p"]
-        places, found = lowest_ranked(reduce_input.mapped, 1, self.max_documents, seed)
-        columns = ["text", "language", *names]
-        sample = distinct(read_rows(reduce_input.documents, places, columns, beginning), seed)
-        counts = {"labelled": found, "sampled": len(places), "distinct": len(sample.texts)}
-        if len(sample.texts) < MIN_DOCUMENTS:
-            raise ShardError(
-                "too-few-documents",
-                f"{len(sample.texts)} distinct documents with a label {self.labels} to learn from, "
-                f"{MIN_DOCUMENTS} are needed, and {found} have one",
-                "label more documents, or loosen the steps before",
-            )
-        kept, p = sample.table[self.labels], sample.table[f"{self.labels}_p"]
-        soft = from_struct(p.combine_chunks(), scale=pa.types.is_floating(kept.type))
-        if len(np.unique(soft.best)) == 1 and soft.hard:
-            message = f"all {len(soft)} labels {self.labels} are {soft.labels[soft.best[0]]}"
-            raise ShardError("one-class", message, "there is nothing to learn: change the rubric")
-        return sample, soft, counts
-
-    def _sample(self, reduce_input: ReduceInput, seed: int) -> Sample:
-        words = self.embedding.documents if isinstance(self.embedding, FastTextVectors) else 0
-        size = max(self.sample, words if self.student != "fasttext" else 0)
-        places, _ = lowest_ranked(reduce_input.mapped, None, size, seed)
-        columns = ["text", "language"]
-        return distinct(read_rows(reduce_input.documents, places, columns, beginning), seed)
-
-
-def distinct(table: pa.Table, seed: int) -> Sample:
-    """Documents with any word, one of those that students see as the same."""
-    texts = Texts(table["text"].combine_chunks())
-    hashes = np.array([hash_of(seen, seed) for seen in texts.seen.to_pylist()], dtype=np.uint64)
-    _, first = np.unique(hashes, return_index=True)
-    rows = first[~texts.blank[first]]
-    chosen = table.take(pa.array(rows))
-    return Sample(texts.take(rows), hashes[rows], chosen["language"].to_pylist(), chosen)
-
-
-def _thresholds(student: Student, corpus: Sample, learned: Hashes) -> dict[str, Any]:
-    """Of documents that the student was not trained on, whose scores are too sure."""
-    rows = np.flatnonzero(~np.isin(corpus.hashes, learned))
-    languages = [corpus.languages[row] for row in rows.tolist()]
-    return thresholds(student.score(corpus.rows(rows)), languages)

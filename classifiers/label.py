@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from classifiers.agreement.facts import AgreementFacts
-from classifiers.columns import check_columns, group_column, score_column
 from classifiers.labelling import checks as checking
 from classifiers.labelling.answers import Answer
 from classifiers.labelling.artifacts import (
@@ -37,8 +36,9 @@ from classifiers.labelling.questions import Question, Terms, ask, shortened
 from classifiers.labelling.rubric import Rubric, load_rubric, rubric_path, shipped
 from classifiers.labelling.store import Stored
 from classifiers.labelling.tokens import Truncation
-from classifiers.sampling import place_hash, read_rows
-from classifiers.stratified import Sample, stratified
+from classifiers.sampling.hash_sampling import place_hash, read_rows
+from classifiers.sampling.stratified_sampling import Sample, stratified
+from classifiers.scores.score_columns import check_columns, group_column, score_column
 from winnow import (
     DOCUMENT_SCHEMA,
     Docs,

@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, StringConstraints
 
-from classifiers.students.student import column_names
-from classifiers.students.training import CARD, open_student, read_card, verify
-from classifiers.students.view import Texts
+from classifiers.students.student_files import CARD, read_card, verify
+from classifiers.students.student_settings import column_names
 from winnow import (
     DOCUMENT_SCHEMA,
     Docs,
@@ -32,7 +31,7 @@ class Score(NamesFiles, RowStep):
     """Append the scores of finished students; nothing is dropped.
 
     A student is a folder with its card and model: the artifacts of a step ``distill``
-    (``stages/…distill.reduce…/artifacts`` of its run). Of a scale ``COLUMN`` is the expected
+    (``…distill.reduce…/artifacts`` of its run). Of a scale ``COLUMN`` is the expected
     grade, of categories the most probable one with ``COLUMN_confidence``; ``COLUMN_student`` says
     which student it was. A student whose files do not have the sha256 of its card is refused.
     """
@@ -73,7 +72,10 @@ class Score(NamesFiles, RowStep):
         return tuple(name for column, folder in folders for name in self._names(column, folder))
 
     def prepare(self) -> None:
-        some = Texts(pa.array(["some text"], pa.large_string()))
+        from classifiers.students.preprocessing import TextBatch
+        from classifiers.students.student_loading import open_student
+
+        some = TextBatch.of(["some text"])
         for column, folder in self._folders().items():
             embedding = read_card(folder).embedding
             # An encoder is loaded by each worker: its threads would not survive a fork.
@@ -81,7 +83,10 @@ class Score(NamesFiles, RowStep):
                 open_student(folder, self.located(Path())).columns(column, some)
 
     def filter(self, docs: Docs) -> FilterResult:
-        texts = Texts(docs.text)
+        from classifiers.students.preprocessing import TextBatch
+        from classifiers.students.student_loading import open_student
+
+        texts = TextBatch(docs.text)
         columns: dict[str, pa.Array] = {}
         for column, folder in self._folders().items():
             columns |= open_student(folder, self.located(Path())).columns(column, texts)

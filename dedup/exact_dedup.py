@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dedup.clusters import first_occurrences, largest_cluster
+from dedup.greedy_clusters import first_occurrences, largest_cluster
 from dedup.removals import Corpus, apply_removals, write_removals
 from kernels.hashing.hashing import xxh64_rows
 from kernels.text.utf8 import text_buffers
@@ -36,7 +36,7 @@ class ExactDedup(GlobalStep):
         corpus = Corpus.of(reduce_input)
         keys = np.empty((len(corpus), len(_SEEDS)), np.uint64)
         for part, name in enumerate(_SEEDS):
-            keys[:, part] = corpus.observed(name).to_numpy()
+            keys[:, part] = corpus.mapped(name).to_numpy()
         firsts = first_occurrences(keys)
         dropped = np.flatnonzero(firsts != np.arange(len(corpus)))
         survivors = firsts[dropped]

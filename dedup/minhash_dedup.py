@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from dedup.clusters import largest_cluster, shared_groups, stars
+from dedup.greedy_clusters import greedy_clusters, largest_cluster, shared_groups
 from dedup.removals import Corpus, apply_removals, write_removals
 from kernels.ngrams.minhash import (
     bands,
@@ -43,7 +43,7 @@ class MinhashDedup(GlobalStep):
     case words without punctuation, accents and digits.
 
     The first in input order stays. A document goes only if it is itself like one that stays;
-    likeness is not passed on from document to document. One with fewer than ``ngram`` words has
+    similarity is not passed on from document to document. One with fewer than ``ngram`` words has
     nothing to compare and stays. Per bucket, at most 256 survivors are compared; what that leaves
     out is counted as ``skipped``.
 
@@ -65,11 +65,11 @@ class MinhashDedup(GlobalStep):
     language: Literal["en"] = Field("en", description="whose tokenizer finds the words")
 
     def prepare(self) -> None:
-        self._observe(pa.array(["one two three four five six é"], pa.large_string()))
+        self._map_texts(pa.array(["one two three four five six é"], pa.large_string()))
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """Columns ``bucket_000``... (uint64, null without n-grams) and ``shingles``, sorted."""
-        return self._observe(docs.text)
+        return self._map_texts(docs.text)
 
     def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
         """Returns counts: ``candidates`` are documents that share a bucket with another one,
@@ -78,7 +78,7 @@ class MinhashDedup(GlobalStep):
         corpus = Corpus.of(reduce_input)
         groups = np.empty((self.buckets, len(corpus)), np.int32)
         for bucket in range(self.buckets):
-            keys = corpus.observed(_bucket(bucket))
+            keys = corpus.mapped(_bucket(bucket))
             signed = keys.is_valid().to_numpy()
             groups[bucket] = shared_groups(pc.fill_null(keys, 0).to_numpy(), signed)
         candidates = np.asarray((groups >= 0).any(axis=0))
@@ -90,7 +90,7 @@ class MinhashDedup(GlobalStep):
                 right = values[starts[other] : starts[other + 1]]
                 return float(jaccard_index(left, right))
 
-            found = stars(groups, similar, self.jaccard, MAX_COMPARED)
+            found = greedy_clusters(groups, similar, self.jaccard, MAX_COMPARED)
         write_removals(folder, corpus, found.dropped, found.survivors, found.similarity)
         return {
             "documents": len(corpus),
@@ -105,7 +105,7 @@ class MinhashDedup(GlobalStep):
     def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
         return apply_removals(docs, artifacts, at, "near_duplicate", ["duplicate_of", "jaccard"])
 
-    def _observe(self, text: pa.LargeStringArray) -> pa.RecordBatch:
+    def _map_texts(self, text: pa.LargeStringArray) -> pa.RecordBatch:
         words = english_words(normalise(text))
         values, starts = unique_shingles(*shingle_hashes(words, self.ngram))
         a, b = coefficients(self.seed, self.buckets * self.rows)

@@ -45,7 +45,7 @@ class Corpus:
     def __len__(self) -> int:
         return int(self.bounds[-1])
 
-    def observed(self, name: str) -> pa.ChunkedArray:
+    def mapped(self, name: str) -> pa.ChunkedArray:
         """One column of what was mapped [documents], uint64."""
         columns = [
             batch.column(0)

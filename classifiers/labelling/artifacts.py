@@ -19,7 +19,7 @@ from classifiers.labelling.identity import Wording, label_key
 from classifiers.labelling.prompts import document_id
 from classifiers.labelling.rubric import Attribute, Rubric
 from classifiers.labelling.store import LabelStore, Stored
-from classifiers.stratified import Sample
+from classifiers.sampling.stratified_sampling import Sample
 
 LABELS = "labels.parquet"
 EMPTY = "empty"  # the error of a document without any word, which no judge is asked about

@@ -1,8 +1,7 @@
-"""A trained fastText classifier: what it answers, and the words that it goes by."""
+"""A trained fastText classifier: its predictions, and the words that weigh most in them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.students.view import Texts
+from classifiers.students.preprocessing import TextBatch
 from kernels.fasttext.fasttext_file import read_model, read_words
 
 Entry = dict[str, Any]
@@ -27,13 +26,13 @@ class FastTextClassifier:
         self.path = path
         self.model = read_model(path)
 
-    def probabilities(self, texts: Texts, labels: Sequence[str]) -> npt.NDArray[np.float32]:
+    def probabilities(self, texts: TextBatch, labels: Sequence[str]) -> npt.NDArray[np.float32]:
         """P of ``labels`` [rows, labels] for each document; 0 for one without any word.
 
         Also 0 for labels that the model has not met. Rows do not depend on each other. As fastText
         adds 1e-5 before the logarithm that it undoes, 1.00001 does occur.
         """
-        _, found = self.model.predict(texts.seen)
+        _, found = self.model.predict(texts.preprocessed)
         chosen = np.zeros((len(texts), len(labels)), dtype=np.float32)
         for column, label in enumerate(labels):
             if label in self.model.labels:
@@ -41,11 +40,11 @@ class FastTextClassifier:
         chosen[texts.blank] = 0
         return chosen
 
-    def score(self, texts: Texts, label: str) -> npt.NDArray[np.float32]:
+    def score(self, texts: TextBatch, label: str) -> npt.NDArray[np.float32]:
         """P(``label``) of each document [rows], in [0, 1]."""
         return np.minimum(self.probabilities(texts, [label])[:, 0], np.float32(1))
 
-    def telling(
+    def top_features(
         self, directions: Mapping[str, Mapping[str, float]], count: int, min_frequency: int = 5
     ) -> dict[str, list[Entry]]:
         """The words that push documents most in each direction: shortcuts show up here.
@@ -99,9 +98,3 @@ def load(path: Path) -> FastTextClassifier:
     """The model at ``path``, read once per process and again when the file has changed."""
     stat = path.stat()
     return _loaded(path, stat.st_size, stat.st_mtime_ns)
-
-
-def write_card(path: Path, card: Mapping[str, Any]) -> None:
-    """What a model was made from and how good it is, beside it, for people and programs."""
-    text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
 """Trains one fastText model: ``python -m classifiers.students.fasttext_process OPTIONS MODEL``.
 
-In a process of its own, because of what fastText learns on (fasttext_training.MIN_WEIGHTS): a
+In a process of its own, because of what fastText learns on (student_settings.MIN_WEIGHTS): a
 process that has worked before may hold a free block of 32 MiB, and then its matrix is not fresh.
 """
 
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-
-import fasttext
 
 DIVERGED = 3  # exit code; the reason is on standard error
 
@@ -19,6 +17,9 @@ def main(options: str, model: str) -> int:
 
     With an option ``model`` (``skipgram``, ``cbow``) a model of words, else a classifier.
     """
+    # Imported here alone: those who need the exit codes need no fastText.
+    import fasttext
+
     given = json.loads(options)
     train = fasttext.train_unsupervised if "model" in given else fasttext.train_supervised
     try:

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.sampling import Hashes
+from classifiers.sampling.hash_sampling import Hashes
 from classifiers.students.fasttext_classifier import Entry, FastTextClassifier
-from classifiers.students.fasttext_training import Settings, train
+from classifiers.students.fasttext_training import train
+from classifiers.students.preprocessing import TextBatch
 from classifiers.students.soft_labels import SoftLabels
 from classifiers.students.student import Floats, Student
-from classifiers.students.view import Texts
+from classifiers.students.student_files import FASTTEXT_MODEL
+from classifiers.students.student_settings import FastTextSettings
 
-MODEL = "model.bin"
 # fastText learns from one label a document, so each is written this often, with labels in
 # proportion to their probabilities.
 COPIES = 5
@@ -29,12 +30,12 @@ class FastTextStudent(Student):
         super().__init__(labels, values, digest)
         self.classifier = FastTextClassifier(path)
 
-    def outputs(self, texts: Texts) -> Floats:
+    def outputs(self, texts: TextBatch) -> Floats:
         found = self.classifier.probabilities(texts, names(len(self.labels))).astype(np.float64)
         total = found.sum(1, keepdims=True)
         return np.asarray(np.divide(found, total, out=found, where=total > 0))
 
-    def telling(self, count: int) -> dict[str, list[Entry]]:
+    def top_features(self, count: int) -> dict[str, list[Entry]]:
         """The words that push a score up (``high``) and down (``low``), or towards each category.
 
         Of a scale by the log-odds of high grades against low ones; of a category by its own
@@ -51,7 +52,7 @@ class FastTextStudent(Student):
             middle = sum(self.values) / len(self.values)
             up = {n: v - middle for n, v in zip(called, self.values, strict=True)}
             ways = {"high": up, "low": {name: -factor for name, factor in up.items()}}
-        return self.classifier.telling(ways, count)
+        return self.classifier.top_features(ways, count)
 
 
 def names(labels: int) -> list[str]:
@@ -59,7 +60,12 @@ def names(labels: int) -> list[str]:
 
 
 def train_fasttext(
-    texts: Texts, soft: SoftLabels, hashes: Hashes, settings: Settings, seed: int, folder: Path
+    texts: TextBatch,
+    soft: SoftLabels,
+    hashes: Hashes,
+    settings: FastTextSettings,
+    seed: int,
+    folder: Path,
 ) -> dict[str, Any]:
     """Train on documents in the order given; the model is written to ``folder``.
 
@@ -67,12 +73,12 @@ def train_fasttext(
     the card is to say.
     """
     copies = 1 if soft.hard else COPIES
-    seen = texts.seen.to_pylist()
+    seen = texts.preprocessed.to_pylist()
     lines = (
         (str(label), text)
         for labels in soft.drawn(hashes, copies).tolist()
         for label, text in zip(labels, seen, strict=True)
     )
     passes = max(1, round(settings.epoch / copies))
-    train(lines, settings, seed, folder / MODEL, passes)
+    train(lines, settings, seed, folder / FASTTEXT_MODEL, passes)
     return {"settings": settings.model_dump(), "copies": copies}

@@ -11,54 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
 from classifiers.students.fasttext_process import DIVERGED
+from classifiers.students.student_settings import FastTextSettings
 from winnow import ShardError
 
-# With one thread, fastText 0.9.3 and its forks fill the first tenth of the input matrix only
-# (densematrix.cc: uniformThread) and learn on whatever the allocator hands out for the rest. Above
-# 32 MiB, the most that its mmap threshold can grow to, glibc hands out fresh pages, which are
-# zero, to a process that has freed no block as large (so training has a process of its own); below,
-# recycled memory makes models differ from run to run or training end in NaN.
-MIN_WEIGHTS = 32 * 2**20 // 4
-
 LABEL = "__label__"
-
-
-class Sizes(BaseModel):
-    """What decides whether a model is large enough to be trained repeatably."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    dim: int = Field(default=16, ge=1, le=512, description="length of a word's vector")
-    bucket: int = Field(
-        default=600_000, ge=1, le=50_000_000, description="vectors that n-grams are hashed into"
-    )
-
-    @model_validator(mode="after")
-    def _large_enough_to_be_repeatable(self) -> Sizes:
-        if self.dim * self.bucket <= MIN_WEIGHTS:
-            raise ValueError(
-                f"dim × bucket is {self.dim * self.bucket:,} and must be above {MIN_WEIGHTS:,}: "
-                "fastText does not train smaller models repeatably"
-            )
-        return self
-
-
-class Settings(Sizes):
-    """Parameters of fastText's supervised training, in its own terms.
-
-    The defaults learn from a few hundred documents a class as well as from many: on 249 pages
-    labelled by people, 5-fold AUC was 0.73 to 0.74 with ``epoch`` 5 to 10, 0.85 with 25, and the
-    same for ``dim`` 16 and 64, of which 16 scores faster.
-    """
-
-    epoch: int = Field(default=25, ge=1, le=1_000, description="passes over the training sample")
-    lr: float = Field(default=0.5, gt=0, le=10, description="learning rate at the start")
-    # With 1, fastText leaves the buckets out, and small models are not repeatable.
-    word_ngrams: int = Field(default=2, ge=2, le=5, description="longest word n-gram it sees")
-    min_count: int = Field(default=2, ge=1, description="rarer words are not learned")
 
 
 def library() -> str:
@@ -68,7 +25,7 @@ def library() -> str:
 
 def train(
     documents: Iterable[tuple[str, str]],
-    settings: Settings,
+    settings: FastTextSettings,
     seed: int,
     path: Path,
     passes: int | None = None,

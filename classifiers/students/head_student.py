@@ -12,10 +12,8 @@ import numpy.typing as npt
 from classifiers.students.embeddings import Embedder
 from classifiers.students.fasttext_classifier import Entry, strongest
 from classifiers.students.heads import Head, load_head
+from classifiers.students.preprocessing import TextBatch
 from classifiers.students.student import Floats, Student
-from classifiers.students.view import Texts
-
-MODEL = "model.safetensors"
 
 
 class HeadStudent(Student):
@@ -33,10 +31,10 @@ class HeadStudent(Student):
         self.embedder = embedder
         self.head: Head = load_head(path)
 
-    def outputs(self, texts: Texts) -> Floats:
+    def outputs(self, texts: TextBatch) -> Floats:
         return self.head.outputs(self.embedder.vectors(texts))
 
-    def telling(
+    def top_features(
         self,
         count: int,
         features: Floats,

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.students.embeddings import Floats, SentenceTransformer
-from classifiers.students.view import Texts
+from classifiers.students.preprocessing import TextBatch
+from classifiers.students.student_settings import SentenceTransformer
 from winnow import ShardError, digest, sha256_file
+
+Floats = npt.NDArray[np.float32]
 
 INSTALL = "pip install 'winnow[embeddings]'"
 
@@ -33,7 +35,7 @@ def folder_digest(folder: Path) -> str:
     return digest(files)
 
 
-def described(settings: SentenceTransformer, base: Path) -> dict[str, Any]:
+def describe(settings: SentenceTransformer, base: Path) -> dict[str, Any]:
     """What a card says of the encoder; ``sha256`` is that of a local model's files."""
     folder = base / settings.model
     found = settings.model_dump()
@@ -67,8 +69,8 @@ class SentenceEmbedder:
         self.prompt = embedding["prompt"]
         self.batch = int(embedding["batch"])
 
-    def vectors(self, texts: Texts) -> Floats:
-        found = self._encode(texts.beginning.to_pylist())
+    def vectors(self, texts: TextBatch) -> Floats:
+        found = self._encode(texts.truncated.to_pylist())
         found[texts.blank] = 0
         return found
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from classifiers.sampling import Hashes, mixed
+from classifiers.sampling.hash_sampling import Hashes, mixed
 from winnow import ShardError
 
 Floats = npt.NDArray[np.float64]

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from classifiers.students.view import Texts
+from classifiers.students.preprocessing import TextBatch
 
 Floats = npt.NDArray[np.floating[Any]]
-KINDS = ("fasttext", "linear", "mlp")
 
 
 class Student(ABC):
@@ -31,13 +30,13 @@ class Student(ABC):
         self.digest = digest
 
     @abstractmethod
-    def outputs(self, texts: Texts) -> Floats:
+    def outputs(self, texts: TextBatch) -> Floats:
         """For each document and label [rows, labels] the model's own estimate of its probability.
 
         They add up to 1, but a regression's may be below 0 or above 1.
         """
 
-    def score(self, texts: Texts) -> npt.NDArray[np.float32]:
+    def score(self, texts: TextBatch) -> npt.NDArray[np.float32]:
         """Σ value·p of each document [rows], the lowest grade for one without any word.
 
         A regression's may lie outside of the scale: it is not cut off there, so that it ranks
@@ -49,7 +48,7 @@ class Student(ABC):
         found[texts.blank] = self.values[0]
         return np.asarray(found, dtype=np.float32)
 
-    def probabilities(self, texts: Texts) -> npt.NDArray[np.float32]:
+    def probabilities(self, texts: TextBatch) -> npt.NDArray[np.float32]:
         """P of each label [rows, labels]: not below 0, adding up to 1; all 0 without any word."""
         found = np.clip(self.outputs(texts).astype(np.float64), 0, None)
         total = found.sum(1, keepdims=True)
@@ -58,7 +57,7 @@ class Student(ABC):
         found[texts.blank] = 0
         return np.asarray(found, dtype=np.float32)
 
-    def columns(self, column: str, texts: Texts) -> dict[str, pa.Array]:
+    def columns(self, column: str, texts: TextBatch) -> dict[str, pa.Array]:
         """What is appended to documents: the score, or the category with its probability, and the
         first 16 hex digits of ``digest`` as ``{column}_student``.
 
@@ -75,9 +74,3 @@ class Student(ABC):
             f"{column}_confidence": pa.array(p.max(1)),
             f"{column}_student": model,
         }
-
-
-def column_names(column: str, scale: bool) -> tuple[str, ...]:
-    """The names of what ``Student.columns`` gives."""
-    confidence = () if scale else (f"{column}_confidence",)
-    return (column, *confidence, f"{column}_student")

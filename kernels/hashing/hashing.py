@@ -6,15 +6,12 @@ hashes computed here and by any other program compare equal.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 import numpy.typing as npt
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
 from kernels.text.utf8 import Bytes, Offsets
+from kernels.text.wide import load32, load64
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -23,38 +20,6 @@ _P2 = np.uint64(0xC2B2AE3D27D4EB4F)
 _P3 = np.uint64(0x165667B19E3779F9)
 _P4 = np.uint64(0x85EBCA77C2B2AE63)
 _P5 = np.uint64(0x27D4EB2F165667C5)
-
-
-def _loader(width: int) -> Any:
-    """A compiled little-endian load of ``width`` bits from any byte position."""
-
-    @intrinsic
-    def load(typing_context: Any, data: Any, position: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            array = context.make_array(signature.args[0])(context, builder, arguments[0])
-            pointer = builder.gep(array.data, [arguments[1]])
-            word = cgutils.ir.IntType(width)
-            value = builder.load(builder.bitcast(pointer, word.as_pointer()), align=1)
-            return builder.zext(value, cgutils.ir.IntType(64)) if width < 64 else value
-
-        return types.uint64(data, types.int64), generate
-
-    return load
-
-
-@intrinsic
-def trailing_zeros(typing_context: Any, value: Any) -> Any:
-    """How many of the lowest bits of a number are 0; 64 when all are."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], cgutils.false_bit)
-
-    return types.uint64(types.uint64), generate
-
-
-# One unaligned load each; eight byte loads and shifts would take eight times as long.
-load64 = _loader(64)
-_load32 = _loader(32)
 
 
 @numba.njit(cache=True, inline="always")
@@ -94,7 +59,7 @@ def xxh64(data: Bytes, start: int, stop: int, seed: np.uint64) -> np.uint64:
         state = _rotate(state ^ _round(np.uint64(0), load64(data, at)), 27) * _P1 + _P4
         at += 8
     if at + 4 <= stop:
-        state = _rotate(state ^ (_load32(data, at) * _P1), 23) * _P2 + _P3
+        state = _rotate(state ^ (load32(data, at) * _P1), 23) * _P2 + _P3
         at += 4
     while at < stop:
         state = _rotate(state ^ (np.uint64(data[at]) * _P5), 11) * _P1

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from kernels.hashing.hashing import load64, xxh64
+from kernels.hashing.hashing import xxh64
 from kernels.text.utf8 import Bytes, Offsets, mix, same_bytes
+from kernels.text.wide import load64
 
 INLINE = 16  # bytes that a key holds itself
 

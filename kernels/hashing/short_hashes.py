@@ -21,11 +21,10 @@ from kernels.hashing.hashing import (
     _merge,
     _rotate,
     _round,
-    load64,
     xxh64,
 )
 from kernels.text.utf8 import Bytes, Offsets
-from kernels.text.wide import prefer_wide_vectors
+from kernels.text.wide import load64, prefer_wide_vectors
 
 PADDING = 32  # bytes that must follow the last range
 _BLOCK = 256  # ranges staged together: 18 KB

@@ -12,10 +12,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from kernels.hashing.hashing import Hashes, load64, xxh64_rows
+from kernels.hashing.hashing import Hashes, xxh64_rows
 from kernels.hashing.short_hashes import PADDING, xxh64_ranges
 from kernels.text.utf8 import Bytes, Offsets
-from kernels.text.wide import prefer_wide_vectors, store64
+from kernels.text.wide import load64, prefer_wide_vectors, store64
 from kernels.words.words import Words
 
 MERSENNE = np.uint64((1 << 61) - 1)

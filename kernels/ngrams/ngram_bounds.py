@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from kernels.hashing.hashing import load64
 from kernels.text.utf8 import Bytes, Offsets
-from kernels.text.wide import lowest_bit, store64
+from kernels.text.wide import load64, lowest_bit, store64
 from kernels.words.words import Words
 
 Counts = npt.NDArray[np.int64]

@@ -12,7 +12,6 @@ from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from kernels.hashing.hashing import load64, trailing_zeros
 from kernels.text.utf8 import Bytes
 
 ir = cgutils.ir
@@ -23,6 +22,38 @@ _BLOCK = ir.VectorType(ir.IntType(8), 64)
 def _pointer(context: Any, builder: Any, data: Any, data_type: Any, at: Any, to: Any) -> Any:
     array = context.make_array(data_type)(context, builder, data)
     return builder.bitcast(builder.gep(array.data, [at]), to.as_pointer())
+
+
+def _loader(width: int) -> Any:
+    """A compiled little-endian load of ``width`` bits from any byte position."""
+    kind = ir.IntType(width)
+
+    @intrinsic
+    def load(typing: Any, data: Any, at: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            array, at = arguments
+            pointer = _pointer(context, builder, array, signature.args[0], at, kind)
+            value = builder.load(pointer, align=1)
+            return builder.zext(value, _WORD) if width < 64 else value
+
+        return types.uint64(data, types.int64), generate
+
+    return load
+
+
+# One unaligned load each; eight byte loads and shifts would take eight times as long.
+load64 = _loader(64)
+load32 = _loader(32)
+
+
+@intrinsic
+def trailing_zeros(typing: Any, value: Any) -> Any:
+    """How many of the lowest bits of a number are 0; 64 when all are."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], cgutils.false_bit)
+
+    return types.uint64(types.uint64), generate
 
 
 @intrinsic

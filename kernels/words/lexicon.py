@@ -81,7 +81,7 @@ class Lexicon:
         entries = np.empty(starts[-1], dtype=np.int32)
         spans, done = self.spans, 0
         while (done := enter_spans(data, begins, ends, done, spans.arrays, entries)) < len(entries):
-            spans.grow()
+            spans.grow(int(ends[done] - begins[done]))
         self._learn()
 
         units = np.empty(starts[-1], dtype=np.int32)
@@ -95,7 +95,7 @@ class Lexicon:
                 *(units, unit_starts, refused, gaps),
             )
         ) < rows:
-            spans.grow()
+            spans.grow(int(offsets[row + 1] - offsets[row]))
         self._learn()
         count = unit_starts[-1]
         return Units(units[:count], unit_starts, gaps[:count], refused)

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from kernels.hashing.hashing import load64, trailing_zeros
 from kernels.hashing.keys import (
     EMPTY,
     INLINE,
@@ -24,12 +23,8 @@ from kernels.hashing.keys import (
     refill,
 )
 from kernels.text.growing import with_capacity
-from kernels.text.utf8 import (
-    SPACE,
-    Bytes,
-    Offsets,
-    space_width,
-)
+from kernels.text.utf8 import SPACE, Bytes, Offsets, space_width
+from kernels.text.wide import load64, trailing_zeros
 
 CHANGED = 1  # traits of a span, see kernels.words.span_tokenizer.Piece
 REFUSES = 2
@@ -92,8 +87,9 @@ class SpanTable:
     def bytes(self) -> int:
         return int(self.arrays.ends[self.count])
 
-    def grow(self) -> None:
-        """More room, for what fills more than half of its own: entries or their bytes."""
+    def grow(self, size: int) -> None:
+        """More room, for what fills more than half of its own (entries or their bytes), and for
+        one more span of ``size`` bytes."""
         old, count = self.arrays, self.count
         slots, places, room = old.slots, old.places, len(old.places)
         if 2 * count > room:
@@ -106,7 +102,7 @@ class SpanTable:
             used=old.used,
             slots=slots,
             ends=with_capacity(old.ends, count + 1, room + 1),
-            data=with_capacity(old.data, self.bytes, self.bytes + len(old.data) // 2),
+            data=with_capacity(old.data, self.bytes, self.bytes + max(size, len(old.data) // 2)),
             places=places,
             ids=old.ids,
             first=with_capacity(old.first, count, room),
@@ -123,7 +119,7 @@ class SpanTable:
         """The entry of ``span``, entered if it is new."""
         data = np.frombuffer(span.encode(), dtype=np.uint8)
         while (entry := int(_find_or_enter(self.arrays, data, 0, len(data)))) < 0:
-            self.grow()
+            self.grow(len(data))
         return entry
 
     def text(self, entry: int) -> str:

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kernels.hashing.hashing import Hashes, load64
+from kernels.hashing.hashing import Hashes
 from kernels.text.utf8 import HASH_START, SPACE, Bytes, Offsets, hash_step, mix, text_buffers
+from kernels.text.wide import load64
 
 Ids = npt.NDArray[np.int32]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides
+from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides, load
 from pipeline.commands.printing import print_table
 from pipeline.report.format import visible
 
@@ -24,9 +24,8 @@ def plan(
     from rich.table import Table
 
     from pipeline.engine.plan import make_plan, root_causes
-    from pipeline.manifest import load_manifest
 
-    made = make_plan(load_manifest(manifest, overrides or (), output))
+    made = make_plan(load(manifest, overrides, output))
     for warning in made.explainer.warnings():
         print(f"warning: {visible(warning)}", file=sys.stderr)
     if why:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from classifiers.agreement.metrics import auc
 from classifiers.classify import Classify
-from classifiers.sampling import lowest_ranked
+from classifiers.sampling.hash_sampling import lowest_ranked
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import ShardError
@@ -138,9 +138,11 @@ def test_the_card_says_what_the_model_was_made_from(
     assert card["settings"]["epoch"] == 5
     assert card["documents"]["positive"] == {"found": 400, "sampled": 400, "distinct": 400}
     assert card["trained_on"] == {"positive": 270, "negative": 270}
-    assert metrics["telling"]["negative"] == [e["word"] for e in card["telling"]["negative"]]
-    same = {key: value for key, value in card.items() if key != "telling"}
-    assert same == {key: value for key, value in metrics.items() if key != "telling"}
+    assert metrics["top_features"]["negative"] == [
+        e["word"] for e in card["top_features"]["negative"]
+    ]
+    same = {key: value for key, value in card.items() if key != "top_features"}
+    assert same == {key: value for key, value in metrics.items() if key != "top_features"}
 
 
 def test_the_report_tells_what_the_card_says(concluded: tuple[Path, dict[str, Any]]) -> None:

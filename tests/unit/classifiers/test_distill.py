@@ -16,7 +16,7 @@ import pytest
 from classifiers.agreement.metrics import spearman
 from classifiers.distill import Distill
 from classifiers.score import Score
-from classifiers.students.fasttext_training import Settings
+from classifiers.students.student_settings import FastTextSettings
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import ShardError
@@ -157,9 +157,11 @@ def test_the_card_says_what_the_student_was_made_from(concluded: dict[str, Any])
     assert (card["learned_from"], card["seed"], card["copies"]) == ("edu", 17, 5)
     assert card["settings"] == distill.fasttext.model_dump()
     assert sum(card["shares"].values()) == pytest.approx(1, abs=1e-3)
-    assert set(card["telling"]) == {"high", "low"}
-    assert metrics["telling"]["high"] == [entry["word"] for entry in card["telling"]["high"]]
-    assert {**card, "telling": 0} == {**orjson.loads(orjson.dumps(metrics)), "telling": 0}
+    assert set(card["top_features"]) == {"high", "low"}
+    assert metrics["top_features"]["high"] == [
+        entry["word"] for entry in card["top_features"]["high"]
+    ]
+    assert {**card, "top_features": 0} == {**orjson.loads(orjson.dumps(metrics)), "top_features": 0}
 
 
 def test_thresholds_are_of_documents_that_were_not_learned(
@@ -219,7 +221,7 @@ def test_copies_and_blank_documents_teach_once(
 ) -> None:
     rows = [{**row, "_offset": n} for n, row in enumerate([*documents, *documents])]
     rows += [{**documents[0], "text": text, "_offset": 10**6 + len(text)} for text in ("", " \n")]
-    distill = step(fasttext=Settings(epoch=1))
+    distill = step(fasttext=FastTextSettings(epoch=1))
     metrics = distill.reduce(reduce_input(distill, rows, tmp_path), tmp_path)
     assert metrics["documents"]["sampled"] == 404
     assert metrics["documents"]["distinct"] == 201

@@ -43,7 +43,7 @@ def similarity(one: str, other: str) -> float:
 
 @given(ROWS, st.sampled_from([0.5, 0.8, 1.0]))
 @settings(max_examples=60, deadline=None)
-def test_clusters_are_stars_around_earlier_survivors(
+def test_clusters_are_greedy_around_earlier_survivors(
     run_step: Any, rows: list[tuple[str, str]], threshold: float
 ) -> None:
     ran = run_step(MinhashDedup(jaccard=threshold), [rows])
@@ -90,7 +90,7 @@ def test_case_punctuation_numbers_and_accents_do_not_tell_texts_apart(run_step: 
     assert ran.metrics["largest_cluster"] == 2
 
 
-def test_likeness_is_not_passed_on(run_step: Any) -> None:
+def test_similarity_is_not_transitive(run_step: Any) -> None:
     words = [f"{a}{b}word" for a in "bdfgklmnpr" for b in "aeiouvwz"]
     first, middle, last = " ".join(words[:70]), " ".join(words[5:75]), " ".join(words[10:80])
     assert similarity(first, middle) > 0.8 < similarity(middle, last)

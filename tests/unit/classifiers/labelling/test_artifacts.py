@@ -26,7 +26,7 @@ from classifiers.labelling.identity import Wording, label_key
 from classifiers.labelling.prompts import document_id
 from classifiers.labelling.rubric import Attribute, Rubric
 from classifiers.labelling.store import LabelStore, Stored
-from classifiers.stratified import Sample
+from classifiers.sampling.stratified_sampling import Sample
 
 SCALE = Attribute(question="?", scale={"1": "low", "3": "middle", "9": "high"})
 CHOICES = Attribute(question="?", choices={"law": "courts", "fun": "jokes", "ads": "sales"})

@@ -11,13 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from classifiers.sampling import Hashes, hash_of
-from classifiers.students.embeddings import FastTextVectors
-from classifiers.students.fasttext_classifier import write_card
-from classifiers.students.fasttext_training import Settings
+from classifiers.sampling.hash_sampling import Hashes, hash_of
+from classifiers.students.preprocessing import TextBatch
 from classifiers.students.soft_labels import SoftLabels
-from classifiers.students.training import Recipe, train_student
-from classifiers.students.view import Texts
+from classifiers.students.student_files import write_card
+from classifiers.students.student_settings import FastTextSettings, FastTextVectors
+from classifiers.students.student_training import Recipe, train_student
 
 QUICK = FastTextVectors(kind="fasttext", epoch=1, dim=16, bucket=600_000, minn=3, maxn=3)
 
@@ -26,12 +25,12 @@ QUICK = FastTextVectors(kind="fasttext", epoch=1, dim=16, bucket=600_000, minn=3
 class Graded:
     """Documents with soft grades, and with soft categories."""
 
-    texts: Texts
+    texts: TextBatch
     hashes: Hashes
     grades: SoftLabels
     topics: SoftLabels
 
-    def rows(self, start: int, step: int = 2) -> tuple[Texts, SoftLabels, SoftLabels, Hashes]:
+    def rows(self, start: int, step: int = 2) -> tuple[TextBatch, SoftLabels, SoftLabels, Hashes]:
         """Every second document from ``start``."""
         rows = np.arange(start, len(self.texts), step)
         return (
@@ -55,7 +54,7 @@ def graded(read_domain: Callable[..., list[dict[str, Any]]]) -> Graded:
     p[np.arange(len(pages)), [number for _, number in pages]] = 0.8
     texts = [text for text, _ in pages]
     return Graded(
-        Texts(pa.array(texts, pa.large_string())),
+        TextBatch(pa.array(texts, pa.large_string())),
         np.array([hash_of(text, 1) for text in texts], dtype=np.uint64),
         SoftLabels(("0", "1", "2"), (0.0, 1.0, 2.0), p),
         SoftLabels(("code", "talk", "an article"), None, p),
@@ -71,7 +70,7 @@ def folders(graded: Graded, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     for kind in ("fasttext", "linear", "mlp"):
         for target, soft in (("grades", grades), ("topics", topics)):
             folder = tmp_path_factory.mktemp(f"{kind}-{target}")
-            recipe = Recipe(kind, Settings(), QUICK, hidden=8)  # type: ignore[arg-type]
+            recipe = Recipe(kind, FastTextSettings(), QUICK, hidden=8)  # type: ignore[arg-type]
             card = train_student(recipe, texts, soft, hashes, texts, 1, folder, vectors=vectors)
             vectors = vectors or next(folder.glob("vectors.bin"), None)
             write_card(folder / "card.json", card)

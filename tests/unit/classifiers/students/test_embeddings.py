@@ -10,20 +10,16 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from classifiers.students.embeddings import (
-    FastTextVectors,
-    SentenceTransformer,
-    WordEmbedder,
-    train_vectors,
-)
-from classifiers.students.view import Texts
+from classifiers.students.embeddings import WordEmbedder, train_vectors
+from classifiers.students.preprocessing import TextBatch
+from classifiers.students.student_settings import FastTextVectors, SentenceTransformer
 from kernels.fasttext.fasttext_file import read_vectors
 
 QUICK = FastTextVectors(kind="fasttext", epoch=1, dim=16, bucket=600_000, minn=3, maxn=3)
 
 
-def batch(*documents: str) -> Texts:
-    return Texts(pa.array(documents, pa.large_string()))
+def batch(*documents: str) -> TextBatch:
+    return TextBatch(pa.array(documents, pa.large_string()))
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from classifiers.agreement.metrics import auc
 from classifiers.students.fasttext_classifier import FastTextClassifier, load
-from classifiers.students.fasttext_training import Settings, train
-from classifiers.students.view import Texts, is_blank, view
+from classifiers.students.fasttext_training import train
+from classifiers.students.preprocessing import TextBatch, is_blank, preprocess
+from classifiers.students.student_settings import FastTextSettings
 
-QUICK = Settings(epoch=5)
+QUICK = FastTextSettings(epoch=5)
 BOTH = {
     "positive": {"positive": 1.0, "negative": -1.0},
     "negative": {"positive": -1.0, "negative": 1.0},
@@ -30,12 +31,12 @@ texts = st.lists(injections | st.text(), max_size=8).map("".join)
 Labelled = list[tuple[str, str]]
 
 
-def batch(*documents: str) -> Texts:
-    return Texts(pa.array(documents, type=pa.large_string()))
+def batch(*documents: str) -> TextBatch:
+    return TextBatch(pa.array(documents, type=pa.large_string()))
 
 
-def learn(documents: Labelled, path: Path, settings: Settings = QUICK) -> None:
-    views = batch(*(text for _, text in documents)).seen.to_pylist()
+def learn(documents: Labelled, path: Path, settings: FastTextSettings = QUICK) -> None:
+    views = batch(*(text for _, text in documents)).preprocessed.to_pylist()
     train(zip([label for label, _ in documents], views, strict=True), settings, 1, path)
 
 
@@ -76,7 +77,7 @@ def test_scores_are_fasttexts_own_to_the_last_bit(
     oracle = fasttext.load_model(str(model))
     documents = batch(*(text for _, text in domains[1]))
     found = load(model).probabilities(documents, ["negative", "positive"])
-    for row, text in zip(found, documents.seen.to_pylist(), strict=True):
+    for row, text in zip(found, documents.preprocessed.to_pylist(), strict=True):
         names, values = oracle.predict(text, k=2)
         expected = dict(zip(names, values, strict=True))
         assert row.tolist() == [expected["__label__negative"], expected["__label__positive"]]
@@ -97,7 +98,7 @@ def test_any_text_scores_within_bounds_and_alone_as_in_company(
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n", "\0\t\r\v\f"])
 def test_a_document_without_words_scores_zero(model: Path, text: str) -> None:
-    assert is_blank(view(pa.array([text], pa.large_string()))).all()
+    assert is_blank(preprocess(pa.array([text], pa.large_string()))).all()
     assert load(model).probabilities(batch(text), ["positive", "negative"]).tolist() == [[0, 0]]
 
 
@@ -150,23 +151,23 @@ def test_a_shortcut_shows_among_the_telling_words(
         for article, other in zip(articles, others, strict=True)
         for pair in (("positive", article), ("negative", other))
     ]
-    learn(pairs, tmp_path / "model.bin", Settings())
-    telling = FastTextClassifier(tmp_path / "model.bin").telling(BOTH, 5)
-    assert telling["positive"][0]["word"] == "verily"
-    assert telling["positive"][0]["frequency"] == len(articles)
+    learn(pairs, tmp_path / "model.bin", FastTextSettings())
+    top_features = FastTextClassifier(tmp_path / "model.bin").top_features(BOTH, 5)
+    assert top_features["positive"][0]["word"] == "verily"
+    assert top_features["positive"][0]["frequency"] == len(articles)
 
 
 def test_telling_words_push_the_way_they_are_listed(model: Path) -> None:
     classifier = load(model)
-    telling = classifier.telling(BOTH, 20)
-    assert [len(telling[side]) for side in BOTH] == [20, 20]
-    assert min(entry["weight"] for side in BOTH for entry in telling[side]) > 0
-    assert min(entry["frequency"] for side in BOTH for entry in telling[side]) >= 5
-    assert {";", "{", "*"} & {entry["word"] for entry in telling["negative"]}
-    weights = [entry["weight"] for entry in telling["positive"]]
+    top_features = classifier.top_features(BOTH, 20)
+    assert [len(top_features[side]) for side in BOTH] == [20, 20]
+    assert min(entry["weight"] for side in BOTH for entry in top_features[side]) > 0
+    assert min(entry["frequency"] for side in BOTH for entry in top_features[side]) >= 5
+    assert {";", "{", "*"} & {entry["word"] for entry in top_features["negative"]}
+    weights = [entry["weight"] for entry in top_features["positive"]]
     assert weights == sorted(weights, reverse=True)
     up, down = (
-        classifier.score(batch(*(entry["word"] for entry in telling[side])), "positive")
+        classifier.score(batch(*(entry["word"] for entry in top_features[side])), "positive")
         for side in BOTH
     )
     assert auc(np.repeat([1, 0], 20), np.concatenate([up, down])) > 0.9
@@ -175,9 +176,9 @@ def test_telling_words_push_the_way_they_are_listed(model: Path) -> None:
 def test_words_never_frequent_enough_tell_nothing(
     domains: tuple[Labelled, Labelled], tmp_path: Path
 ) -> None:
-    learn(domains[0][:100], tmp_path / "model.bin", Settings(epoch=1, min_count=10**6))
-    assert load(tmp_path / "model.bin").telling(BOTH, 5) == {"positive": [], "negative": []}
-    assert load(tmp_path / "model.bin").telling({"x": {"unknown": 1.0}}, 5) == {"x": []}
+    learn(domains[0][:100], tmp_path / "model.bin", FastTextSettings(epoch=1, min_count=10**6))
+    assert load(tmp_path / "model.bin").top_features(BOTH, 5) == {"positive": [], "negative": []}
+    assert load(tmp_path / "model.bin").top_features({"x": {"unknown": 1.0}}, 5) == {"x": []}
 
 
 def test_a_changed_file_is_loaded_again(

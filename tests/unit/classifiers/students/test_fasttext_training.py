@@ -14,12 +14,13 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from classifiers.students.fasttext_training import Settings, run, train
-from classifiers.students.view import view
+from classifiers.students.fasttext_training import run, train
+from classifiers.students.preprocessing import preprocess
+from classifiers.students.student_settings import FastTextSettings
 from kernels.fasttext.fasttext_file import read_model
 from pipeline.errors import ShardError
 
-QUICK = Settings(epoch=5)
+QUICK = FastTextSettings(epoch=5)
 Labelled = list[tuple[str, str]]
 
 
@@ -28,7 +29,9 @@ def documents(read_domain: Callable[..., list[dict[str, Any]]]) -> Labelled:
     """Views of encyclopedia articles (positive) and C files (negative)."""
     sides = {"positive": "domains/wiki", "negative": "domains/code_c"}
     views = {
-        side: view(pa.array([row["text"] for row in read_domain(name, 150)], pa.large_string()))
+        side: preprocess(
+            pa.array([row["text"] for row in read_domain(name, 150)], pa.large_string())
+        )
         for side, name in sides.items()
     }
     return [(side, views[side][row].as_py()) for row in range(150) for side in sides]
@@ -65,11 +68,11 @@ def test_another_process_trains_the_same(
     )
     script = (
         "import sys; from pathlib import Path\n"
-        "from classifiers.students.fasttext_training import Settings, train\n"
+        "from classifiers.students.fasttext_training import FastTextSettings, train\n"
         "folder = Path(sys.argv[1])\n"
         "lines = (folder / 'documents.txt').read_bytes().decode().split('\\n')[:-1]\n"
         "pairs = [tuple(line.split('\\t', 1)) for line in lines]\n"
-        "train(pairs, Settings(epoch=5), 1, folder / 'model.bin')\n"
+        "train(pairs, FastTextSettings(epoch=5), 1, folder / 'model.bin')\n"
     )
     subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)],
@@ -80,8 +83,8 @@ def test_another_process_trains_the_same(
 
 
 def test_passes_replace_epochs(documents: Labelled, tmp_path: Path) -> None:
-    train(documents[:60], Settings(epoch=2), 1, tmp_path / "two")
-    train(documents[:60], Settings(epoch=9), 1, tmp_path / "also two", passes=2)
+    train(documents[:60], FastTextSettings(epoch=2), 1, tmp_path / "two")
+    train(documents[:60], FastTextSettings(epoch=9), 1, tmp_path / "also two", passes=2)
     one, other = read_model(tmp_path / "two"), read_model(tmp_path / "also two")
     assert np.array_equal(one.inputs.vectors, other.inputs.vectors)
 
@@ -95,7 +98,7 @@ def test_training_that_ends_without_a_model_says_how(documents: Labelled, tmp_pa
 def test_divergence_is_an_error_with_advice(tmp_path: Path) -> None:
     same_of_both = [("positive", "x"), ("negative", "x")] * 1_000
     with pytest.raises(ShardError) as caught:
-        train(same_of_both, Settings(lr=10), 1, tmp_path / "model.bin")
+        train(same_of_both, FastTextSettings(lr=10), 1, tmp_path / "model.bin")
     assert (caught.value.code, caught.value.hint) == ("training-diverged", "lower lr")
     assert "lr 10.0" in caught.value.message
     assert list(tmp_path.iterdir()) == []
@@ -111,5 +114,5 @@ def test_models_of_words_repeat_too(documents: Labelled, tmp_path: Path) -> None
 @pytest.mark.parametrize("settings", [{"dim": 16, "bucket": 200_000}, {"word_ngrams": 1}])
 def test_settings_too_small_to_repeat_are_refused(settings: dict[str, int]) -> None:
     with pytest.raises(ValidationError, match=r"repeatably|greater than or equal to 2"):
-        Settings(**settings)
-    assert Settings(dim=64, bucket=200_000).dim == 64
+        FastTextSettings(**settings)
+    assert FastTextSettings(dim=64, bucket=200_000).dim == 64

@@ -9,18 +9,18 @@ import pyarrow as pa
 import pytest
 
 from classifiers.agreement.metrics import spearman
-from classifiers.sampling import hash_of
-from classifiers.students.embeddings import FastTextVectors
-from classifiers.students.fasttext_training import Settings
+from classifiers.sampling.hash_sampling import hash_of
+from classifiers.students.preprocessing import TextBatch
 from classifiers.students.soft_labels import SoftLabels
-from classifiers.students.training import Recipe, opened, train_student
-from classifiers.students.view import Texts
+from classifiers.students.student_loading import opened
+from classifiers.students.student_settings import FastTextSettings, FastTextVectors
+from classifiers.students.student_training import Recipe, train_student
 
 WORDS = FastTextVectors(kind="fasttext", epoch=3, dim=16, bucket=600_000, minn=3, maxn=3)
 FINE, POOR = [f"fine{n}" for n in range(9)], [f"poor{n}" for n in range(9)]
 
 
-def pages(n: int, seed: int) -> tuple[Texts, np.ndarray]:
+def pages(n: int, seed: int) -> tuple[TextBatch, np.ndarray]:
     """Documents, and the share of their words that are fine: all are more fine than poor."""
     random = np.random.default_rng(seed)
     shares = random.uniform(0.55, 0.95, n)
@@ -29,7 +29,7 @@ def pages(n: int, seed: int) -> tuple[Texts, np.ndarray]:
         for share in shares
     ]
     shares = np.array([row.count("fine") / 150 for row in rows])
-    return Texts(pa.array(rows, pa.large_string())), shares
+    return TextBatch(pa.array(rows, pa.large_string())), shares
 
 
 @pytest.mark.parametrize("kind", ["fasttext", "linear", "mlp"])
@@ -41,7 +41,7 @@ def test_documents_of_one_class_are_ranked_by_how_sure_their_labels_were(
     hashes = np.array([hash_of(text.as_py(), 1) for text in texts.raw], dtype=np.uint64)
     soft = SoftLabels(("0", "1"), (0.0, 1.0), np.column_stack([1 - shares, shares]))
     assert set(soft.best.tolist()) == {1}  # certain labels would be all the same
-    recipe = Recipe(kind, Settings(), WORDS, hidden=4)  # type: ignore[arg-type]
+    recipe = Recipe(kind, FastTextSettings(), WORDS, hidden=4)  # type: ignore[arg-type]
     card = train_student(recipe, texts, soft, hashes, texts, 1, tmp_path)
     found = opened(card, tmp_path).score(unseen)
     assert spearman(truth, found.astype(np.float64)) > 0.8

@@ -11,11 +11,13 @@ import pytest
 from needs import need
 
 from classifiers.students import sentence_embedder
-from classifiers.students.embeddings import SentenceTransformer, open_embedder
-from classifiers.students.fasttext_classifier import write_card
-from classifiers.students.sentence_embedder import described, folder_digest, installed
-from classifiers.students.training import Recipe, open_student, train_student
-from classifiers.students.view import Texts
+from classifiers.students.embeddings import open_embedder
+from classifiers.students.preprocessing import TextBatch
+from classifiers.students.sentence_embedder import describe, folder_digest, installed
+from classifiers.students.student_files import write_card
+from classifiers.students.student_loading import open_student
+from classifiers.students.student_settings import SentenceTransformer
+from classifiers.students.student_training import Recipe, train_student
 from pipeline.errors import ShardError
 
 
@@ -44,15 +46,15 @@ def base(graded: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def batch(*documents: str) -> Texts:
-    return Texts(pa.array(documents, pa.large_string()))
+def batch(*documents: str) -> TextBatch:
+    return TextBatch(pa.array(documents, pa.large_string()))
 
 
 SETTINGS = SentenceTransformer(kind="sentence-transformers", model="encoder")
 
 
 def test_documents_become_vectors_that_company_hardly_changes(base: Path) -> None:
-    embedder = open_embedder(described(SETTINGS, base), base, base)
+    embedder = open_embedder(describe(SETTINGS, base), base, base)
     rows = ["short", "a longer text of several words, " * 20, ""]
     together = embedder.vectors(batch(*rows))
     assert together.shape == (3, 24)
@@ -66,7 +68,7 @@ def test_documents_become_vectors_that_company_hardly_changes(base: Path) -> Non
 def test_a_prompt_comes_before_each_document(base: Path) -> None:
     asked = SETTINGS.model_copy(update={"prompt": "query: "})
     plain, prompted = (
-        open_embedder(described(settings, base), base, base) for settings in (SETTINGS, asked)
+        open_embedder(describe(settings, base), base, base) for settings in (SETTINGS, asked)
     )
     assert np.allclose(
         prompted.vectors(batch("some words")), plain.vectors(batch("query: some words")), atol=1e-5
@@ -90,7 +92,7 @@ def test_a_student_on_an_encoder_learns_and_is_opened_again(
 
 
 def test_an_encoder_that_has_changed_is_refused(base: Path, tmp_path: Path) -> None:
-    told = described(SETTINGS, base)
+    told = describe(SETTINGS, base)
     assert told["sha256"] == folder_digest(base / "encoder")
     with pytest.raises(ShardError, match="not the one that the student was trained on") as caught:
         open_embedder({**told, "sha256": "0" * 64}, base, base)
@@ -101,7 +103,7 @@ def test_a_model_of_the_hub_is_named_by_its_commit(tmp_path: Path) -> None:
     settings = SentenceTransformer(
         kind="sentence-transformers", model="owner/encoder", revision="abc"
     )
-    told = described(settings, tmp_path)
+    told = describe(settings, tmp_path)
     assert (told["model"], told["revision"], told["sha256"]) == ("owner/encoder", "abc", None)
 
 
@@ -110,5 +112,5 @@ def test_without_the_library_the_error_says_how_to_get_it(
 ) -> None:
     monkeypatch.setattr(sentence_embedder, "installed", lambda: False)
     with pytest.raises(ShardError, match="not installed") as caught:
-        open_embedder(described(SETTINGS, tmp_path), tmp_path, tmp_path)
+        open_embedder(describe(SETTINGS, tmp_path), tmp_path, tmp_path)
     assert "winnow[embeddings]" in caught.value.hint

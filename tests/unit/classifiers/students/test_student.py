@@ -11,18 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classifiers.students.student import Floats, Student, column_names
-from classifiers.students.telling import telling
-from classifiers.students.training import open_student
-from classifiers.students.view import Texts
+from classifiers.students.preprocessing import TextBatch
+from classifiers.students.student import Floats, Student
+from classifiers.students.student_loading import open_student
+from classifiers.students.student_settings import column_names
+from classifiers.students.top_features import top_features
 
 KINDS = ("fasttext", "linear", "mlp")
 pieces = st.sampled_from(["", " ", "\n", "\0", "__label__0", "</s>", "the", "int main() {", "日本"])
 texts = st.text() | st.lists(pieces, max_size=6).map(" ".join)
 
 
-def batch(*documents: str) -> Texts:
-    return Texts(pa.array(documents, pa.large_string()))
+def batch(*documents: str) -> TextBatch:
+    return TextBatch(pa.array(documents, pa.large_string()))
 
 
 class Fixed(Student):
@@ -32,7 +33,7 @@ class Fixed(Student):
         super().__init__(("0", "1", "2"), values, "0123456789abcdef" * 4)
         self.rows = np.array(rows)
 
-    def outputs(self, texts: Texts) -> Floats:
+    def outputs(self, texts: TextBatch) -> Floats:
         return self.rows
 
 
@@ -111,7 +112,7 @@ def test_soft_labels_keep_students_from_being_too_sure(
 def mean_grade(graded: Any, words: list[str]) -> float:
     """The mean grade of the places where ``words`` stand."""
     documents, soft, *_ = graded.rows(0)
-    rows = zip(documents.seen.to_pylist(), soft.best, strict=True)
+    rows = zip(documents.preprocessed.to_pylist(), soft.best, strict=True)
     return float(np.mean([grade for seen, grade in rows for w in seen.split() if w in words]))
 
 
@@ -120,12 +121,12 @@ def test_telling_words_tell_programs_from_articles(
     graded: Any, folders: dict[str, Path], kind: str
 ) -> None:
     documents, *_ = graded.rows(0)
-    found = telling(open_student(folders[f"{kind} grades"]), documents)
+    found = top_features(open_student(folders[f"{kind} grades"]), documents)
     assert set(found) == {"high", "low"}
     low, high = (mean_grade(graded, [e["word"] for e in found[side]]) for side in ("low", "high"))
     assert low < 0.5
     assert high > low + 0.5
-    topics = telling(open_student(folders[f"{kind} topics"]), documents, count=5)
+    topics = top_features(open_student(folders[f"{kind} topics"]), documents, count=5)
     assert set(topics) == {"code", "talk", "an article"}
     assert {len(entries) for entries in topics.values()} == {5}
     for entries in [*found.values(), *topics.values()]:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
 
-from kernels.hashing.hashing import trailing_zeros
 from kernels.hashing.keys import INLINE, empty_slots, enter, find, key_hash, key_of, refill
+from kernels.text.wide import trailing_zeros
 
 items = st.lists(
     st.one_of(st.binary(max_size=40), st.text("ab\0", max_size=20).map(str.encode)), max_size=30

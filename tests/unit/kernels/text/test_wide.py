@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from kernels.hashing.hashing import load64
 from kernels.text.wide import (
     bit_count,
     hash_range,
+    load64,
     lowest_bit,
     prefer_wide_vectors,
     range_mask,

@@ -1,0 +1,1 @@
+"""Steps that use scores: thresholds by exact quantiles, and several scores joined."""

@@ -1,0 +1,208 @@
+"""Keep the documents with the best scores: an exact share of each group, or a fixed threshold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import BeforeValidator, Field, FiniteFloat, WithJsonSchema, model_validator
+
+from classifiers.scores.group_thresholds import MappedScores, metrics_of, read
+from classifiers.scores.quantiles import GroupQuantiles, Weight, keys_of
+from classifiers.scores.score_columns import check_columns, group_column, score_column
+from winnow import (
+    BoolArray,
+    Docs,
+    FilterResult,
+    GlobalStep,
+    ManifestView,
+    Position,
+    Problem,
+    ReduceInput,
+    ReportSection,
+)
+
+ARTIFACTS = "groups.parquet"
+OTHER_SOURCE = "other_source"
+NO_SCORE = "no_score"
+BELOW_SHARE = "below_top_share"
+BELOW_SCORE = "below_min_score"
+BELOW_ROUNDED = "below_rounded"
+# Columns that every document has and that group documents.
+GROUPING = ("source", "language")
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s?%")
+
+
+Names = str | Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+def parse_share(text: str) -> Fraction:
+    """The share meant by ``30%``, exactly. ValueError for other text, 0% and more than 100%."""
+    match = _SHARE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a share; write one like 30%")
+    share = Fraction(match[1]) / 100
+    if not 0 < share <= 1:
+        raise ValueError(f"{text!r}: the share must be above 0% and at most 100%")
+    return share
+
+
+def _is_share(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a share; write one like 30%")
+    parse_share(value)
+    return value
+
+
+Share = Annotated[
+    str,
+    BeforeValidator(_is_share),
+    WithJsonSchema({"type": "string", "pattern": f"^{_SHARE.pattern}$"}),
+]
+
+
+class Keep(GlobalStep):
+    """Keep the documents whose score is high enough and drop the others.
+
+    ``top: 30%`` finds, in each group of ``by``, the highest threshold at or above which there is at
+    least this share of the group (of its documents, or of their bytes), and keeps what is at or
+    above it. Ties at the threshold all stay, so the share kept can be larger; it is reported. A
+    group is one combination of values; null is a value. Documents without a score (null, NaN) count
+    for no share and are dropped as ``no_score``.
+
+    ``min_score`` and ``rounded_at_least`` are fixed thresholds; where several are given, a document
+    must pass all of them. With ``sources``, documents of other sources are dropped as
+    ``other_source`` and count for nothing: texts, say, that a classifier was given to learn from.
+    Scores are read as 32-bit floats. Memory while concluding: about 200 MB, and more where there
+    are many thousands of groups (docs/adr/0009).
+    """
+
+    map_parameters: ClassVar[frozenset[str] | None] = frozenset({"column", "by", "sources"})
+
+    column: str = Field(description="column of the scores")
+    top: Share | None = Field(
+        default=None, description="share of each group to keep, the best first: `30%`"
+    )
+    by: Names | None = Field(
+        default=None,
+        description="columns of text whose values make the groups: `language`, `source`, or a "
+        "column that a step adds; one group of all documents without it",
+    )
+    sources: Names | None = Field(
+        default=None, description="sources to keep from; all of them without it"
+    )
+    of: Weight = Field(default="documents", description="what `top` is a share of")
+    min_score: FiniteFloat | None = Field(default=None, description="least score to keep")
+    rounded_at_least: int | None = Field(
+        default=None,
+        ge=-(2**20),
+        le=2**20,
+        description="least score to keep after rounding to a whole number, halves to the even "
+        "one, as Python's `round` does: 3 keeps what is above 2.5",
+    )
+
+    @model_validator(mode="after")
+    def _something_to_keep(self) -> Keep:
+        if (self.top, self.min_score, self.rounded_at_least) == (None, None, None):
+            raise ValueError("give `top` (a share), `min_score` or `rounded_at_least`")
+        return self
+
+    def check(self, view: ManifestView) -> Iterator[Problem]:
+        yield from check_columns(view, [(("column",), self.column)])
+        yield from check_columns(view, _places("by", self.by), GROUPING)
+        for path, name in _places("sources", self.sources):
+            if name not in view.sources:
+                close = get_close_matches(name, view.sources, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(view.sources)}"
+                yield Problem(path, "unknown-source", f"no source is named {name}", hint)
+
+    def map(self, docs: Docs) -> pa.RecordBatch:
+        """``score`` [rows] (null without one), ``bytes`` [rows] of text, and ``by.NAME`` [rows], of
+        the documents of ``sources``."""
+        docs = docs.filter(self._wanted(docs))
+        columns = {
+            "score": score_column(docs, self.column),
+            "bytes": pc.binary_length(docs.text),
+        }
+        columns |= {f"by.{name}": group_column(docs, name) for name in self._by()}
+        return pa.record_batch(columns)
+
+    def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
+        """Writes groups.parquet: per group its documents, the score at the share (``cut``), the
+        threshold, and what is at or above it."""
+        mapped = MappedScores(reduce_input, self._by())
+        shares = [] if self.top is None else [parse_share(self.top)]
+        fixed = keys_of(np.array([score for score, _ in self._fixed()], np.float32))
+        quantiles = GroupQuantiles.of(mapped, shares, self.of, fixed.tolist())
+        table = mapped.table(quantiles, fixed)
+        pq.write_table(table, folder / ARTIFACTS, write_page_checksum=True)
+        return metrics_of(table, self._by())
+
+    def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        found = read(artifacts / ARTIFACTS, self._by())
+        wanted = self._wanted(docs)
+        columns = [group_column(docs.filter(wanted), name) for name in self._by()]
+        group = np.full(len(docs), -1, np.int64)
+        group[wanted] = found.groups.of(columns, int(wanted.sum()))
+        scores = score_column(docs, self.column).to_numpy(zero_copy_only=False)
+        reasons = [OTHER_SOURCE, NO_SCORE, BELOW_SHARE, *(reason for _, reason in self._fixed())]
+        # No document is below NaN, the cut where there is none.
+        broken = [~wanted, np.isnan(scores), scores < found.cut[group]]
+        broken += [scores < least for least, _ in self._fixed()]
+        codes = np.select(broken, range(1, len(reasons) + 1), 0)
+        signals = {"score": scores, "threshold": found.threshold[group]}
+        return FilterResult.of_codes(codes, reasons, signals)
+
+    def report_sections(
+        self, label: str, artifacts: Path, metrics: Mapping[str, Any]
+    ) -> Sequence[ReportSection]:
+        from classifiers.scores.scores_report import keep_sections
+
+        return keep_sections(label, self.column, metrics)
+
+    def _by(self) -> tuple[str, ...]:
+        names = (self.by,) if isinstance(self.by, str) else self.by or ()
+        return tuple(dict.fromkeys(names))
+
+    def _wanted(self, docs: Docs) -> BoolArray:
+        if self.sources is None:
+            return np.ones(len(docs), np.bool_)
+        source = docs.column("source")
+        names = [self.sources] if isinstance(self.sources, str) else self.sources
+        known = pa.array(names, type=source.type)
+        return np.asarray(pc.is_in(source, value_set=known).to_numpy(zero_copy_only=False))
+
+    def _fixed(self) -> list[tuple[np.float32, str]]:
+        """Least scores to keep, whatever the group, each with the reason of what is below."""
+        found = []
+        if self.min_score is not None:
+            found.append((_at_least(self.min_score), BELOW_SCORE))
+        if self.rounded_at_least is not None:
+            half = np.float32(self.rounded_at_least - 0.5)
+            # Halves go to the even number: 1.5 up to 2, but 2.5 down to 2 as well.
+            odd = self.rounded_at_least % 2 == 1
+            least = np.nextafter(half, np.float32(np.inf)) if odd else half
+            found.append((least, BELOW_ROUNDED))
+        return found
+
+
+def _places(key: str, names: Names | None) -> list[tuple[tuple[str | int, ...], str]]:
+    """Where in the step each of ``names`` is written."""
+    if names is None or isinstance(names, str):
+        return [] if names is None else [((key,), names)]
+    return [((key, number), name) for number, name in enumerate(names)]
+
+
+def _at_least(value: float) -> np.float32:
+    """The least 32-bit float that is not below ``value``."""
+    with np.errstate(over="ignore"):
+        near = np.float32(value)
+    return np.nextafter(near, np.float32(np.inf)) if float(near) < value else near
