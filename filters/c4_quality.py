@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,8 @@ class C4Quality(WordRules):
     and in those of at least ``min_num_sentences`` lines, each of which has a sentence.
     """
 
+    kernels: ClassVar[tuple[str, ...]] = ("lines", "words")
+
     split_paragraph: bool = Field(
         True, description="judge lines; if false, sentences, which takes a hundred times as long"
     )
@@ -62,9 +65,6 @@ class C4Quality(WordRules):
     filter_policy: bool = Field(
         True, description="drop lines on terms of use, privacy policies and cookies"
     )
-
-    def prepare(self) -> None:
-        self.filter(Docs(pa.record_batch({"text": pa.array(["[1] A line."], pa.large_string())})))
 
     def _require_language(self) -> None:
         sentence_code(self.language)

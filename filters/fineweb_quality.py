@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,8 @@ class FineWebQuality(WordRules):
     Judging, ``words`` and ``list_ratio`` are NaN where the result does not depend on them.
     """
 
+    kernels: ClassVar[tuple[str, ...]] = ("lines", "words")
+
     line_punct_thr: float = Field(
         0.12, ge=0, description="least share of lines that end in one of `stop_chars`"
     )
@@ -62,9 +64,6 @@ class FineWebQuality(WordRules):
         0.01, ge=0, description="largest share of characters in lines that repeat an earlier one"
     )
     new_line_ratio: float = Field(0.3, ge=0, description="most newlines per word")
-
-    def prepare(self) -> None:
-        self.filter(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
         shapes = self._shapes(docs)

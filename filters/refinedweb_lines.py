@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
 from pydantic import Field
 
 from kernels.lines.line_rules import EditedLines, EditRules, edit_lines
@@ -27,6 +27,8 @@ class RefinedWebLines(ThresholdFilter):
     or digit. A document without any, or of which nothing is left, is ``empty``: DCLM drops it, too.
     """
 
+    kernels: ClassVar[tuple[str, ...]] = ("lines", "text")
+
     max_uppercase_ratio: float | None = Field(
         0.5, ge=0, description="largest share of capitals in a line; null: any"
     )
@@ -41,9 +43,6 @@ class RefinedWebLines(ThresholdFilter):
     max_removed_ratio: float = Field(
         0.05, ge=0, description="largest share of words that may be removed"
     )
-
-    def prepare(self) -> None:
-        self.filter(Docs(pa.record_batch({"text": pa.array(["some text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
         return _signals(self._edited(docs))

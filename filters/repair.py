@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
+from typing import ClassVar, Literal
 
 import ftfy
 import numpy as np
@@ -22,6 +22,8 @@ class Repair(RowStep):
     ``FTFYFormatter``: what was broken is mended, what is only typography stays. ftfy works line by
     line; lines of plain ASCII in which it has nothing to do are passed over.
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("lines",)
 
     unescape_html: Literal["auto"] | bool = Field(
         "auto", description='turn entities into characters; auto: until a "<" is met'
@@ -45,9 +47,6 @@ class Repair(RowStep):
     normalization: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = Field(
         None, description="Unicode normal form to give the text"
     )
-
-    def prepare(self) -> None:
-        self.filter(Docs(pa.record_batch({"text": pa.array(["âœ”"], pa.large_string())})))
 
     def filter(self, docs: Docs) -> FilterResult:
         entities = {"auto": SUSPECT_BEFORE_MARKUP, True: SUSPECT, False: PLAIN}

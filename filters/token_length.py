@@ -6,8 +6,8 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from winnow import (
     ShardError,
     Signals,
     ThresholdFilter,
+    cached_by_files,
 )
 
 # What the library is handed at once, which bounds what it holds.
@@ -41,6 +42,8 @@ class TokenLength(NamesFiles, ThresholdFilter):
     No special tokens are added, and the name of one in a text ("<|endoftext|>") is text like any
     other.
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("words",)
 
     tokenizer: Path = Field(
         description="tokenizer.json of the `tokenizers` library, from the manifest's folder"
@@ -69,9 +72,6 @@ class TokenLength(NamesFiles, ThresholdFilter):
             except ShardError as error:
                 yield Problem(("tokenizer",), error.code, error.message, error.hint)
 
-    def prepare(self) -> None:
-        self._counter().count(pa.array(["some text"], pa.large_string()))
-
     def measure(self, docs: Docs) -> Signals:
         return {"tokens": self._counter().count(docs.text)}
 
@@ -84,9 +84,7 @@ class TokenLength(NamesFiles, ThresholdFilter):
         return rules
 
     def _counter(self) -> Counter:
-        path = self.located(self.tokenizer)
-        stat = path.stat()
-        return load_counter(path, stat.st_size, stat.st_mtime_ns)
+        return load_counter(self.located(self.tokenizer))
 
 
 @dataclass(frozen=True)
@@ -121,9 +119,9 @@ class Counter:
         return np.array(counts, dtype=np.int64)
 
 
-@lru_cache(maxsize=4)
-def load_counter(path: Path, size: int, modified: int) -> Counter:
-    """Raises ShardError when the file holds no tokenizer; size and time tell that it is edited."""
+@cached_by_files(maxsize=4)
+def load_counter(path: Path) -> Counter:
+    """Raises ShardError when the file holds no tokenizer."""
     try:
         described = json.loads(Tokenizer.from_file(str(path)).to_str())
     except Exception as error:  # the library raises nothing more precise

@@ -16,13 +16,15 @@ from dataclasses import dataclass
 class Problem:
     """One thing wrong with a manifest, before it is tied to a line.
 
-    ``path`` leads to the value: ``("steps", 2, "minhash_dedup", "ngram")``.
+    ``path`` leads to the value: ``("steps", 2, "minhash_dedup", "ngram")``. ``choices`` are the
+    names that the value may have: where there is no other hint, one names the nearest of them.
     """
 
     path: tuple[str | int, ...]
     code: str
     message: str
     hint: str = ""
+    choices: tuple[str, ...] = ()
 
 
 class WinnowError(Exception):

@@ -19,7 +19,7 @@ from pipeline.engine.stage import (
 from pipeline.errors import ManifestError, Problem, Refusal, ShardError, WinnowError
 from pipeline.extension import BuildContext, Extension
 from pipeline.manifest.yaml_file import read_yaml
-from pipeline.named_files import Location, NamesFiles, packaged
+from pipeline.named_files import NamesFiles, cached_by_files, packaged
 from pipeline.parquet import read_documents
 from pipeline.report.blocks import (
     Block,
@@ -33,8 +33,10 @@ from pipeline.report.blocks import (
     Tone,
 )
 from pipeline.step import (
+    Column,
     FilterResult,
     GlobalStep,
+    Location,
     ManifestView,
     Position,
     ReduceInput,
@@ -52,6 +54,7 @@ __all__ = [
     "BuildContext",
     "Chart",
     "Code",
+    "Column",
     "Docs",
     "Extension",
     "FilterResult",
@@ -83,6 +86,7 @@ __all__ = [
     "ThresholdFilter",
     "Tone",
     "WinnowError",
+    "cached_by_files",
     "die_with_parent",
     "digest",
     "packaged",

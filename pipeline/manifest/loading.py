@@ -8,10 +8,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+import pyarrow as pa
 from pydantic import JsonValue
 
 from pipeline.errors import LocatedProblem, ManifestError, Problem
 from pipeline.extension import Extension
+from pipeline.manifest.column_checks import added_columns, column_problems
 from pipeline.manifest.entries import EntryBuilder
 from pipeline.manifest.environment import redact, secrets_in, substitute
 from pipeline.manifest.manifest import STORE, Head, Manifest, cpu_count
@@ -168,13 +170,14 @@ class _Loader:
 
     def check(self, manifest: Manifest, root: MapNode) -> None:
         """What is wrong with steps and extensions beside the rest. Raises ManifestError."""
-        columns: list[str] = []
+        columns: dict[str, pa.DataType | None] = {}
         for number, named in enumerate(manifest.steps):
-            for problem in named.step.check(manifest.view(columns)):
+            view = manifest.view(tuple(columns))
+            for problem in (*named.step.check(view), *column_problems(named.step, columns)):
                 self.located(root, ("steps", number, named.name), problem)
-            columns += [name for name in named.step.adds() if name not in columns]
+            columns |= added_columns(named.step)
         for extension in manifest.extensions.values():
-            for problem in extension.check(manifest.view(columns)):
+            for problem in extension.check(manifest.view(tuple(columns))):
                 self.located(root, (), problem)
         if self.problems:
             raise ManifestError(self.problems)
@@ -190,9 +193,10 @@ class _Loader:
         value = spot.node.text if isinstance(spot.node, Scalar) else ""
         # A path ends at a value; the message tells whether that or its key is meant.
         on_key = show_text(key) in problem.message and show_text(value) not in problem.message
-        hint = problem.hint
-        if not hint and problem.code.startswith("unknown"):
-            word = key if on_key else value
+        hint, word = problem.hint, key if on_key else value
+        if not hint and problem.choices:
+            hint = did_you_mean(word, problem.choices, "it may be")
+        elif not hint and problem.code.startswith("unknown"):
             hint = nearest(word, _names(root) - {word})
         place = spot.key if on_key or spot.branch is not None else spot.place
         secrets = secrets_in(root, spot.node)

@@ -10,6 +10,7 @@ from pipeline.engine.graph import Graph
 from pipeline.engine.results import REPORT, RunResults
 from pipeline.engine.row_tasks import ARTIFACTS
 from pipeline.manifest import Manifest
+from pipeline.manifest.wording import counted
 from pipeline.report.blocks import ReportSection, Table, Tone
 from pipeline.report.format import signed
 from pipeline.report.funnel import funnel_sections
@@ -32,8 +33,9 @@ def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
     of_sections = {stage.name for stages in graph.extensions.values() for stage in stages}
     of_steps = _of_steps(manifest, graph, done)
     sections += [section for found in of_steps.values() for section in found]
+    begun = {stage.name for stage in results.stages if stage.status != "blocked"}
     sections += funnel_sections(
-        [s for s in graph.stages if s.name in done and s.name not in of_sections],
+        [s for s in graph.stages if s.name in begun - of_sections],
         _tokens_per_byte(results),
         with_sections=of_steps,
     )
@@ -92,14 +94,14 @@ def _tokens_per_byte(results: RunResults) -> float | None:
 
 def _headline(results: RunResults) -> tuple[str, Tone]:
     """The one sentence to remember, and how it is meant."""
-    if results.failures:
+    if results.status != "done":
         return _failure_headline(results), "failed"
     for extension in results.extensions.values():
         headline, tone = extension.get("headline"), extension.get("tone", "")
         if isinstance(headline, str) and tone in get_args(Tone):
             return headline, cast(Tone, tone)
     counts = results.documents
-    return f"{counts.kept.documents:,} of {counts.rows:,} rows were kept.", ""
+    return f"Kept: {counts.kept.documents:,} of {counted(counts.rows, 'row')}.", ""
 
 
 def _failure_headline(results: RunResults) -> str:
@@ -108,7 +110,7 @@ def _failure_headline(results: RunResults) -> str:
     rows, kept = results.documents.rows, results.documents.kept.documents
     return (
         f"The run failed at `{first.task}`{more}: {first.message.rstrip('.')}. "
-        f"Of {rows:,} rows that were read so far, {kept:,} documents are left."
+        f"Read so far: {counted(rows, 'row')}, {counted(kept, 'document')} left."
     )
 
 

@@ -31,8 +31,8 @@ from small_runs import files_of
 from tiny_model import make_tiny_model
 from vllm_cpu import ARGS, ENVIRONMENT, vllm_command
 
-from classifiers.labelling.guard import living
-from classifiers.labelling.vllm_server import VllmServer
+from classifiers.judges.process_guard import living
+from classifiers.judges.vllm_server import VllmServer
 
 pytestmark = pytest.mark.slow
 

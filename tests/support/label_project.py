@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from clerks import judge_folder
+from labelling_jobs import judge_folder
 from scripted_server import ScriptedServer
 from small_runs import corpus_rows, files_of, winnow
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from classifiers.agreement.metrics import spearman
+from classifiers.agreement.agreement_metrics import spearman
 from classifiers.distill import Distill
 from classifiers.score import Score
 from classifiers.students.student_settings import FastTextSettings
@@ -264,7 +264,7 @@ def problems(distill: Distill, view: ManifestView = VIEW) -> list[tuple[Any, str
 def test_a_manifest_that_fits_has_no_problems() -> None:
     assert problems(step()) == []
     assert problems(step("mlp", "topic", hidden=8)) == []
-    assert step().adds() == ("score", "score_confidence", "score_student")
+    assert tuple(step().adds()) == ("score", "score_confidence", "score_student")
 
 
 def test_labels_come_from_a_step_before() -> None:
