@@ -32,6 +32,7 @@ from pipeline.report.blocks import (
     Table,
     Tone,
 )
+from pipeline.sources.source import SourceFormat
 from pipeline.step import (
     Column,
     FilterResult,
@@ -77,6 +78,7 @@ __all__ = [
     "Samples",
     "ShardError",
     "Signals",
+    "SourceFormat",
     "Stage",
     "StageOutputs",
     "Table",

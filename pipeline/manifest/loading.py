@@ -1,4 +1,4 @@
-"""The manifest: what one YAML file, the overrides and the environment say, checked as a whole."""
+"""Loads a manifest: one YAML file, the overrides and the environment, checked as a whole."""
 
 from __future__ import annotations
 
@@ -101,6 +101,7 @@ class _Loader:
         tree, problems = read_tree(source)
         self.problems += problems
         root: Node = self.root(tree, source)
+        self.add_extensions(cast(MapNode, root))
         for number, text in enumerate(overrides, 1):
             try:
                 override = parse_override(number, text)
@@ -109,6 +110,16 @@ class _Loader:
                 self.problems += error.problems
         root = substitute(root, environment, self.problems)
         return self.manifest(cast(MapNode, root), output)
+
+    def add_extensions(self, root: MapNode) -> None:
+        """Those that are classes in files; their fields are keys of this manifest."""
+        if "extensions" not in root.entries:
+            return
+        folder = None if self.problems else self.path.resolve().parent
+        entries = EntryBuilder(self.registry, folder, self.problems)
+        for name, extension in entries.extension_types(root.entries["extensions"]).items():
+            self.extension_types[name] = extension
+            self.known += extension_fields(extension)
 
     def root(self, tree: Node | None, source: SourceText) -> MapNode:
         """The tree as a mapping; raises when there is none to go on with."""
@@ -120,7 +131,7 @@ class _Loader:
                 problem = source.place(0).problem("empty", "the manifest is empty", hint)
                 self.problems.append(problem)
         else:
-            message = f"a manifest is a mapping, not {show(tree)}"
+            message = f"a manifest must be a mapping, not {show(tree)}"
             self.problems.append(tree.place.problem("wrong-type", message, hint))
         raise ManifestError(self.problems)
 
@@ -191,7 +202,7 @@ class _Loader:
         spot = find(root, root.place, (*prefix, *problem.path))
         key = str(spot.path[-1]) if spot.path else ""
         value = spot.node.text if isinstance(spot.node, Scalar) else ""
-        # A path ends at a value; the message tells whether that or its key is meant.
+        # A path ends at a value; whether that or its key is meant is seen from the message.
         on_key = show_text(key) in problem.message and show_text(value) not in problem.message
         hint, word = problem.hint, key if on_key else value
         if not hint and problem.choices:
@@ -209,7 +220,7 @@ def _part(root: MapNode, keys: Collection[str]) -> MapNode:
 
 
 def _warnings(head: Head, root: MapNode) -> Iterator[LocatedProblem]:
-    """What a manifest may say and is probably not meant."""
+    """What is allowed in a manifest and probably a mistake."""
     workers, processors = head.executor.workers, cpu_count()
     if workers > 2 * processors:
         spot = find(root, root.place, ("executor", "workers"))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -55,6 +55,9 @@ class Gates(BaseModel):
     )
 
 
+PluginFile = Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*$")]
+
+
 class Head(BaseModel):
     """The keys of a manifest that do not depend on what is installed."""
 
@@ -79,6 +82,9 @@ class Head(BaseModel):
     )
     executor: ExecutorSpec = Field(default_factory=ExecutorSpec)
     gates: Gates = Field(default_factory=Gates)
+    extensions: tuple[PluginFile, ...] = Field(
+        default=(), description="Extensions in files beside the manifest, as `my.py:Class`."
+    )
 
 
 @dataclass(frozen=True)
