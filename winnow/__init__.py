@@ -8,6 +8,7 @@ from pipeline.engine.fingerprint import digest, sha256_file
 from pipeline.engine.processes import die_with_parent, process_birth
 from pipeline.engine.stage import (
     KEPT,
+    Reads,
     Receipt,
     Stage,
     StageOutputs,
@@ -70,6 +71,7 @@ __all__ = [
     "Position",
     "Problem",
     "Prose",
+    "Reads",
     "Receipt",
     "ReduceInput",
     "Refusal",

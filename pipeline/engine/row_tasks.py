@@ -32,7 +32,6 @@ from pipeline.engine.stage import (
 )
 from pipeline.engine.step_results import CheckedResult, applied, filtered
 from pipeline.engine.warm_up import warm_up
-from pipeline.errors import ShardError
 from pipeline.parquet import DocumentWriter, read_documents
 from pipeline.sources.bad_rows import ShardRows
 from pipeline.sources.source import Read, Shard, SourceFormat
@@ -93,7 +92,6 @@ class ApplyTask:
     """One shard through a global step that has been reduced."""
 
     key: str
-    number: int
     corpus: StageOutputs
     artifacts: StageOutputs
     label: str
@@ -103,18 +101,20 @@ class ApplyTask:
         warm_up([self.step], corpus_schema(self.corpus, self.key))
 
     def run(self, context: TaskContext) -> TaskResult:
-        folder = self.artifacts.folder / ARTIFACTS
         self.artifacts.outputs()  # raises when the artifacts are not committed
+        folder = self.artifacts.folder(REDUCED) / ARTIFACTS
+        number = self.corpus.keys.index(self.key)
         with OutcomeWriter(context.out, self.key) as writer:
             for batch in corpus_batches(self.corpus, self.key):
-                at = Position(self.number, writer.counts.rows)
+                at = Position(number, writer.counts.rows)
                 writer.met(Read(documents=batch))
                 docs = Docs(batch)
                 writer.settle(docs, self.label, applied(self.step, docs, folder, at), last=True)
         return TaskResult(writer.counts)
 
 
-ARTIFACTS = "artifacts"
+REDUCED = "artifacts"  # the one task of a stage that reduces
+ARTIFACTS = "artifacts/"  # and where its files are
 
 
 def corpus_batches(corpus: StageOutputs, key: str) -> Iterator[pa.RecordBatch]:

@@ -16,9 +16,10 @@ from pipeline.sources.fields import FieldNames, FieldsSeen, document_of, has_fie
 from pipeline.sources.input_files import InputFile, list_files
 from pipeline.sources.returning import Returning
 from pipeline.sources.rows import MAX_ROW_BYTES, Row, RowError, to_json
-from pipeline.sources.source import DigestCache, Read, Shard, SourceFormat
+from pipeline.sources.source import Read, Shard, SourceFormat
 
 if TYPE_CHECKING:
+    from pipeline.engine.cache import Cache
     from pipeline.sources.batches import Batches
     from pipeline.step import ManifestView
 
@@ -39,6 +40,7 @@ class FileFormat(SourceFormat):
     Links that lead out of the folder a glob starts in are refused unless ``follow_links``.
     """
 
+    selecting: ClassVar[frozenset[str]] = SourceFormat.selecting | {"paths", "follow_links"}
     # What the manifest calls fields of rows, beside the text.
     _optional: ClassVar[tuple[str, ...]] = ("id", "url", "language")
 
@@ -124,7 +126,7 @@ class FileFormat(SourceFormat):
     def _patterns(self) -> list[str]:
         return [self.paths] if isinstance(self.paths, str) else self.paths
 
-    def freeze(self, name: str, folder: Path, digests: DigestCache) -> list[Shard]:
+    def freeze(self, name: str, folder: Path, digests: Cache) -> list[Shard]:
         listing = list_files(folder, self._patterns(), self.follow_links)
         for wrong in listing.problems:
             raise Refusal(wrong.code, f"source {name!r}: {wrong.message}", wrong.hint)
@@ -221,7 +223,7 @@ def unreadable(name: str, error: OSError) -> ShardError:
     return ShardError("unreadable", f"{name}: {error.strerror}", "check that it is still there")
 
 
-def _shard(source: str, number: int, file: InputFile, digests: DigestCache) -> Shard:
+def _shard(source: str, number: int, file: InputFile, digests: Cache) -> Shard:
     try:
         digest, size = digests.digest(file.path), file.path.stat().st_size
     except OSError as error:

@@ -24,9 +24,10 @@ from pipeline.sources.installed_files import (
 )
 from pipeline.sources.returning import Returning
 from pipeline.sources.rows import MAX_ROW_BYTES, QUARANTINE_RAW_BYTES, RowError, too_long
-from pipeline.sources.source import DigestCache, Read, Shard, SourceFormat
+from pipeline.sources.source import Read, Shard, SourceFormat
 
 if TYPE_CHECKING:
+    from pipeline.engine.cache import Cache
     from pipeline.sources.batches import Batches
     from pipeline.step import ManifestView
 
@@ -76,7 +77,7 @@ class Installed(SourceFormat):
                     f"install it, or name others; {STANDARD_LIBRARY} is always there",
                 )
 
-    def freeze(self, name: str, folder: Path, digests: DigestCache) -> list[Shard]:
+    def freeze(self, name: str, folder: Path, digests: Cache) -> list[Shard]:
         chosen = choose(find(self.kind, self.packages), self.kind, self.max_bytes)
         if not chosen:
             packages = self.packages if isinstance(self.packages, str) else ", ".join(self.packages)
@@ -160,7 +161,7 @@ def _grouped(chosen: list[tuple[InputFile, int]]) -> Iterator[list[InputFile]]:
     yield group
 
 
-def _shard(source: str, number: int, files: list[InputFile], digests: DigestCache) -> Shard:
+def _shard(source: str, number: int, files: list[InputFile], digests: Cache) -> Shard:
     return Shard(
         source,
         number,

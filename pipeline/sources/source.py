@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import Problem
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from pipeline.engine.cache import Cache
     from pipeline.step import ManifestView
 
 
@@ -58,10 +58,19 @@ class SourceFormat(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
+    # Raise it when the same files and settings give other documents.
+    version: ClassVar[int] = 1
+    # Fields that choose files or bound faults, and do not change what a file gives.
+    selecting: ClassVar[frozenset[str]] = frozenset({"max_bad", "allow_empty"})
+
     max_bad: float = Field(
         default=0.001, ge=0, le=1, description="share of bad rows above which a shard fails"
     )
     allow_empty: bool = Field(default=False, description="accept files without rows")
+
+    def settings(self) -> dict[str, JsonValue]:
+        """The fields that decide what a file gives, which fingerprints are made of."""
+        return self.model_dump(mode="json", exclude=set(self.selecting))
 
     def check(self, view: ManifestView) -> Iterator[Problem]:
         """What is wrong with the source beside its fields' types: files that are not there, say.
@@ -71,7 +80,7 @@ class SourceFormat(BaseModel):
         """
         return iter(())
 
-    def freeze(self, name: str, folder: Path, digests: DigestCache) -> list[Shard]:
+    def freeze(self, name: str, folder: Path, digests: Cache) -> list[Shard]:
         """List the input as it is now, in an order that depends on names alone.
 
         ``folder`` is the manifest's. Raises Refusal when there is nothing to read, or when what is
@@ -87,27 +96,3 @@ class SourceFormat(BaseModel):
     def place(self, name: str, offset: int) -> str:
         """Where a user finds the row at ``offset`` of the file ``name``."""
         return f"{name}, row {offset} from 0"
-
-
-class DigestCache:
-    """sha256 of files, remembered by (path, size, mtime, inode) so that a rerun need not read."""
-
-    def __init__(self, known: dict[str, tuple[int, int, int, str]] | None = None) -> None:
-        self.known = known or {}
-
-    def digest(self, path: Path) -> str:
-        """The file's sha256; reads the file only when it is not as remembered."""
-        known = self.known.get(str(path))
-        if known is None or known[:3] != _identity(path):
-            return self.remember(path, sha256_file(path))
-        return known[3]
-
-    def remember(self, path: Path, sha256: str) -> str:
-        """Note the digest of a file that was just written or read."""
-        self.known[str(path)] = (*_identity(path), sha256)
-        return sha256
-
-
-def _identity(path: Path) -> tuple[int, int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
