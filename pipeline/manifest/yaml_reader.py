@@ -140,11 +140,8 @@ class _Builder:
     def report(self, place: Place, code: str, message: str, hint: str = "") -> None:
         self.problems.append(place.problem(code, message, hint))
         if len(self.problems) == MAX_PROBLEMS:
-            self.stop(
-                place,
-                "too-many-problems",
-                "reading stopped here: the text has more problems than these",
-            )
+            message = "reading stopped here: there may be more problems than these"
+            self.stop(place, "too-many-problems", message)
 
     def stop(self, place: Place, code: str, message: str, hint: str = "") -> None:
         self.problems.append(place.problem(code, message, hint))
