@@ -22,7 +22,7 @@ from winnow import GlobalStep, ReportSection, Prose, RowStep, ShardError, Filter
 
 
 class Quiet(GlobalStep):
-    """Counts documents and says nothing of it."""
+    """Counts documents and has no section."""
 
     def map(self, docs):
         return pa.RecordBatch.from_pydict({"bytes": pa.array([len(docs)])})
@@ -36,7 +36,7 @@ class Quiet(GlobalStep):
 
 
 class Described(Quiet):
-    """Says what it found; with ``words`` empty, nothing."""
+    """Describes what it found; with ``words`` empty, nothing."""
 
     words: str = "shards"
 
