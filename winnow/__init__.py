@@ -39,6 +39,9 @@ if TYPE_CHECKING:
         Table,
         Tone,
     )
+    from pipeline.sources.file_format import FileFormat
+    from pipeline.sources.read_rows import read_rows
+    from pipeline.sources.rows import Row, RowError
     from pipeline.sources.source import SourceFormat
     from pipeline.step import (
         Column,
@@ -108,6 +111,12 @@ _HOMES = {
         "Table",
         "Tone",
     ),
+    "pipeline.sources.file_format": ("FileFormat",),
+    "pipeline.sources.read_rows": ("read_rows",),
+    "pipeline.sources.rows": (
+        "Row",
+        "RowError",
+    ),
     "pipeline.sources.source": ("SourceFormat",),
     "pipeline.step": (
         "Column",
@@ -136,6 +145,7 @@ __all__ = [
     "Column",
     "Docs",
     "Extension",
+    "FileFormat",
     "FilterResult",
     "GlobalStep",
     "Location",
@@ -150,6 +160,8 @@ __all__ = [
     "ReduceInput",
     "Refusal",
     "ReportSection",
+    "Row",
+    "RowError",
     "RowStep",
     "Rule",
     "Sample",
@@ -172,6 +184,7 @@ __all__ = [
     "packaged",
     "process_birth",
     "read_documents",
+    "read_rows",
     "read_yaml",
     "sha256_file",
 ]

@@ -32,8 +32,8 @@ from pipeline.engine.stage import (
 )
 from pipeline.engine.step_results import CheckedResult, applied, filtered
 from pipeline.engine.warm_up import warm_up
-from pipeline.errors import ShardError
 from pipeline.parquet import DocumentWriter, read_documents
+from pipeline.sources.bad_rows import ShardRows
 from pipeline.sources.source import Read, Shard, SourceFormat
 from pipeline.step import GlobalStep, Position, RowStep
 
@@ -61,23 +61,11 @@ class RowTask:
         with OutcomeWriter(context.out, self.key) as writer:
             # First, so that columns which steps append are there in a file without rows.
             _filter(Docs(empty), self.steps, writer)
-            for read in self.source.read(self.shard):
+            for read in ShardRows(self.source, self.shard):
                 writer.met(read)
                 if read.documents is not None and read.documents.num_rows:
                     _filter(Docs(read.documents), self.steps, writer)
-        self._check_bad_rows(writer.counts)
         return TaskResult(writer.counts)
-
-    def _check_bad_rows(self, counts: Counts) -> None:
-        bad = sum(counts.quarantined.values())
-        if bad > self.source.max_bad * counts.rows:
-            codes = ", ".join(f"{code}: {n}" for code, n in sorted(counts.quarantined.items()))
-            raise ShardError(
-                "too-many-bad-rows",
-                f"{bad} of {counts.rows} rows of {', '.join(self.shard.names[:3])} are bad "
-                f"({codes}), more than max_bad: {self.source.max_bad}",
-                "mend the file, or raise max_bad of this source to quarantine them and go on",
-            )
 
 
 @dataclass(frozen=True)
