@@ -254,8 +254,8 @@ def test_every_missing_file_is_a_problem_with_its_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (b"{", "evaluation-row"),
-        (b'{"text": "a"}\nno\n', "evaluation-row"),
+        (b"{", "bad-row"),
+        (b'{"text": "a"}\nno\n', "bad-row"),
         (b'{"label": 1}\n', "no-text"),
         (b"", "no-text"),
     ],
@@ -271,7 +271,7 @@ def test_a_truncated_file_is_a_problem(tmp_path: Path) -> None:
     path = write(tmp_path, "quiz.jsonl.zst", ITEMS)
     path.write_bytes(path.read_bytes()[:-20])
     (problem,) = problems(Decontaminate(evaluations={"quiz": path.name}), tmp_path)
-    assert problem.code == "evaluation-file"
+    assert problem.code == "corrupt-compression"
 
 
 def test_columns_are_added_only_by_tags(tmp_path: Path) -> None:
