@@ -13,18 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+import kernels.ngrams
+import kernels.text
+import kernels.words
 from dedup.greedy_clusters import greedy_clusters, largest_cluster, shared_groups
 from dedup.removals import Corpus, apply_removals, write_removals
-from kernels.ngrams.minhash import (
-    bands,
-    coefficients,
-    jaccard_index,
-    shingle_hashes,
-    signatures,
-    unique_shingles,
-)
-from kernels.text.normalise import normalise
-from kernels.words.words import english_words
 from winnow import Docs, FilterResult, GlobalStep, Position, ReduceInput, read_documents
 
 # A document is compared with at most this many survivors of each of its buckets. Real
@@ -88,7 +81,7 @@ class MinhashDedup(GlobalStep):
             def similar(one: int, other: int) -> float:
                 left = values[starts[one] : starts[one + 1]]
                 right = values[starts[other] : starts[other + 1]]
-                return float(jaccard_index(left, right))
+                return float(kernels.ngrams.jaccard_index(left, right))
 
             found = greedy_clusters(groups, similar, self.jaccard, MAX_COMPARED)
         write_removals(folder, corpus, found.dropped, found.survivors, found.similarity)
@@ -106,10 +99,12 @@ class MinhashDedup(GlobalStep):
         return apply_removals(docs, artifacts, at, "near_duplicate", ["duplicate_of", "jaccard"])
 
     def _map_texts(self, text: pa.LargeStringArray) -> pa.RecordBatch:
-        words = english_words(normalise(text))
-        values, starts = unique_shingles(*shingle_hashes(words, self.ngram))
-        a, b = coefficients(self.seed, self.buckets * self.rows)
-        keys = bands(signatures(values, starts, a, b), self.buckets)
+        words = kernels.words.english_words(kernels.text.normalise(text))
+        values, starts = kernels.ngrams.unique_shingles(
+            *kernels.ngrams.shingle_hashes(words, self.ngram)
+        )
+        a, b = kernels.ngrams.coefficients(self.seed, self.buckets * self.rows)
+        keys = kernels.ngrams.bands(kernels.ngrams.signatures(values, starts, a, b), self.buckets)
         unsigned = np.diff(starts) == 0
         columns: dict[str, pa.Array] = {
             _bucket(bucket): pa.array(keys[:, bucket], mask=unsigned)

@@ -12,10 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from kernels.hashing.hashing import xxh64_rows
-from kernels.lines.c4 import WordTrie, has_word, word_trie
-from kernels.text.edits import lower
-from kernels.text.utf8 import text_buffers
+import kernels.hashing
+import kernels.lines
+import kernels.text
 from winnow import (
     BoolArray,
     Docs,
@@ -84,7 +83,9 @@ class C4BadWords(NamesFiles, RowStep):
     def prepare(self) -> None:
         text = pa.array(["some text"], pa.large_string())
         for name in self.lists:
-            has_word(lower(text), self._trie(name), anywhere=name in UNSPACED)
+            kernels.lines.has_word(
+                kernels.text.lower(text), self._trie(name), anywhere=name in UNSPACED
+            )
         self._spared(text)
 
     def filter(self, docs: Docs) -> FilterResult:
@@ -94,7 +95,9 @@ class C4BadWords(NamesFiles, RowStep):
             if name in self.lists:
                 rows = np.flatnonzero(pc.equal(language, name).to_numpy(zero_copy_only=False))
                 text = docs.text.take(pa.array(rows))
-                found[rows] = has_word(lower(text), self._trie(name), anywhere=name in UNSPACED)
+                found[rows] = kernels.lines.has_word(
+                    kernels.text.lower(text), self._trie(name), anywhere=name in UNSPACED
+                )
             elif self.fail_on_missing_language:
                 raise ShardError(
                     "no-word-list",
@@ -107,14 +110,14 @@ class C4BadWords(NamesFiles, RowStep):
         signals = {"bad_words": found.astype(np.int8)}
         return FilterResult(keep, "document_removed_with_badwords", signals)
 
-    def _trie(self, language: str) -> WordTrie:
+    def _trie(self, language: str) -> kernels.lines.WordTrie:
         path = self.located(self.lists[language])
         stat = path.stat()
         return _trie_of(path, stat.st_size, stat.st_mtime_ns)
 
     def _spared(self, ids: pa.LargeStringArray) -> BoolArray:
         """Whether documents with these ids [rows] would be kept in spite of bad words."""
-        hashes = xxh64_rows(*text_buffers(ids), self.seed)
+        hashes = kernels.hashing.xxh64_rows(*kernels.text.text_buffers(ids), self.seed)
         return np.asarray((hashes >> np.uint64(11)) * 2.0**-53 < self.keep_fraction)
 
 
@@ -125,5 +128,5 @@ def read_words(path: Path) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _trie_of(path: Path, size: int, modified: int) -> WordTrie:
-    return word_trie(read_words(path))
+def _trie_of(path: Path, size: int, modified: int) -> kernels.lines.WordTrie:
+    return kernels.lines.word_trie(read_words(path))

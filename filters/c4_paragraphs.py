@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 from pydantic import Field
 
-from kernels.lines.c4 import long_lines
+import kernels.lines
 from winnow import Docs, Rule, Signals, ThresholdFilter
 
 
@@ -27,7 +27,7 @@ class C4Paragraphs(ThresholdFilter):
         self.filter(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
-        return {"paragraphs": long_lines(docs.text, self.min_paragraph_len)}
+        return {"paragraphs": kernels.lines.long_lines(docs.text, self.min_paragraph_len)}
 
     def rules(self) -> list[Rule]:
         least = self.min_paragraphs

@@ -15,9 +15,9 @@ import orjson
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from kernels.ngrams.ngram_index import NgramIndex
-from kernels.text.normalise import normalise
-from kernels.words.vocabulary import Vocabulary
+import kernels.ngrams
+import kernels.text
+import kernels.words
 from winnow import ShardError
 
 # What fields of evaluation sets are called, by their part in an item.
@@ -197,7 +197,7 @@ class EvaluationIndex:
     ``too_common`` to be; and the ``texts`` looked for.
     """
 
-    index: NgramIndex
+    index: kernels.ngrams.NgramIndex
     owners: Numbers
     sizes: Numbers
     names: tuple[str, ...]
@@ -287,11 +287,11 @@ def _lengths(texts: Sequence[str]) -> Numbers:
     return np.diff(vocabulary.read(normalised).starts)
 
 
-def _words(texts: Sequence[str]) -> tuple[Vocabulary, pa.LargeStringArray]:
+def _words(texts: Sequence[str]) -> tuple[kernels.words.Vocabulary, pa.LargeStringArray]:
     """The words of the texts, and the texts normalised."""
-    normalised = normalise(pa.array(texts, pa.large_string()))
+    normalised = kernels.text.normalise(pa.array(texts, pa.large_string()))
     try:
-        return Vocabulary.of(normalised), normalised
+        return kernels.words.Vocabulary.of(normalised), normalised
     except ValueError as error:
         message, hint = f"the evaluation sets have {error}", "name some in a step of their own"
         raise ShardError("too-many-words", message, hint) from error
@@ -299,7 +299,7 @@ def _words(texts: Sequence[str]) -> tuple[Vocabulary, pa.LargeStringArray]:
 
 def _indexed(
     texts: Sequence[str], owners: Numbers, limits: Limits
-) -> tuple[NgramIndex, npt.NDArray[np.int64]]:
+) -> tuple[kernels.ngrams.NgramIndex, npt.NDArray[np.int64]]:
     """An index of the texts that differ in words, and which of them each text [texts] is."""
     vocabulary, normalised = _words(texts)
     words = vocabulary.read(normalised)
@@ -314,7 +314,7 @@ def _indexed(
     sizes = np.diff(words.starts)
     whole = sizes < limits.ngram + 2 * limits.max_edits
     least = sizes - 2 * np.minimum(limits.max_edits, sizes // 4)
-    index = NgramIndex.build(
+    index = kernels.ngrams.NgramIndex.build(
         vocabulary,
         words,
         whole,

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from kernels.lines.line_rules import EditedLines, EditRules, edit_lines
-from kernels.text.utf8 import text_buffers
+import kernels.lines
+import kernels.text
 from winnow import Docs, FilterResult, Rule, Signals, ThresholdFilter
 
 
@@ -60,24 +60,24 @@ class RefinedWebLines(ThresholdFilter):
             Rule("empty", "bytes_left", least=1),
         ]
 
-    def _edited(self, docs: Docs) -> EditedLines:
+    def _edited(self, docs: Docs) -> kernels.lines.EditedLines:
         upper, digits = self.max_uppercase_ratio, self.max_numeric_ratio
-        rules = EditRules(
+        rules = kernels.lines.EditRules(
             most_upper=np.inf if upper is None else upper,
             most_digits=np.inf if digits is None else digits,
             counters=self.counter_lines,
             min_words=self.min_line_length,
             boilerplate_words=-1 if (most := self.substring_max_length) is None else most,
         )
-        return edit_lines(docs.text, rules)
+        return kernels.lines.edit_lines(docs.text, rules)
 
 
-def _signals(edited: EditedLines) -> Signals:
+def _signals(edited: kernels.lines.EditedLines) -> Signals:
     """What the rules measure [rows]; a share of no words is NaN."""
     with np.errstate(invalid="ignore"):
         ratio = (edited.words - edited.words_left) / edited.words
     return {
         "words": edited.words,
         "removed_ratio": ratio,
-        "bytes_left": np.diff(text_buffers(edited.text)[1]),
+        "bytes_left": np.diff(kernels.text.text_buffers(edited.text)[1]),
     }

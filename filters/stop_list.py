@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from kernels.match.aho_corasick import Automaton, automaton, automaton_bytes, find_all
-from kernels.text.edits import lower
+import kernels.match
+import kernels.text
 from winnow import Docs, Location, ManifestView, NamesFiles, Problem, Rule, Signals, ThresholdFilter
 
 MAX_AUTOMATON_BYTES = 2**30
@@ -57,7 +57,7 @@ class StopList(NamesFiles, ThresholdFilter):
             return
         if not listed:
             yield Problem(("file",), "empty-list", f"'{self.file}' lists nothing")
-        elif (size := automaton_bytes(listed)) > MAX_AUTOMATON_BYTES:
+        elif (size := kernels.match.automaton_bytes(listed)) > MAX_AUTOMATON_BYTES:
             message = f"'{self.file}' would take {size / 2**30:.1f} GB of memory in every worker"
             yield Problem(("file",), "large-list", message, "list less, at most 1 GB")
 
@@ -66,8 +66,8 @@ class StopList(NamesFiles, ThresholdFilter):
 
     def measure(self, docs: Docs) -> Signals:
         entries, compiled = self._compiled()
-        text = lower(docs.text) if self.ignore_case else docs.text
-        hits = find_all(text, compiled, whole_words=self.word_boundaries)
+        text = kernels.text.lower(docs.text) if self.ignore_case else docs.text
+        hits = kernels.match.find_all(text, compiled, whole_words=self.word_boundaries)
         first = pa.array(hits.first, mask=hits.first < 0)
         return {
             "stop_list_hits": hits.counts,
@@ -77,7 +77,7 @@ class StopList(NamesFiles, ThresholdFilter):
     def rules(self) -> list[Rule]:
         return [Rule("stop_list", "stop_list_hits", "max_hits", most=self.max_hits)]
 
-    def _compiled(self) -> tuple[Sequence[str], Automaton]:
+    def _compiled(self) -> tuple[Sequence[str], kernels.match.Automaton]:
         if self.file is None:
             return _compile(self.words, self.ignore_case, None, 0, 0)
         path = self.located(self.file)
@@ -94,9 +94,9 @@ def read_entries(path: Path) -> list[str]:
 @lru_cache(maxsize=8)
 def _compile(
     words: tuple[str, ...], ignore_case: bool, path: Path | None, size: int, modified: int
-) -> tuple[Sequence[str], Automaton]:
+) -> tuple[Sequence[str], kernels.match.Automaton]:
     """Entries as they are compared, without repeats; size and time tell that a file is edited."""
     listed = [word.strip() for word in words] + (read_entries(path) if path else [])
     seen = dict.fromkeys(word.lower() if ignore_case else word for word in listed if word)
     entries = sorted(seen)
-    return entries, automaton(entries)
+    return entries, kernels.match.automaton(entries)

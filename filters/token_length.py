@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field, model_validator
-from tokenizers import Tokenizer
 
-from kernels.words.segments import segments
+import kernels.words
 from winnow import (
     Docs,
     Location,
@@ -27,6 +27,9 @@ from winnow import (
     Signals,
     ThresholdFilter,
 )
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 # What the library is handed at once, which bounds what it holds.
 GROUP_CHARACTERS = 2**20
@@ -91,7 +94,7 @@ class TokenLength(NamesFiles, ThresholdFilter):
 
 @dataclass(frozen=True)
 class Counter:
-    """``by_segment``: a text's tokens are those of its segments (kernels.words.segments), each
+    """``by_segment``: a text's tokens are those of its segments (kernels.words.segmentation), each
     of which is then encoded once."""
 
     tokenizer: Tokenizer
@@ -103,7 +106,7 @@ class Counter:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         if not self.by_segment:
             return self._count(text.to_pylist())
-        found = segments(text)
+        found = kernels.words.segments(text)
         each = self._count(found.texts)[found.kind]
         return np.diff(np.concatenate([np.zeros(1, np.int64), np.cumsum(each)])[found.starts])
 
@@ -124,6 +127,8 @@ class Counter:
 @lru_cache(maxsize=4)
 def load_counter(path: Path, size: int, modified: int) -> Counter:
     """Raises ShardError when the file holds no tokenizer; size and time tell that it is edited."""
+    from tokenizers import Tokenizer
+
     try:
         described = json.loads(Tokenizer.from_file(str(path)).to_str())
     except Exception as error:  # the library raises nothing more precise

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from tokenizers import Tokenizer
 
 from kernels.text.utf8 import Offsets
-from kernels.words.segments import segments
+from kernels.words.segmentation import segments
 from proxy.held_out import HELD_OUT, evaluated
 from proxy.roles import TRAINING, read_roles
 from proxy.tokenizer import Encoder, committed_encoder

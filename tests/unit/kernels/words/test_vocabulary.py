@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kernels.text.normalise import normalise
+from kernels.text.normalisation import normalise
 from kernels.words import vocabulary as module
 from kernels.words.vocabulary import UNKNOWN, Vocabulary, slots_for
 
