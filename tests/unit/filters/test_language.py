@@ -16,7 +16,7 @@ import zstandard
 from datatrove.data import Document
 from datatrove.pipeline.filters import LanguageFilter
 from fasttext.FastText import _FastText
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from needs import need
 from pydantic import ValidationError
@@ -107,8 +107,8 @@ def test_any_text_gets_the_label_and_verdict_of_datatrove(
 
 @given(before=texts, after=texts)
 def test_a_text_is_read_to_its_end(before: str, after: str) -> None:
-    rows = [f"{before} </s> {after}", f"{before} {after}".replace("</s>", " ")]
-    marked, plain = ours(Language(), rows)
+    assume("</s>" not in before + after)
+    marked, plain = ours(Language(), [f"{before} </s> {after}", f"{before} {after}"])
     assert marked == plain
 
 
