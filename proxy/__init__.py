@@ -1,4 +1,3 @@
-"""Small models that measure a mix: tokens, training, evaluation, verdicts. torch lives here.
-
-May import pipeline's contracts and kernels, nothing else of ours.
+"""Small models that measure a mix. mixing: mixes and their token files; training: trials, where
+torch lives; verdicts: comparisons of trials and the report. Imports the public API and kernels.
 """

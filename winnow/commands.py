@@ -1,8 +1,8 @@
 """What commands of installed packages (entry points ``winnow.commands``) are written with."""
 
-from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides, RunFolder
+from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides, RunFolder, load
 from pipeline.commands.printing import print_failures, print_table
-from pipeline.commands.run_command import load, run_loaded
+from pipeline.commands.run_command import run_loaded
 
 __all__ = [
     "ManifestPath",

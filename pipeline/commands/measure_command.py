@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides
+from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides, load
 from pipeline.commands.printing import print_failures
 
 
@@ -13,11 +13,10 @@ def measure(
 ) -> None:
     """Measure every signal of every document; drop nothing."""
     from pipeline.engine.results import REPORT
-    from pipeline.manifest import load_manifest
-    from pipeline.tuning.measuring import FOLDER
-    from pipeline.tuning.measuring import measure as measure_manifest
+    from pipeline.tuning.measure_run import FOLDER
+    from pipeline.tuning.measure_run import measure as measure_manifest
 
-    loaded = load_manifest(manifest, overrides or (), output)
+    loaded = load(manifest, overrides, output)
     measured = measure_manifest(loaded)
     results = measured.results
     print_failures(results.failures)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides
+from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides, load
 from pipeline.commands.printing import print_table
 from pipeline.report.format import visible
 
@@ -12,9 +12,8 @@ def plan(manifest: ManifestPath, overrides: Overrides = None, output: OutputFold
     from rich.table import Table
 
     from pipeline.engine.plan import make_plan
-    from pipeline.manifest import load_manifest
 
-    made = make_plan(load_manifest(manifest, overrides or (), output))
+    made = make_plan(load(manifest, overrides, output))
     table = Table("stage", "plan", "tasks", "MB in", "about", "why", box=None, pad_edge=False)
     for planned in made.stages:
         size = sum(task.bytes for task in planned.pending) / 1e6

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 
 def print_failures(failures: Sequence[FailureResult]) -> None:
+    """Print what failed, with hints; not on a terminal, where each was shown when it happened."""
+    if sys.stderr.isatty():
+        return
     for failure in failures:
         print(visible(f"{failure.task}: {failure.code} {failure.message}"), file=sys.stderr)
         if failure.hint:

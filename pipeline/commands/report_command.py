@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides
+from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides, load
 from pipeline.errors import Refusal
 
 
@@ -14,10 +14,9 @@ def report(
     from pipeline.engine.plan import make_plan
     from pipeline.engine.results import REPORT
     from pipeline.engine.run import load_results
-    from pipeline.manifest import load_manifest
     from pipeline.report.write import write_report
 
-    loaded = load_manifest(manifest, overrides or (), output)
+    loaded = load(manifest, overrides, output)
     results = load_results(loaded.output)
     graph = build_graph(loaded, make_plan(loaded).shards)
     if [(s.name, s.fingerprint) for s in graph.stages] != [

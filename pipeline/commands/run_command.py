@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides
+from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides, load
 from pipeline.commands.printing import print_failures
 from pipeline.report.format import visible
 
@@ -27,13 +25,6 @@ def run(
     """Run a manifest; what is done already is reused."""
     loaded = load(manifest, overrides, output)
     run_loaded(loaded.until(until) if until else loaded)
-
-
-def load(manifest: Path, overrides: Sequence[str] | None, output: Path | None) -> Manifest:
-    """The manifest that a command is given. Raises ManifestError with every problem."""
-    from pipeline.manifest import load_manifest
-
-    return load_manifest(manifest, overrides or (), output)
 
 
 def run_loaded(loaded: Manifest) -> None:

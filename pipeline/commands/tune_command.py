@@ -29,18 +29,18 @@ def tune(
     ] = False,
 ) -> None:
     """Show what thresholds remove, from what was measured."""
-    from pipeline.tuning.telling import tell, tell_json, write_into
-    from pipeline.tuning.tuning import tune as tune_manifest
+    from pipeline.tuning.effects import tune as tune_manifest
+    from pipeline.tuning.tuning_output import json_output, terminal_output, write_overrides
 
     if write and not overrides:
         message = "--write writes --set values, and none is given"
         raise Refusal("nothing-to-write", message, "winnow tune MANIFEST --set KEY=VALUE --write")
     tuned = tune_manifest(manifest, overrides or (), output)
     if as_json:
-        print(json.dumps(tell_json(tuned, html)))
+        print(json.dumps(json_output(tuned, html)))
     else:
-        for part in tell(tuned, html):
+        for part in terminal_output(tuned, html):
             print(part) if isinstance(part, str) else print_table(part)
     if write:
-        for line in write_into(manifest, overrides or ()):
+        for line in write_overrides(manifest, overrides or ()):
             print(line, file=sys.stderr if as_json else sys.stdout)

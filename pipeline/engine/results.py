@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from pipeline.engine.provenance import Environment, LastRun, changes, manifest_changes
 from pipeline.engine.stage import Count, Counts, Stage
 
 # Names of what a run writes into its output folder for people and programs.
@@ -54,7 +55,8 @@ class RunResults(BaseModel):
     ``documents`` counts every row that was met, in a failed run too. ``unfinished`` is how many of
     these documents entered a stage's tasks that failed or did not run, so that rows in = kept +
     dropped + quarantined + unfinished. ``warnings`` are what a reader must know before relying on
-    the rest, one sentence each.
+    the rest, one sentence each. ``environment`` is what the run was made on and ``last_run`` the
+    one before it, if there was one.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -75,6 +77,13 @@ class RunResults(BaseModel):
     stages: list[StageResult]
     failures: list[FailureResult]
     extensions: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    environment: Environment = Field(default_factory=Environment)
+    last_run: LastRun | None = None
+
+    def headlines(self) -> dict[str, str]:
+        """What each extension concluded, in a sentence; without those that say none."""
+        found = ((name, values.get("headline")) for name, values in self.extensions.items())
+        return {name: text for name, text in found if isinstance(text, str)}
 
 
 def results_schema() -> dict[str, Any]:
@@ -83,6 +92,19 @@ def results_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "winnow run results",
     }
+
+
+def compared_with(last: RunResults, now: RunResults) -> LastRun:
+    """What ``now`` is to say of the run before it."""
+    before, after = (run.environment.model_dump(exclude={"memory"}) for run in (last, now))
+    return LastRun(
+        started=last.started,
+        status=last.status,
+        rows=last.documents.rows,
+        kept=last.documents.kept.documents,
+        headlines=last.headlines(),
+        changes=[*manifest_changes(last.manifest, now.manifest), *changes(before, after)],
+    )
 
 
 def add_counts(parts: list[Counts]) -> Counts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,12 +22,14 @@ from pipeline.engine.plan import (
     save_plan,
     save_timing,
 )
+from pipeline.engine.provenance import Environment
 from pipeline.engine.results import (
     REPORT,
     RESULTS,
     FailureResult,
     RunResults,
     StageResult,
+    compared_with,
     stage_counts,
     warnings_of,
     whole_funnel,
@@ -76,6 +79,9 @@ def _write(manifest: Manifest, plan: Plan, results: RunResults) -> None:
     # Imported here: drawing charts takes a second to load, and a reused run draws none.
     from pipeline.report.write import write_report
 
+    results.environment = Environment.of(manifest.path)
+    with suppress(Refusal):  # no run before this one, or one of an older winnow
+        results.last_run = compared_with(load_results(manifest.output), results)
     write_atomically(manifest.output / RESULTS, results.model_dump_json(indent=1) + "\n")
     write_report(manifest, plan.graph, results)
 

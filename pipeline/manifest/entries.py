@@ -13,6 +13,7 @@ from pipeline.errors import LocatedProblem
 from pipeline.manifest.manifest import NamedStep
 from pipeline.manifest.overrides import step_name
 from pipeline.manifest.registry import PluginError, Registry, custom_step, is_custom, step_labels
+from pipeline.manifest.renamed import renamed_word
 from pipeline.manifest.validation import build
 from pipeline.manifest.wording import did_you_mean, show_text
 from pipeline.manifest.yaml_tree import (
@@ -164,7 +165,7 @@ class EntryBuilder:
         if node.broken:
             return None
         if node.value not in names:
-            hint = did_you_mean(node.text, names, f"{what}s")
+            hint = renamed_word(node.text, names) or did_you_mean(node.text, names, f"{what}s")
             self.report(
                 node.place, f"unknown-{what}", f"there is no {what} {show_text(node.text)}", hint
             )

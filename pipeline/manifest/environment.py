@@ -13,87 +13,107 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pipeline.errors import LocatedProblem
-from pipeline.manifest.wording import show_text
-from pipeline.manifest.yaml_tree import Entry, ListNode, MapNode, Node, Scalar, scalars
+from pipeline.manifest.wording import MAX_LISTED, show_text
+from pipeline.manifest.yaml_tree import ListNode, MapNode, Node, Place, Scalar, scalars
 
 MIN_SECRET = 4  # characters; a shorter environment value would be replaced inside other words
 
 _REFERENCE = re.compile(r"\$\{env:([^}]*)(\}?)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Variables whose values are in no message, even when they look like a path.
+_SECRET_NAME = re.compile("KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 _SHELL_PATH = re.compile(r"\.\.?(/|$)")
 
 
 def substitute(node: Node, environment: Mapping[str, str], problems: list[LocatedProblem]) -> Node:
-    """``node`` with every reference in a value replaced; what is missing goes to ``problems``."""
-    if isinstance(node, MapNode):
-        return replace(
-            node,
-            entries={
-                key: Entry(entry.place, substitute(entry.value, environment, problems))
+    """``node`` with every reference in a value replaced; what is missing goes to ``problems``, a
+    variable that cannot be used once, with all its places."""
+    substitution = _Substitution(environment, problems)
+    replaced = substitution.node(node)
+    substitution.report_unusable()
+    return replaced
+
+
+class _Substitution:
+    def __init__(self, environment: Mapping[str, str], problems: list[LocatedProblem]) -> None:
+        self.environment = environment
+        self.problems = problems
+        self.unusable: dict[tuple[str, str, str], list[Place]] = {}
+
+    def node(self, node: Node) -> Node:
+        if isinstance(node, MapNode):
+            entries = {
+                key: replace(entry, value=self.node(entry.value))
                 for key, entry in node.entries.items()
-            },
-        )
-    if isinstance(node, ListNode):
-        return replace(
-            node, items=tuple(substitute(item, environment, problems) for item in node.items)
-        )
-    if node.broken or not isinstance(node.value, str) or "${env:" not in node.value:
-        return node
-    return _scalar(node, node.value, environment, problems)
+            }
+            return replace(node, entries=entries)
+        if isinstance(node, ListNode):
+            return replace(node, items=tuple(map(self.node, node.items)))
+        if node.broken or not isinstance(node.value, str) or "${env:" not in node.value:
+            return node
+        return self.scalar(node, node.value)
+
+    def scalar(self, node: Scalar, text: str) -> Scalar:
+        found: dict[str, str] = {}
+        broken = False
+        for match in _REFERENCE.finditer(text):
+            name, closed = match[1], match[2]
+            if not closed or not _NAME.fullmatch(name):
+                message, hint = f"{show_text(match[0])} names no variable", "write ${env:NAME}"
+                self.problems.append(node.place.problem("bad-reference", message, hint))
+                broken = True
+            elif fault := _fault(name, self.environment):
+                self.unusable.setdefault((name, *fault), []).append(node.place)
+                broken = True
+            else:
+                given = self.environment[name]
+                is_path = match.start() == 0 and _SHELL_PATH.match(given)
+                found[name] = os.path.abspath(given) if is_path else given
+        if broken:
+            return replace(node, broken=True)
+        value = _REFERENCE.sub(lambda match: found[match[1]], text)
+        return replace(node, value=value, references=found)
+
+    def report_unusable(self) -> None:
+        for (name, code, message), places in self.unusable.items():
+            hint = f"set it before the command: {name}=… winnow …"
+            if others := [f"{place.line}:{place.column}" for place in places[1:]]:
+                more = ", …" if len(others) > MAX_LISTED else ""
+                hint += f"; it is used at {', '.join(others[:MAX_LISTED])}{more} too"
+            self.problems.append(places[0].problem(code, message, hint))
 
 
-def _scalar(
-    node: Scalar, text: str, environment: Mapping[str, str], problems: list[LocatedProblem]
-) -> Scalar:
-    before = len(problems)
-    found: dict[str, str] = {}
-
-    def value(match: re.Match[str]) -> str:
-        name, closed = match[1], match[2]
-        if not closed or not _NAME.fullmatch(name):
-            problems.append(
-                node.place.problem(
-                    "bad-reference", f"{show_text(match[0])} names no variable", "write ${env:NAME}"
-                )
-            )
-        elif name not in environment:
-            problems.append(
-                node.place.problem(
-                    "missing-environment",
-                    f"the environment variable {name} is not set",
-                    f"set it before the command: {name}=… winnow …",
-                )
-            )
-        elif not environment[name].isprintable() or "\0" in environment[name]:
-            problems.append(
-                node.place.problem(
-                    "bad-environment",
-                    f"the environment variable {name} holds control characters "
-                    "or bytes that are not UTF-8",
-                )
-            )
-        else:
-            given = environment[name]
-            if match.start() == 0 and _SHELL_PATH.match(given):
-                given = os.path.abspath(given)
-            found[name] = given
-        return found.get(name, match[0])
-
-    substituted = _REFERENCE.sub(value, text)
-    if len(problems) > before:
-        return replace(node, broken=True)
-    return replace(node, value=substituted, references=found)
+def _fault(name: str, environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """(code, message) for a variable that cannot be used; None for one that can."""
+    if name not in environment:
+        return "missing-environment", f"the environment variable {name} is not set"
+    if not environment[name]:
+        return "empty-environment", f"the environment variable {name} is empty"
+    if not environment[name].isprintable():
+        message = "holds control characters or bytes that are not UTF-8"
+        return "bad-environment", f"the environment variable {name} {message}"
+    return None
 
 
-def secrets_in(node: Node) -> dict[str, str]:
-    """What environment variables below ``node`` hold → how the manifest refers to it."""
-    found = {value: name for scalar in scalars(node) for name, value in scalar.references.items()}
+def secrets_in(*nodes: Node) -> dict[str, str]:
+    """What environment variables below ``nodes`` hold → how the manifest refers to it. Where two
+    hold the same, the one of a later node counts."""
+    found = {
+        value: name
+        for node in nodes
+        for scalar in scalars(node)
+        for name, value in scalar.references.items()
+    }
     by_length = sorted(found, key=lambda value: (-len(value), value))
     return {value: f"${{env:{found[value]}}}" for value in by_length if len(value) >= MIN_SECRET}
 
 
 def redact(message: str, secrets: Mapping[str, str]) -> str:
-    """``message`` as if nothing had been substituted."""
+    """``message`` as if nothing had been substituted; a path that it named follows in brackets."""
+    shown = []
     for value, reference in secrets.items():
-        message = message.replace(value, reference)
-    return message
+        if value in message:
+            message = message.replace(value, reference)
+            if value.startswith("/") and not _SECRET_NAME.search(reference):
+                shown.append(f"{reference} is {show_text(value)}")
+    return f"{message} ({', '.join(shown)})" if shown else message

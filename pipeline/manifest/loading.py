@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -14,10 +14,11 @@ from pipeline.errors import LocatedProblem, ManifestError, Problem
 from pipeline.extension import Extension
 from pipeline.manifest.entries import EntryBuilder
 from pipeline.manifest.environment import redact, secrets_in, substitute
-from pipeline.manifest.manifest import Head, Manifest
+from pipeline.manifest.manifest import Head, Manifest, cpu_count
 from pipeline.manifest.overrides import apply_override, override_name, parse_override
 from pipeline.manifest.registry import PluginError, Registry
-from pipeline.manifest.wording import did_you_mean, nearest, show_text
+from pipeline.manifest.renamed import renamed_word
+from pipeline.manifest.wording import counted, did_you_mean, nearest, show_text
 from pipeline.manifest.yaml_file import read_text
 from pipeline.manifest.yaml_reader import read_tree
 from pipeline.manifest.yaml_tree import MapNode, Node, Scalar, SourceText, find, show, to_json
@@ -81,13 +82,13 @@ class _Loader:
         self.registry = registry
         self.problems: list[LocatedProblem] = []
         self.extension_types: dict[str, type[Extension]] = {}
-        self.broken_sections: list[PluginError] = []
+        self.broken_extensions: list[PluginError] = []
         self.known = core_fields()
         for name in registry.extension_names:
             try:
                 self.extension_types[name] = registry.extension(name)
             except PluginError as error:
-                self.broken_sections.append(error)
+                self.broken_extensions.append(error)
             else:
                 self.known += extension_fields(self.extension_types[name])
 
@@ -148,6 +149,7 @@ class _Loader:
             sources=sources,
             steps=steps,
             extensions=extensions,
+            warnings=tuple(map(str, _warnings(head, root))),
             values=cast(dict[str, JsonValue], to_json(root, as_written=True)),
         )
         self.check(manifest, root)
@@ -156,22 +158,22 @@ class _Loader:
     def unknown(self, root: MapNode) -> None:
         for key, entry in root.entries.items():
             if key not in self.known:
-                hint = did_you_mean(key, self.known, "its fields")
-                notes = "".join(f"; note that {error.message}" for error in self.broken_sections)
+                hint = renamed_word(key, self.known) or did_you_mean(key, self.known, "its fields")
+                reasons = [error.message for error in self.broken_extensions]
+                notes = "".join(f"; note that {why}" for why in reasons + self.registry.outdated)
                 message = f"the manifest has no field {show_text(key)}"
                 self.problems.append(entry.place.problem("unknown-field", message, hint + notes))
 
     def check(self, manifest: Manifest, root: MapNode) -> None:
         """What is wrong with steps and extensions beside the rest. Raises ManifestError."""
         columns: list[str] = []
-        secrets = secrets_in(root)
         for number, named in enumerate(manifest.steps):
             for problem in named.step.check(manifest.view(columns)):
-                self.located(root, ("steps", number, named.name), problem, secrets)
+                self.located(root, ("steps", number, named.name), problem)
             columns += [name for name in named.step.adds() if name not in columns]
         for extension in manifest.extensions.values():
             for problem in extension.check(manifest.view(columns)):
-                self.located(root, (), problem, secrets)
+                self.located(root, (), problem)
         if self.problems:
             raise ManifestError(self.problems)
 
@@ -180,7 +182,6 @@ class _Loader:
         root: MapNode,
         prefix: tuple[str | int, ...],
         problem: Problem,
-        secrets: Mapping[str, str],
     ) -> None:
         spot = find(root, root.place, (*prefix, *problem.path))
         key = str(spot.path[-1]) if spot.path else ""
@@ -192,12 +193,25 @@ class _Loader:
             word = key if on_key else value
             hint = nearest(word, _names(root) - {word})
         place = spot.key if on_key or spot.branch is not None else spot.place
+        secrets = secrets_in(root, spot.node)
         message = redact(problem.message, secrets)
         self.problems.append(place.problem(problem.code, message, redact(hint, secrets)))
 
 
 def _part(root: MapNode, keys: Collection[str]) -> MapNode:
     return MapNode(root.place, {k: entry for k, entry in root.entries.items() if k in keys})
+
+
+def _warnings(head: Head, root: MapNode) -> Iterator[LocatedProblem]:
+    """What a manifest may say and is probably not meant."""
+    workers, processors = head.executor.workers, cpu_count()
+    if workers > 2 * processors:
+        spot = find(root, root.place, ("executor", "workers"))
+        message = (
+            f"{counted(workers, 'worker process')} on {counted(processors, 'processor')}: "
+            "they wait for each other, and each needs memory of its own"
+        )
+        yield spot.place.problem("many-workers", message, "delete it: by default one per processor")
 
 
 def _names(root: MapNode) -> set[str]:

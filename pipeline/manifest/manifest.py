@@ -84,7 +84,8 @@ class Manifest:
 
     ``folder`` is where relative input paths start; ``output`` is relative to the current directory,
     or absolute. ``values`` is what was written (overrides included, ``--output`` and defaults not),
-    with ``${env:NAME}`` in place of what the environment holds.
+    with ``${env:NAME}`` in place of what the environment holds. ``warnings`` are located, and for
+    whoever runs it.
     """
 
     path: Path
@@ -98,19 +99,28 @@ class Manifest:
     steps: tuple[NamedStep, ...]
     extensions: Mapping[str, Extension]
     values: dict[str, JsonValue]
+    warnings: tuple[str, ...] = ()
 
     def view(self, columns: Sequence[str] = ()) -> ManifestView:
         """What steps and extensions may know; ``columns`` are those that earlier steps added."""
         return ManifestView(self.folder, self.seed, tuple(self.sources), tuple(columns))
 
-    def until(self, label: str) -> Manifest:
-        """The same manifest up to and with the step of this label, and without extensions: its
-        stages are those of the whole one. Raises Refusal when there is no such step."""
-        labels = [named.label for named in self.steps]
-        if label not in labels:
-            hint = f"its steps: {', '.join(labels)}" if labels else "it has no steps"
-            raise Refusal("unknown-step", f"{self.path} has no step {show_text(label)}", hint)
-        return replace(self, steps=self.steps[: labels.index(label) + 1], extensions={})
+    def until(self, step: str) -> Manifest:
+        """The same manifest up to and with a step, and without extensions: its stages are those of
+        the whole one. ``step`` is what the manifest calls it, or its label.
+
+        Raises Refusal when there is no such step, or more than one.
+        """
+        found = [n for n, named in enumerate(self.steps) if step in (named.label, named.name)]
+        exact = [n for n in found if self.steps[n].label == step]
+        if len(exact or found) != 1:
+            names = [named.name for named in self.steps]
+            shown = [s.label if names.count(s.name) > 1 else s.name for s in self.steps]
+            message = f"{self.path} has {'several steps' if found else 'no step'} {show_text(step)}"
+            hint = f"its steps: {', '.join(shown)}" if shown else "it has no steps"
+            raise Refusal("ambiguous-step" if found else "unknown-step", message, hint)
+        (last,) = exact or found
+        return replace(self, steps=self.steps[: last + 1], extensions={})
 
     @property
     def columns(self) -> tuple[str, ...]:

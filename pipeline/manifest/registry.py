@@ -21,6 +21,12 @@ from typing import Any, TypeVar
 
 from pipeline.errors import Refusal, WinnowError
 from pipeline.extension import Extension
+from pipeline.manifest.renamed import (
+    EXTENDING,
+    RENAMED_GROUPS,
+    renamed_import,
+    renamed_members,
+)
 from pipeline.manifest.wording import did_you_mean, show_text
 from pipeline.sources.source import SourceFormat
 from pipeline.step import GlobalStep, RowStep, Step
@@ -47,12 +53,21 @@ class Registry:
     ) -> None:
         self._steps = steps
         self._formats = formats
-        self._sections = extensions
+        self._extensions = extensions
 
     @classmethod
     def installed(cls) -> Registry:
         """Everything that the installed packages offer; nothing is imported yet."""
         return cls(*(_offered(group) for group in ("steps", "formats", "extensions")))
+
+    @property
+    def outdated(self) -> list[str]:
+        """What installed packages offer in a way that nothing reads any more."""
+        return [
+            f"{entry.value} is offered as {old}, which is called {new} now"
+            for old, new in RENAMED_GROUPS.items()
+            for entry in entry_points(group=old)
+        ]
 
     @property
     def step_names(self) -> list[str]:
@@ -64,7 +79,7 @@ class Registry:
 
     @property
     def extension_names(self) -> list[str]:
-        return sorted(self._sections)
+        return sorted(self._extensions)
 
     def step(self, name: str) -> type[Step]:
         """KeyError when no such step is installed; PluginError when it cannot be imported."""
@@ -78,7 +93,7 @@ class Registry:
     def extension(self, name: str) -> type[Extension]:
         """KeyError when there is no such extension; PluginError when it cannot be imported."""
         return _subclass(
-            f"extension {name}", _load(f"extension {name}", self._sections[name]), Extension
+            f"extension {name}", _load(f"extension {name}", self._extensions[name]), Extension
         )
 
 
@@ -143,21 +158,31 @@ def _load(what: str, found: Found[Any]) -> object:
         return entry.load()
     except (Exception, SystemExit) as error:
         message = f"{what}{package} cannot be imported: {type(error).__name__}: {error}"
-        hint = "repair or reinstall that package, or leave this out"
+        hint = renamed_import(error) or "repair or reinstall that package, or leave this out"
         raise PluginError("broken-plugin", message, hint) from error
 
 
 def _subclass(what: str, found: object, base: type[T]) -> type[T]:
     if isinstance(found, type) and issubclass(found, base):
+        _require_new_names(what, found)
         return found
     raise PluginError("wrong-class", f"{what} is not a {base.__name__}")
 
 
 def _step_class(what: str, found: object) -> type[Step]:
     if isinstance(found, type) and issubclass(found, RowStep | GlobalStep):
+        _require_new_names(what, found)
         return found
     message = f"{what} is neither a RowStep nor a GlobalStep"
-    raise PluginError("not-a-step", message, "derive it from one of them (pipeline.step)")
+    hint = "derive it from one of them: from winnow import RowStep"
+    raise PluginError("not-a-step", message, hint)
+
+
+def _require_new_names(what: str, found: type) -> None:
+    if renamed := renamed_members(found):
+        message = f"{what} is written for an earlier version of winnow"
+        hint = "; ".join(f"{old} is called {new} now" for old, new in renamed)
+        raise PluginError("renamed", message, f"{hint}; {EXTENDING}")
 
 
 class _SourceLoader(SourceFileLoader):
@@ -197,7 +222,8 @@ def _module(path: Path, shown: str) -> ModuleType:
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
         said = error.msg if isinstance(error, SyntaxError) else str(error)
         message = f"{shown} fails at line {line}: {type(error).__name__}: {said}"
-        raise PluginError("broken-step", message, "repair the file") from error
+        hint = renamed_import(error) or "repair the file"
+        raise PluginError("broken-step", message, hint) from error
     return module
 
 

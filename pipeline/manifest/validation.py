@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import LocatedProblem
 from pipeline.manifest.environment import redact, secrets_in
-from pipeline.manifest.wording import did_you_mean, nearest, show_text
+from pipeline.manifest.renamed import renamed_word
+from pipeline.manifest.wording import counted, did_you_mean, nearest, show_text
 from pipeline.manifest.yaml_tree import MapNode, Node, Place, Scalar, Spot, find, show, to_json
 
 M = TypeVar("M", bound=BaseModel)
@@ -31,7 +32,6 @@ def build(
     except ValidationError as error:
         raw = cast(list[dict[str, Any]], error.errors(include_url=False))
     spots = [(find(values, at, error["loc"]), error) for error in map(_of_field, raw)]
-    secrets = secrets_in(values)
     problems = []
     for group in _grouped(spots):
         spot = group[0][0]
@@ -42,7 +42,9 @@ def build(
         elif group[0][1]["type"] == "missing":
             problems.append(_missing(spot, group[0][1], what))
         else:
-            problems.append(_wrong(spot, [error for _, error in group], secrets))
+            problems.append(
+                _wrong(spot, [error for _, error in group], secrets_in(values, spot.node))
+            )
     return None, problems
 
 
@@ -93,7 +95,9 @@ def _unknown(model: type[BaseModel], spot: Spot, what: str, known: Sequence[str]
     return spot.key.problem(
         "unknown-field",
         f"{within} has no field {show_text(name)}",
-        did_you_mean(name, fields, "its fields") or "delete it: there are no fields",
+        renamed_word(name, fields)
+        or did_you_mean(name, fields, "its fields")
+        or "delete it: there are no fields",
     )
 
 
@@ -235,8 +239,7 @@ def expectation(error: dict[str, Any]) -> tuple[str, str]:
 
 
 def _count(words: str, number: int, kind: str) -> str:
-    unit = "character" if kind.startswith("string") else "item"
-    return f"{words} {number} {unit}{'' if number == 1 else 's'}"
+    return f"{words} {counted(number, 'character' if kind.startswith('string') else 'item')}"
 
 
 def complaint(error: dict[str, Any]) -> str:

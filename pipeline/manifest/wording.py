@@ -36,3 +36,9 @@ def did_you_mean(word: str, known: Iterable[str], what: str) -> str:
         return near if names else ""
     more = ", …" if len(names) > MAX_LISTED else ""
     return f"{what}: {', '.join(names[:MAX_LISTED])}{more}"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 source``, ``2 sources``, ``3 processes``."""
+    plural = f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"

@@ -26,7 +26,8 @@ from ruamel.yaml.events import (
 )
 
 from pipeline.errors import LocatedProblem
-from pipeline.manifest.wording import printable, show_text
+from pipeline.manifest.syntax_errors import syntax_problem
+from pipeline.manifest.wording import show_text
 from pipeline.manifest.yaml_tree import Entry, ListNode, MapNode, Node, Place, Scalar, SourceText
 
 MAX_BYTES = 2**20
@@ -48,41 +49,6 @@ _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
-
-# What ruamel.yaml says → what it means to the writer, and what to do. First match counts.
-_SYNTAX = (
-    ("mapping values are not allowed", "a second ': ' where one value was expected",
-     "check the indentation; quote text that contains ': '"),
-    ("character '\\t'", "a tab where YAML wants spaces", "indent with spaces"),
-    ("character '@'", "text may not begin with @", "quote it"),
-    ("character '`'", "text may not begin with `", "quote it"),
-    ("character '%'", "text may not begin with %", "quote it"),
-    ("but found '?'", "a key where the block above should go on or end",
-     "check the indentation of this line"),
-    ("but found '<block mapping start>'", "indented deeper than the line it belongs to",
-     "check the indentation of this line"),
-    ("but found '<block sequence start>'", "indented deeper than the line it belongs to",
-     "check the indentation of this line"),
-    ("but found '-'", "a list item where the block above should go on or end",
-     "check the indentation of this line"),
-    ("found unexpected end of stream", "a quote is opened and never closed", "close the quote"),
-    ("could not find expected ':'", "a key without ': ' after it",
-     "write 'key: value', with a space after the colon"),
-    ("but got '<stream end>'", "a bracket is opened and never closed", "close the bracket"),
-    ("expected ',' or", "no comma or closing bracket where one was expected",
-     "close what is open, or quote the text"),
-    ("escape", "a wrong escape in double quotes", "use single quotes, or \\\\ for a backslash"),
-)  # fmt: skip
-
-
-def parser_words(error: MarkedYAMLError) -> tuple[str, str]:
-    """Message and hint for a YAML syntax error."""
-    said = str(error.problem or error.context or "this is not YAML")
-    for found, message, hint in _SYNTAX:
-        if found in said:
-            return message, hint
-    context = f" ({error.context})" if error.context and error.context != said else ""
-    return printable(f"{said}{context}"), ""
 
 
 def read_tree(source: SourceText, start: int = 0) -> tuple[Node | None, list[LocatedProblem]]:
@@ -151,15 +117,8 @@ class _Builder:
                 self.last = self.start + event.start_mark.index
                 yield event
         except MarkedYAMLError as error:
-            # What is never closed is wrong where it opens, not at the end of the text.
-            unclosed = re.search("end of stream|<stream end>", str(error.problem))
-            marks = [error.problem_mark, error.context_mark]
-            mark = next(filter(None, reversed(marks) if unclosed else marks), None)
-            index = self.start + mark.index if mark else self.last
-            message, hint = parser_words(error)
-            if self.source.text[max(index - 1, 0) :].startswith("${"):
-                hint = "quote text with ${env:…} that stands inside braces or brackets"
-            self.stop(self.source.place(index), "yaml-syntax", message, hint)
+            self.problems.append(syntax_problem(error, self.source, self.start))
+            raise _StopError from None
         except (YAMLError, ValueError, OverflowError):
             # ruamel lets chr() fail on an escape beyond the last character.
             self.stop(

@@ -8,6 +8,7 @@ Prose      paragraphs of text, in a coloured box with a ``tone``
 Table      rows and columns; numbers of a column share their decimals
 Chart      a Vega-Lite specification, drawn as SVG on this machine
 Samples    documents (or their beginnings) as cards
+Code       text in a fixed-width font, line for line: a configuration, a log
 ========== =========================================================================
 
 Every string is untrusted: the report escapes it and writes out characters that cannot be seen.
@@ -83,7 +84,16 @@ class Samples:
     items: Sequence[Sample]
 
 
-Block = Prose | Table | Chart | Samples
+@dataclass(frozen=True)
+class Code:
+    """Text shown line for line in a fixed-width font. It is not coloured by its language."""
+
+    title: str
+    text: str
+    note: str = ""
+
+
+Block = Prose | Table | Chart | Samples | Code
 
 
 @dataclass(frozen=True)

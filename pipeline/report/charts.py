@@ -1,7 +1,7 @@
 """Vega-Lite specifications drawn as SVG that can stand inside an HTML page.
 
-Drawing happens on this machine (draw.py) and never touches the network. A specification
-needs no colours, fonts or sizes of its own: the house style here supplies them.
+Drawing happens on this machine (vega_process.py) and never touches the network. A specification
+needs no colours, fonts or sizes of its own: the style of the report supplies them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any, Final
 import orjson
 
 from pipeline.errors import WinnowError
-from pipeline.report.draw import Drawer
 from pipeline.report.format import visible
+from pipeline.report.vega_process import VegaProcess
 
 INK: Final = "#1c2127"
 MUTED: Final = "#5a6470"
@@ -87,7 +87,7 @@ _CONFIG: Final[dict[str, Any]] = {
 }
 # What Altair writes into every chart; it would hide our default size.
 _ALTAIR_VIEW: Final = {"continuousWidth": 300, "continuousHeight": 300}
-_DRAWER: Final = Drawer()
+_VEGA: Final = VegaProcess()
 _ASTRAL: Final = re.compile(r"[\U00010000-\U0010ffff]")
 _REFERENCE: Final = re.compile(r"url\([\"']?#([^)\"']+)[\"']?\)")
 
@@ -116,7 +116,7 @@ def svg(spec: Mapping[str, Any], alt: str, prefix: str) -> str:
 @lru_cache(maxsize=256)
 def _draw(spec: bytes) -> str:
     try:
-        return _DRAWER.svg(spec, _CONFIG)
+        return _VEGA.svg(spec, _CONFIG)
     except ValueError as error:
         raise _failure(" ".join(str(error).split())[:300]) from error
 

@@ -16,8 +16,8 @@ import xxhash
 from pipeline.engine.stage import DROPPED
 from pipeline.parquet import read_documents
 from pipeline.report.blocks import ReportSection, Sample, Samples
-from pipeline.report.format import said, size
-from pipeline.report.funnel_counts import Ledger
+from pipeline.report.format import formatted, size
+from pipeline.report.funnel_counts import FunnelCounts
 
 EXCERPT_CHARACTERS: Final = 600
 EXCERPT_LINES: Final = 12
@@ -40,9 +40,9 @@ class Place:
     row: int
 
 
-def samples_section(ledger: Ledger) -> ReportSection | None:
+def samples_section(counts: FunnelCounts) -> ReportSection | None:
     """Up to two documents of each main reason of each step, and one kept document per source."""
-    blocks = [*_dropped(ledger), *_kept(ledger)]
+    blocks = [*_dropped(counts), *_kept(counts)]
     if not blocks:
         return None
     lead = (
@@ -52,12 +52,12 @@ def samples_section(ledger: Ledger) -> ReportSection | None:
     return ReportSection("samples", "Dropped and kept samples", blocks, lead)
 
 
-def _dropped(ledger: Ledger) -> Iterator[Samples]:
-    files = ledger.files(DROPPED)
+def _dropped(counts: FunnelCounts) -> Iterator[Samples]:
+    files = counts.files(DROPPED)
     main = {
-        (line.label, reason): tally
-        for line in ledger.steps
-        for reason, tally in line.ranked()[:REASONS_SHOWN]
+        (line.label, reason): count
+        for line in counts.steps
+        for reason, count in line.ranked()[:REASONS_SHOWN]
     }
     chosen = choose(files, ("step", "reason"), dict.fromkeys(main, SAMPLES_PER_REASON))
     samples = _samples(files, chosen)
@@ -70,15 +70,15 @@ def _dropped(ledger: Ledger) -> Iterator[Samples]:
             )
 
 
-def _kept(ledger: Ledger) -> Iterator[Samples]:
-    files = ledger.kept_files
+def _kept(counts: FunnelCounts) -> Iterator[Samples]:
+    files = counts.kept_files
     wanted: dict[Group, int] = {
-        (source,): 1 for source in list(ledger.kept_by_source)[:KEPT_SAMPLES]
+        (source,): 1 for source in list(counts.kept_by_source)[:KEPT_SAMPLES]
     }
     chosen = choose(files, ("source",), wanted)
     samples = _samples(files, chosen)
     if samples:
-        title = f"Kept ({ledger.kept.documents:,})"
+        title = f"Kept ({counts.kept.documents:,})"
         yield Samples(title, [samples[place] for places in chosen.values() for place in places])
 
 
@@ -95,7 +95,7 @@ def _sample(row: dict[str, Any]) -> Sample:
     }
     signals = orjson.loads(row["signals"]) if "signals" in row else {}
     scores = {name: value for name, value in row.items() if isinstance(value, float)}
-    notes.update((name, said(value)) for name, value in {**signals, **scores}.items())
+    notes.update((name, formatted(value)) for name, value in {**signals, **scores}.items())
     return Sample(row["id"], excerpt(row["text"]), notes)
 
 

@@ -71,6 +71,11 @@ def share(part: float, whole: float) -> str:
     return f"{percent:.1f}{_NBSP}%"
 
 
+def signed(count: int) -> str:
+    """A difference with its sign: ``+12``, ``−1,024``, ``0``."""
+    return f"{count:+,}".replace("-", _MINUS) if count else "0"
+
+
 def number(value: int | float | None) -> str:
     """One number: whole ones in full, others with four significant digits."""
     return column([value])[0]
@@ -94,7 +99,7 @@ def column(values: Sequence[str | int | float | None]) -> list[str]:
     return [_cell(value, decimals) for value in values]
 
 
-def said(value: Any) -> str:
+def formatted(value: Any) -> str:
     """A JSON value in words."""
     if isinstance(value, bool):
         return "yes" if value else "no"

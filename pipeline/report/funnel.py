@@ -6,16 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-import altair as alt
-
 from pipeline.engine.results import WARNINGS
 from pipeline.engine.stage import DROPPED, QUARANTINE, Count, Stage
 from pipeline.parquet import read_documents
 from pipeline.report import excerpts, histograms
 from pipeline.report.blocks import Block, Chart, ReportSection, Table
 from pipeline.report.charts import ACCENT, PALE
-from pipeline.report.format import NOTHING, number, said, share, size
-from pipeline.report.funnel_counts import Ledger, StepLine, total
+from pipeline.report.format import NOTHING, formatted, number, share, size
+from pipeline.report.funnel_counts import FunnelCounts, StepLine, total
 
 Row = list[str | int | float | None]
 
@@ -23,39 +21,39 @@ Row = list[str | int | float | None]
 def funnel_sections(
     stages: Sequence[Stage],
     tokens_per_byte: float | None = None,
-    told: Collection[str] = (),
+    with_sections: Collection[str] = (),
 ) -> list[ReportSection]:
-    """Funnel, reasons, samples, scores and sources of the ``stages`` that read and judge
-    documents. Tokens are bytes × ``tokens_per_byte`` and said to be estimated; left out without it.
-    ``told`` names the stages whose artifacts have sections of their own.
+    """Funnel, reasons, samples, scores and sources of the ``stages`` that read and filter
+    documents. Tokens are bytes × ``tokens_per_byte``, marked as estimates; left out without it.
+    ``with_sections`` names the stages whose metrics have sections of their own.
 
     Reads receipts and, of the Parquet files, only the columns and row groups that are shown.
     """
-    ledger = Ledger.of(stages)
+    counts = FunnelCounts.of(stages)
     sections = [
-        _funnel(ledger, tokens_per_byte),
-        _reasons(ledger),
-        excerpts.samples_section(ledger),
-        histograms.scores_section(ledger),
-        _sources(ledger),
-        _findings(ledger, told),
+        _funnel(counts, tokens_per_byte),
+        _reasons(counts),
+        excerpts.samples_section(counts),
+        histograms.scores_section(counts),
+        _sources(counts),
+        _metrics(counts, with_sections),
     ]
     return [section for section in sections if section is not None]
 
 
-def _funnel(ledger: Ledger, tokens_per_byte: float | None) -> ReportSection:
+def _funnel(counts: FunnelCounts, tokens_per_byte: float | None) -> ReportSection:
     columns = [
         *("Step", "Documents in", "Dropped", "Share", "Left"),
         *("Text in", "Text dropped", "Text left"),
     ]
     everything = StepLine(
         "whole run",
-        ledger.read,
-        {"": total(line.dropped for line in ledger.steps)},
-        ledger.kept,
+        counts.read,
+        {"": total(line.dropped for line in counts.steps)},
+        counts.kept,
     )
     rows: list[Row] = []
-    for line in [*ledger.steps, everything]:
+    for line in [*counts.steps, everything]:
         into, out, left = line.entered, line.dropped, line.left
         rows.append(
             [
@@ -67,26 +65,26 @@ def _funnel(ledger: Ledger, tokens_per_byte: float | None) -> ReportSection:
     note = "Share: of the documents that reached the step. Text: bytes of UTF-8."
     if tokens_per_byte is not None:
         columns.append("Tokens left (estimated)")
-        for row, line in zip(rows, [*ledger.steps, everything], strict=True):
+        for row, line in zip(rows, [*counts.steps, everything], strict=True):
             row.append(round(line.left.bytes * tokens_per_byte))
         note += f" Tokens: bytes × {number(tokens_per_byte)}, the mean of the run’s tokenizer."
     blocks: list[Block] = [Table("Documents and text through each step", columns, rows, note)]
-    if ledger.steps and ledger.read.documents:
-        blocks.insert(0, _funnel_chart(ledger))
-    return ReportSection("funnel", "Funnel", blocks, _funnel_lead(ledger))
+    if counts.steps and counts.read.documents:
+        blocks.insert(0, _funnel_chart(counts))
+    return ReportSection("funnel", "Funnel", blocks, _funnel_lead(counts))
 
 
-def _funnel_lead(ledger: Ledger) -> str:
-    bad = sum(ledger.quarantined.values())
+def _funnel_lead(counts: FunnelCounts) -> str:
+    bad = sum(counts.quarantined.values())
     lead = (
-        f"The readers met {ledger.rows:,} rows: {ledger.read.documents:,} documents "
-        f"({size(ledger.read.bytes)} of text) and {bad:,} that went to quarantine. "
-        f"{ledger.kept.documents:,} documents ({size(ledger.kept.bytes)}) are left, "
-        f"{share(ledger.kept.documents, ledger.read.documents)} of the documents and "
-        f"{share(ledger.kept.bytes, ledger.read.bytes)} of the text."
+        f"The readers met {counts.rows:,} rows: {counts.read.documents:,} documents "
+        f"({size(counts.read.bytes)} of text) and {bad:,} that went to quarantine. "
+        f"{counts.kept.documents:,} documents ({size(counts.kept.bytes)}) are left, "
+        f"{share(counts.kept.documents, counts.read.documents)} of the documents and "
+        f"{share(counts.kept.bytes, counts.read.bytes)} of the text."
     )
-    if ledger.missing:
-        tasks = "1 task has" if ledger.missing == 1 else f"{ledger.missing:,} tasks have"
+    if counts.missing:
+        tasks = "1 task has" if counts.missing == 1 else f"{counts.missing:,} tasks have"
         lead += (
             f"\n\n{tasks} no receipt: failed or not run yet. Those documents are in none of these "
             "numbers."
@@ -94,13 +92,15 @@ def _funnel_lead(ledger: Ledger) -> str:
     return lead
 
 
-def _funnel_chart(ledger: Ledger) -> Chart:
-    lines = [StepLine("read", ledger.read, {}, ledger.read), *ledger.steps]
+def _funnel_chart(counts: FunnelCounts) -> Chart:
+    import altair as alt  # loaded when something is drawn, for it takes a third of a second
+
+    lines = [StepLine("read", counts.read, {}, counts.read), *counts.steps]
     values = [
-        {"step": line.label, "part": part, "order": order, "documents": tally.documents,
-         "text": tally.bytes / 1e6}
+        {"step": line.label, "part": part, "order": order, "documents": count.documents,
+         "text": count.bytes / 1e6}
         for line in lines
-        for order, (part, tally) in enumerate((("left", line.left), ("dropped", line.dropped)))
+        for order, (part, count) in enumerate((("left", line.left), ("dropped", line.dropped)))
     ]  # fmt: skip
     base = alt.Chart(alt.Data(values=values)).mark_bar()
     color = alt.Color(
@@ -123,8 +123,8 @@ def _funnel_chart(ledger: Ledger) -> Chart:
         )
     ]
     steps = "; ".join(
-        f"after {line.label} {share(line.left.documents, ledger.read.documents)}"
-        for line in ledger.steps
+        f"after {line.label} {share(line.left.documents, counts.read.documents)}"
+        for line in counts.steps
     )
     return Chart(
         title="What is left after each step",
@@ -133,19 +133,19 @@ def _funnel_chart(ledger: Ledger) -> Chart:
     )
 
 
-def _reasons(ledger: Ledger) -> ReportSection | None:
-    gone = total(line.dropped for line in ledger.steps)
+def _reasons(counts: FunnelCounts) -> ReportSection | None:
+    gone = total(line.dropped for line in counts.steps)
     if not gone.documents:
         return None
     rows: list[Row] = [
         [
-            *(line.label, reason, tally.documents),
-            share(tally.documents, line.entered.documents),
-            share(tally.documents, gone.documents),
-            size(tally.bytes),
+            *(line.label, reason, count.documents),
+            share(count.documents, line.entered.documents),
+            share(count.documents, gone.documents),
+            size(count.bytes),
         ]
-        for line in ledger.steps
-        for reason, tally in line.ranked()
+        for line in counts.steps
+        for reason, count in line.ranked()
     ]
     columns = ["Step", "Reason", "Documents", "Of those in", "Of all dropped", "Text"]
     table = Table("Documents dropped, by step and reason", columns, rows)
@@ -153,20 +153,20 @@ def _reasons(ledger: Ledger) -> ReportSection | None:
     return ReportSection("reasons", "Reasons", [table], lead)
 
 
-def _sources(ledger: Ledger) -> ReportSection:
+def _sources(counts: FunnelCounts) -> ReportSection:
     dropped: Counter[str] = Counter()
-    for path in ledger.files(DROPPED):
+    for path in counts.files(DROPPED):
         for batch in read_documents(path, ["source"]):
             dropped.update(batch.column("source").to_pylist())
     bad: Counter[tuple[str, str]] = Counter()
     examples: dict[tuple[str, str], str] = {}
-    for path in ledger.files(QUARANTINE):
+    for path in counts.files(QUARANTINE):
         for batch in read_documents(path, ["source", "code", "message", "_source", "_offset"]):
             for row in batch.to_pylist():
                 key = (row["source"], row["code"])
                 bad[key] += 1
                 examples.setdefault(key, f"{row['_source']}:{row['_offset']} {row['message']}")
-    kept = ledger.kept_by_source
+    kept = counts.kept_by_source
     names = [*kept, *sorted({*dropped, *(source for source, _ in bad)} - kept.keys())]
     blocks: list[Block] = [
         Table(
@@ -180,7 +180,7 @@ def _sources(ledger: Ledger) -> ReportSection:
                 "Dropped",
                 "Bad rows",
             ],
-            [_source_row(ledger, name, dropped[name], bad) for name in names],
+            [_source_row(counts, name, dropped[name], bad) for name in names],
             "Bad rows could not become documents; they are in quarantine.",
         )
     ]
@@ -194,27 +194,29 @@ def _sources(ledger: Ledger) -> ReportSection:
     return ReportSection("sources", "Sources", blocks)
 
 
-def _source_row(ledger: Ledger, source: str, dropped: int, bad: Counter[tuple[str, str]]) -> Row:
-    kept = ledger.kept_by_source.get(source, Count())
+def _source_row(
+    counts: FunnelCounts, source: str, dropped: int, bad: Counter[tuple[str, str]]
+) -> Row:
+    kept = counts.kept_by_source.get(source, Count())
     return [
         source,
         kept.documents,
         share(kept.documents, kept.documents + dropped),
         size(kept.bytes),
-        share(kept.bytes, ledger.kept.bytes),
+        share(kept.bytes, counts.kept.bytes),
         dropped,
         sum(rows for (name, _), rows in bad.items() if name == source),
     ]
 
 
-def _findings(ledger: Ledger, told: Collection[str]) -> ReportSection | None:
+def _metrics(counts: FunnelCounts, with_sections: Collection[str]) -> ReportSection | None:
     tables = [
         Table(name, ["Metric", "Value"], [[key, value] for key, value in _flat(shown)])
-        for name, metrics in ledger.artifacts
-        if name not in told
+        for name, metrics in counts.metrics
+        if name not in with_sections
         and (shown := {key: value for key, value in metrics.items() if key != WARNINGS})
     ]
-    lead = "What steps concluded from all documents before they judged any."
+    lead = "What global steps concluded from all documents."
     return ReportSection("metrics", "Metrics", tables, lead) if tables else None
 
 
@@ -226,7 +228,7 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, list) and not value:
         yield path, NOTHING
     elif isinstance(value, list):
-        shown = ", ".join(said(item) for item in value[:8])
+        shown = ", ".join(formatted(item) for item in value[:8])
         yield path, f"{shown}, … ({len(value):,} in all)" if len(value) > 8 else shown
     else:
-        yield path, said(value)
+        yield path, formatted(value)

@@ -33,7 +33,7 @@ class StepLine:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class FunnelCounts:
     """The run so far. ``rows`` is what the readers met, ``missing`` how many tasks have no receipt
     (their documents are not in any of these numbers)."""
 
@@ -45,13 +45,13 @@ class Ledger:
     kept_by_source: Mapping[str, Count]
     quarantined: Mapping[str, int]
     missing: int
-    artifacts: tuple[tuple[str, Mapping[str, JsonValue]], ...]
+    metrics: tuple[tuple[str, Mapping[str, JsonValue]], ...]
     kept_files: tuple[Path, ...]
     _stages: tuple[tuple[Stage, list[Receipt]], ...]
 
     @classmethod
-    def of(cls, stages: Sequence[Stage]) -> Ledger:
-        """From the stages that read and judge documents, in their order."""
+    def of(cls, stages: Sequence[Stage]) -> FunnelCounts:
+        """From the stages that read and filter documents, in their order."""
         read = [(stage, stage.committed.receipts()) for stage in stages]
         sums = [(stage, stage_counts(stage)) for stage in stages]
         counted = [(stage, counts) for stage, counts in sums if counts is not None]
@@ -70,7 +70,7 @@ class Ledger:
             kept_by_source=last.by_source,
             quarantined=dict(sorted(quarantined.items())),
             missing=sum(len(stage.tasks) - len(receipts) for stage, receipts in read),
-            artifacts=tuple(
+            metrics=tuple(
                 (stage.name, receipt.metrics)
                 for stage, receipts in read
                 for receipt in receipts
@@ -90,8 +90,8 @@ class Ledger:
         return [path for stage, receipts in self._stages for path in _paths(stage, receipts, under)]
 
 
-def total(tallies: Iterable[Count]) -> Count:
-    return sum(tallies, Count())
+def total(parts: Iterable[Count]) -> Count:
+    return sum(parts, Count())
 
 
 def _paths(stage: Stage, receipts: Iterable[Receipt], under: str) -> list[Path]:

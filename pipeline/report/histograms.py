@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import altair as alt
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline.parquet import read_documents
 from pipeline.report.blocks import Block, Chart, ReportSection, Table
-from pipeline.report.funnel_counts import Ledger
+from pipeline.report.funnel_counts import FunnelCounts
 
 # Quantiles are read from the fine bins, so they are off by at most a thousandth of the range.
 FINE_BINS: Final = 1_000
@@ -27,12 +26,12 @@ TINT: Final = "#8aa8cf"  # of the accent, so that the median shows on the bars
 Counts = npt.NDArray[np.int64]
 
 
-def scores_section(ledger: Ledger) -> ReportSection | None:
+def scores_section(counts: FunnelCounts) -> ReportSection | None:
     """A drawing and a table of quantiles for each score column of the kept documents."""
     blocks: list[Block] = []
-    sources = list(ledger.kept_by_source)
-    for name in score_columns(ledger.kept_files):
-        found = spread(ledger.kept_files, name, sources)
+    sources = list(counts.kept_by_source)
+    for name in score_columns(counts.kept_files):
+        found = spread(counts.kept_files, name, sources)
         if found is None:
             continue
         rows: list[list[str | int | float | None]] = [
@@ -121,6 +120,8 @@ def _range(files: Sequence[Path], column: str) -> tuple[float, float]:
 
 def chart(spread: Spread) -> Chart:
     """One small histogram per source, on shared axes; a line marks the median."""
+    import altair as alt  # loaded when something is drawn, for it takes a third of a second
+
     sources = [source for source, counts in spread.counts.items() if counts.any()]
     bars = [bar for source in sources for bar in _bars(spread, source)]
     medians = [{"source": s, "median": spread.quantile(s, 0.5)} for s in sources]
@@ -145,11 +146,11 @@ def chart(spread: Spread) -> Chart:
         alt.Facet("source:N", title=None, sort=sources, header=alt.Header(labelAnchor="start")),
         columns=columns,
     )
-    said = ", ".join(f"{s} {spread.quantile(s, 0.5):.3g}" for s in sources)
+    medians_text = ", ".join(f"{s} {spread.quantile(s, 0.5):.3g}" for s in sources)
     return Chart(
         title=f"{spread.column} of kept documents, by source",
-        spec=_spec(faceted),
-        alt=f"Histograms of {spread.column} per source. Medians: {said}.",
+        spec=faceted.to_dict(),
+        alt=f"Histograms of {spread.column} per source. Medians: {medians_text}.",
         note="Share of the source’s documents per bin; the dashed line is the median.",
     )
 
@@ -167,8 +168,3 @@ def _bars(spread: Spread, source: str) -> list[dict[str, Any]]:
         for i, count in enumerate(counts)
         if count
     ]
-
-
-def _spec(chart: alt.FacetChart) -> dict[str, Any]:
-    spec: dict[str, Any] = chart.to_dict()
-    return spec

@@ -12,14 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from pipeline.report import charts
-from pipeline.report.blocks import Block, Chart, Prose, ReportSection, Samples, Table, Tone
+from pipeline.report.blocks import Block, Chart, Code, Prose, ReportSection, Samples, Table, Tone
 from pipeline.report.format import NOTHING, column, is_numeric, number, split_invisible, visible
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 # Tones stay apart without colour: a sign and the word itself.
 SIGNS: Final[Mapping[str, str]] = {
@@ -53,7 +55,7 @@ class Cell:
     kind: str  # CSS classes: "number", "long", a tone, or none of them
     heads: bool = False  # names its row
     sign: str = ""
-    flag: Tone = ""  # said after the text, where no cell of the row says it
+    flag: Tone = ""  # written after the text where no cell of the row holds it
 
 
 def render(page: Page) -> str:
@@ -81,6 +83,8 @@ def render(page: Page) -> str:
 
 @cache
 def _template() -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # when a page is made
+
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -144,6 +148,8 @@ def _block(block: Block, counters: dict[str, int]) -> dict[str, Any]:
             return {"kind": "prose", "block": block}
         case Samples():
             return {"kind": "samples", "block": block}
+        case Code():
+            return {"kind": "code", "block": block}
         case Chart():
             counters["figure"] += 1
             count = counters["figure"]
@@ -175,19 +181,19 @@ def _cells(table: Table) -> tuple[list[bool], list[tuple[Tone, list[Cell]]]]:
         raise ValueError(f"{table.title}: tones are {', '.join(SIGNS)}, not {sorted(unknown)}")
     rows: list[tuple[Tone, list[Cell]]] = []
     for tone, row in zip(tones, zip(*texts, strict=True), strict=True):
-        said = tone in (cell.strip().lower() for cell in row)
+        shown = tone in (cell.strip().lower() for cell in row)
         cells = []
         for index, text in enumerate(row):
-            tells = bool(tone) and text.strip().lower() == tone
+            says_tone = bool(tone) and text.strip().lower() == tone
             kind = "number" if numeric[index] else "long" if _LONG_WORD.search(text) else ""
             heads = index == 0 and not numeric[0]
             cells.append(
                 Cell(
                     text=text,
-                    kind=f"{kind} tone-{tone}".strip() if tells else kind,
+                    kind=f"{kind} tone-{tone}".strip() if says_tone else kind,
                     heads=heads,
-                    sign=SIGNS[tone] if tells else "",
-                    flag=tone if index == 0 and not said else "",
+                    sign=SIGNS[tone] if says_tone else "",
+                    flag=tone if index == 0 and not shown else "",
                 )
             )
         rows.append((tone, cells))
@@ -195,5 +201,5 @@ def _cells(table: Table) -> tuple[list[bool], list[tuple[Tone, list[Cell]]]]:
 
 
 def _is_numeric(values: Sequence[str | int | float | None], texts: Sequence[str]) -> bool:
-    said = [text for value, text in zip(values, texts, strict=True) if text not in ("", NOTHING)]
-    return bool(said) and all(map(is_numeric, said))
+    filled = [text for value, text in zip(values, texts, strict=True) if text not in ("", NOTHING)]
+    return bool(filled) and all(map(is_numeric, filled))

@@ -11,8 +11,10 @@ from pipeline.engine.results import REPORT, RunResults
 from pipeline.engine.row_tasks import ARTIFACTS
 from pipeline.manifest import Manifest
 from pipeline.report.blocks import ReportSection, Table, Tone
+from pipeline.report.format import signed
 from pipeline.report.funnel import funnel_sections
 from pipeline.report.page import Page, render
+from pipeline.report.run_section import run_section
 from pipeline.step import GlobalStep
 
 Cell = str | int | float | None
@@ -29,13 +31,13 @@ def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
             sections += manifest.extensions[name].report_sections(stages)
     of_sections = {stage.fingerprint for stages in graph.extensions.values() for stage in stages}
     of_steps = _of_steps(manifest, graph, done)
-    sections += [section for told in of_steps.values() for section in told]
+    sections += [section for found in of_steps.values() for section in found]
     sections += funnel_sections(
         [s for s in graph.stages if s.fingerprint in done and s.fingerprint not in of_sections],
         _tokens_per_byte(results),
-        told=of_steps,
+        with_sections=of_steps,
     )
-    sections.append(_stages(results))
+    sections.append(run_section(manifest, results))
     counts = results.documents
     headline, tone = _headline(results)
     page = Page(
@@ -43,7 +45,7 @@ def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
         subtitle=f"{results.manifest_path} · winnow {results.winnow} · {results.started}",
         metrics=[
             ("rows in", counts.rows),
-            ("documents kept", counts.kept.documents),
+            ("documents kept", _kept(results)),
             ("quarantined", sum(counts.quarantined.values())),
             ("wall time of this run", f"{results.seconds:,.0f} s"),
         ],
@@ -55,10 +57,16 @@ def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
     write_atomically(manifest.output / REPORT, render(page))
 
 
+def _kept(results: RunResults) -> str:
+    kept = results.documents.kept.documents
+    more = kept - results.last_run.kept if results.last_run else 0
+    return f"{kept:,}" + (f" ({signed(more)} since the last run)" if more else "")
+
+
 def _of_steps(
     manifest: Manifest, graph: Graph, done: Collection[str]
 ) -> dict[str, Sequence[ReportSection]]:
-    """Sections of the steps that have concluded and tell of it, by name of the stage."""
+    """Sections of the global steps that are done, by the name of the stage that reduced."""
     found: dict[str, Sequence[ReportSection]] = {}
     for named in manifest.steps:
         stage = graph.conclusions.get(named.label)
@@ -116,13 +124,3 @@ def _failures(results: RunResults) -> ReportSection:
         tones=["failed"] * len(rows),
     )
     return ReportSection("failures", "Failures", [table])
-
-
-def _stages(results: RunResults) -> ReportSection:
-    rows: list[list[Cell]] = [
-        [s.name, s.status, s.tasks_done, s.tasks, s.seconds, s.fingerprint[:8], s.why]
-        for s in results.stages
-    ]
-    columns = ["stage", "status", "done", "tasks", "seconds", "fingerprint", "why"]
-    table = Table("Stages of this run", columns, rows, note="A reused stage took no time.")
-    return ReportSection("stages", "Stages", [table])

@@ -1,4 +1,6 @@
-"""Measure without deciding: every row step's signals of every document, and what thresholds do.
+"""``winnow measure`` and ``winnow tune``: thresholds tried on stored signals instead of on texts.
 
-``measuring`` stores the signals as a run of its own; ``tuning`` judges by them without any text.
+``measure_run`` stores the signals of every row step, by the step in ``signals``, as a run of its
+own; ``measurements`` reads them back; ``effects`` compares them with thresholds. The other files
+are its output: ``effect_tables``, ``signal_charts``, ``tuning_page``, ``tuning_output``.
 """

@@ -1,24 +1,31 @@
-"""The step that measures: all row steps of a manifest in one pass, none of which drops anything."""
+"""The step that measures: all row steps of a manifest in one pass, none of which drops anything.
+
+It also finds which parameters of a step are limits only, so that what is measured does not depend
+on them.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import model_serializer
+from pydantic import ValidationError, model_serializer
 
 from pipeline.documents import Docs
 from pipeline.engine.fingerprint import code_digest
 from pipeline.step import FilterResult, RowStep, ThresholdFilter
-from pipeline.tuning.thresholds import measured_parameters, turned_on
 
 EXCERPT_CHARACTERS: Final = 500
 TEXT_BYTES: Final = "text_bytes"
 REASON: Final = "reason"
+# Stands for every limit, so that one that is not found while it is off is another parameter.
+LIMIT: Final = "(limit)"
+
+R = TypeVar("R", bound=ThresholdFilter)
 
 
 class Measure(RowStep):
@@ -102,8 +109,65 @@ def _stored(values: Any) -> pa.Array:
         return array.cast(pa.float64(), safe=False)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return array.cast(pa.large_string())
-    said = [None if v is None else orjson.dumps(v, default=str).decode() for v in array.to_pylist()]
-    return pa.array(said, pa.large_string())
+    texts = [
+        None if v is None else orjson.dumps(v, default=str).decode() for v in array.to_pylist()
+    ]
+    return pa.array(texts, pa.large_string())
 
 
 _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+
+
+def turned_on(step: R) -> R:
+    """``step`` with each limit that null, 0 or false turns off at 1, where 1 is allowed.
+
+    So a step that leaves out the signals of rules that are off measures them too.
+    """
+    for name in type(step).model_fields:
+        off = getattr(step, name)
+        if off is not None and (not isinstance(off, int | float) or off):
+            continue
+        fields = {field: getattr(step, field) for field in type(step).model_fields}
+        try:
+            checked = type(step).model_validate({**fields, name: True if off is False else 1})
+        except ValidationError:  # not a number, or not as large as that: then it is no limit here
+            continue
+        # A copy, because what a step keeps beside its parameters belongs to it as well.
+        other = step.model_copy(update={name: getattr(checked, name)})
+        if name in {path.partition(".")[0] for path in _paths(other) - _paths(step)}:
+            step = other
+    return step
+
+
+def measured_parameters(step: RowStep) -> dict[str, Any]:
+    """The parameters (JSON values) that decide what a step measures, its limits made alike.
+
+    Of a step that is no ThresholdFilter all parameters count: its result is what is measured.
+    """
+    if not isinstance(step, ThresholdFilter):
+        return step.model_dump(mode="json")
+    step = turned_on(step)
+    values: dict[str, Any] = step.model_dump(mode="json")
+    for path in _paths(step):
+        _forget(values, path.split("."))
+    return values
+
+
+def _paths(step: ThresholdFilter) -> set[str]:
+    return {rule.parameter for rule in step.rules() if rule.parameter}
+
+
+def _forget(values: Any, path: list[str]) -> None:
+    """Put ``LIMIT`` where ``path`` leads in nested JSON values; nowhere when it leads nowhere."""
+    key, *rest = path
+    index: Any = key
+    if isinstance(values, list):
+        if not key.isdecimal() or int(key) >= len(values):
+            return
+        index = int(key)
+    elif not isinstance(values, dict) or key not in values:
+        return
+    if rest:
+        _forget(values[index], rest)
+    else:
+        values[index] = LIMIT

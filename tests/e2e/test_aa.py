@@ -24,10 +24,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from trials import run_trial
 
 from pipeline.engine.stage import Output, Receipt, StageOutputs
-from proxy.evaluate import HELD_OUT_SCHEMA
-from proxy.sizes import default_vocabulary, model_spec
-from proxy.trial import TrialTask
-from proxy.verdict import Claim, judge, read_scores
+from proxy.training.evaluate import HELD_OUT_SCHEMA
+from proxy.training.sizes import default_vocabulary, model_spec
+from proxy.training.trial import TrialTask
+from proxy.verdicts.comparison import Comparison, compare_mixes, read_scores
 
 SIZE = "100k"
 TOKENS = 60_000
@@ -67,7 +67,7 @@ class Corpus:
     documents: dict[str, list[npt.NDArray[np.uint16]]]
     held_out: StageOutputs
 
-    def draw(self, shares: dict[str, float], seed: int, folder: Path) -> StageOutputs:
+    def sample_mix(self, shares: dict[str, float], seed: int, folder: Path) -> StageOutputs:
         """A token file of the mix, drawn and ordered by ``seed``."""
         generator = np.random.default_rng(seed)
         parts = []
@@ -124,7 +124,7 @@ def evaluations(corpus: Corpus, mixes: dict[int, dict[str, float]], folder: Path
     works = [
         TrialTask(
             key=f"seed-{seed}",
-            tokens=corpus.draw(shares, seed, folder / f"tokens-{seed}"),
+            tokens=corpus.sample_mix(shares, seed, folder / f"tokens-{seed}"),
             tokens_key="tokens",
             evaluation=corpus.held_out,
             model=model_spec(SIZE),
@@ -137,8 +137,8 @@ def evaluations(corpus: Corpus, mixes: dict[int, dict[str, float]], folder: Path
         return list(pool.map(run_trial, works, [folder] * len(works)))
 
 
-def verdicts(paths: list[Path]) -> list[Claim]:
-    """The primary claim of each repetition: its first arm against its second."""
+def verdicts(paths: list[Path]) -> list[Comparison]:
+    """The primary comparison of each repetition: its first arm against its second."""
     found = []
     for begin in range(0, len(paths), 2 * SEEDS_PER_ARM):
         arms = paths[begin : begin + 2 * SEEDS_PER_ARM]
@@ -146,7 +146,7 @@ def verdicts(paths: list[Path]) -> list[Claim]:
             read_scores(path, "one" if i < SEEDS_PER_ARM else "other", i % SEEDS_PER_ARM)
             for i, path in enumerate(arms)
         ]
-        found.append(judge(scores, baseline="one", alpha=0.05)[0])
+        found.append(compare_mixes(scores, baseline="one", alpha=0.05)[0])
     return found
 
 
@@ -157,13 +157,15 @@ def test_a_mix_against_itself_is_found_different_at_most_3_times_in_20(
 ) -> None:
     half = {domain: 1 / len(DOMAINS) for domain in DOMAINS}
     seeds = range(REPETITIONS * 2 * SEEDS_PER_ARM)
-    claims = verdicts(evaluations(corpus, dict.fromkeys(seeds, half), tmp_path))
-    counts = {d: sum(c.decision == d for c in claims) for d in ("better", "worse", "undecided")}
+    comparisons = verdicts(evaluations(corpus, dict.fromkeys(seeds, half), tmp_path))
+    counts = {
+        d: sum(c.decision == d for c in comparisons) for d in ("better", "worse", "undecided")
+    }
     with capsys.disabled():
         print(f"\nA/A {counts}, Δ ± half-width in bits per byte:")
-        print("  ".join(f"{c.delta:+.4f}±{(c.high or 0) - c.delta:.3f}" for c in claims))
-    assert len(claims) == REPETITIONS
-    assert all(claim.low is not None for claim in claims)
+        print("  ".join(f"{c.delta:+.4f}±{(c.high or 0) - c.delta:.3f}" for c in comparisons))
+    assert len(comparisons) == REPETITIONS
+    assert all(comparison.low is not None for comparison in comparisons)
     # Trials that ignored their seed would pass by being identical.
-    assert len({claim.delta for claim in claims}) == REPETITIONS
+    assert len({comparison.delta for comparison in comparisons}) == REPETITIONS
     assert counts["better"] + counts["worse"] <= 3

@@ -151,10 +151,10 @@ def test_nemotron_cc_joins_three_scores_into_buckets(folder: Path, root: Path) -
         assert row["quality_bucket"] == max(bins)
     metrics = results(output)["extensions"]["proxy"]["mixes"]
     buckets = Counter(row["quality_bucket"] for row in kept)
-    (best,) = metrics["best-seed1"]["piles"]
-    assert best["pile"] == "web, quality_bucket 18 or 19"
+    (best,) = metrics["best-seed1"]["components"]
+    assert best["component"] == "web, quality_bucket 18 or 19"
     assert best["available_documents"] == buckets[18] + buckets[19]
-    weights = [pile["weight"] for pile in metrics["upsampled-seed1"]["piles"]]
+    weights = [component["weight"] for component in metrics["upsampled-seed1"]["components"]]
     assert weights == pytest.approx([0.5, 0.3, 0.2])
 
 
@@ -174,7 +174,11 @@ def test_weborganizer_mixes_by_topic_and_format(folder: Path, root: Path) -> Non
     mixes = f"{{topics: {{web: [{', '.join(parts)}]}}, formats: {{web: {{form: {form}}}}}}}"
     output = run(folder, root, "weborganizer", "letters", f"mixes={mixes}")
     metrics = results(output)["extensions"]["proxy"]["mixes"]
-    assert [pile["pile"] for pile in metrics["formats-seed1"]["piles"]] == [f"web, form {form}"]
-    available = [pile["available_documents"] for pile in metrics["topics-seed1"]["piles"]]
+    assert [component["component"] for component in metrics["formats-seed1"]["components"]] == [
+        f"web, form {form}"
+    ]
+    available = [
+        component["available_documents"] for component in metrics["topics-seed1"]["components"]
+    ]
     assert available[0] == subjects[one]
     assert sum(available) == 3 * DOCUMENTS

@@ -117,14 +117,14 @@ def test_every_document_has_a_bucket_and_every_group_keeps_its_share(project: Pa
 
 def test_mixes_draw_what_their_parts_name(project: Path) -> None:
     metrics = results(project / "out")["extensions"]["proxy"]["mixes"]
-    buckets = metrics["buckets-seed1"]["piles"]
-    assert [pile["pile"] for pile in buckets] == [
+    buckets = metrics["buckets-seed1"]["components"]
+    assert [component["component"] for component in buckets] == [
         "web, quality_bucket 4",
         "web, quality_bucket 0 to 3",
         "code",
     ]
-    assert [pile["weight"] for pile in buckets] == pytest.approx([0.5, 0.2, 0.3])
-    law, people, programs = metrics["topics-seed1"]["piles"]
+    assert [component["weight"] for component in buckets] == pytest.approx([0.5, 0.2, 0.3])
+    law, people, programs = metrics["topics-seed1"]["components"]
     of_topic = Counter(row["topic"] for row in kept(project / "out") if row["source"] == "web")
     # Half of the tokens need not be half of the documents.
     assert law["available_documents"] == of_topic["law"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.manifest import NamedStep
 from pipeline.step import Rule, ThresholdFilter
-from pipeline.tuning.stored import Codes, Measurements
+from pipeline.tuning.measurements import Codes, Measurements
 
 FILTERS = '''
 import numpy as np

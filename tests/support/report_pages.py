@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.report.blocks import Block, Chart, Prose, ReportSection, Sample, Samples, Table
+from pipeline.report.blocks import Block, Chart, Code, Prose, ReportSection, Sample, Samples, Table
 from pipeline.report.page import Page
 
 BARS = {
@@ -37,6 +37,7 @@ def small_page(text: str = "The cat sat.") -> Page:
         Chart("Documents by source", BARS, "Bars: wiki 3, law 5.", "Counted once."),
         Prose("First paragraph.\n\nSecond one.", "How it was measured"),
         Prose("A target of `law` holds 12 documents.", tone="warning"),
+        Code("The manifest", "name: web\nseed: 7\n", "As it was run."),
         Samples("Kept", [Sample("doc-1", text, {"source": "wiki", "quality": "0.91"})]),
     ]
     return Page(
@@ -61,7 +62,8 @@ def large_page(text: str) -> Page:
     )
     chart = Chart(text, BARS | {"width": 1600}, text, text)
     samples = Samples(text, [Sample(word, text + word, {word: word})] * 3)
-    blocks: list[Block] = [wide, chart, Prose(word + " " + text, text), samples, verdict_table()]
+    prose, code = Prose(word + " " + text, text, "failed"), Code(text, word + "\n" + text, text)
+    blocks: list[Block] = [wide, chart, prose, code, samples, verdict_table()]
     small = small_page()
     return Page(
         title=word[:120],
@@ -70,4 +72,5 @@ def large_page(text: str) -> Page:
         headline=f"{word} {text}",
         sections=[*small.sections, ReportSection(f"w {word}", text, blocks, word)],
         tone="worse",
+        warnings=[f"{word} {text}"],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.engine.stage import TaskContext
-from proxy.trial import EVALUATION, TrialTask
+from proxy.training.trial import EVALUATION, TrialTask
 
 
 def run_trial(work: TrialTask, out: Path) -> Path:

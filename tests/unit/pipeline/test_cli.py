@@ -144,7 +144,7 @@ def test_stopped_run_is_130_and_goes_on_later(tmp_path: Path) -> None:
 
 def test_a_run_until_a_step_is_the_beginning_of_the_whole_one(tmp_path: Path) -> None:
     path = small_project(tmp_path)
-    part = winnow("run", path, "--until", "Short", cwd=tmp_path)
+    part = winnow("run", path, "--until", "short.py:Short", cwd=tmp_path)
     assert part.returncode == 0, part.stderr
     assert "0 of 2 stages reused" in part.stdout
     assert "9 rows in = 6 kept + 3 dropped" in part.stdout
@@ -157,7 +157,7 @@ def test_an_unknown_step_is_refused_with_those_that_there_are(tmp_path: Path) ->
     done = winnow("run", small_project(tmp_path), "--until", "exact", cwd=tmp_path)
     assert done.returncode == 2
     assert "unknown-step" in done.stderr
-    assert "its steps: Short, exact_dedup" in done.stderr
+    assert "its steps: short.py:Short, exact_dedup" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -14,8 +14,9 @@ from pipeline.errors import Problem
 from pipeline.extension import BuildContext
 from pipeline.report.page import Page, render
 from pipeline.step import ManifestView
-from proxy.proxy_extension import ProxyExtension, by_name
-from proxy.verdict import Claim
+from proxy.proxy_extension import ProxyExtension
+from proxy.proxy_results import stages_by_name
+from proxy.verdicts.comparison import Comparison
 
 WORDS = [f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "lmnrst"]
 MIXES = {"half": {"web": 0.5, "docs": 0.5}}
@@ -55,7 +56,7 @@ def test_no_mixes_and_no_proxy_ask_for_nothing(bench: Workbench) -> None:
 
 def test_mixes_without_a_proxy_are_still_drawn(bench: Workbench) -> None:
     stages = extension(mixes=MIXES).stages(site_of(bench))
-    assert names(stages) == ["held_out", "roles", "tokenizer", "tokenise", "mix"]
+    assert names(stages) == ["held_out", "split", "tokenizer", "tokenise", "mix"]
     assert [task.key for task in stages[-1].tasks] == ["natural-seed1", "half-seed1"]
     for stage in stages:
         bench.run(stage)
@@ -76,11 +77,11 @@ def test_a_proxy_without_mixes_trains_the_proportional_one_alone(bench: Workbenc
 
 
 def fingerprints(stages: list[Stage]) -> dict[str, str]:
-    return {name: stage.fingerprint for name, stage in by_name(stages).items()}
+    return {name: stage.fingerprint for name, stage in stages_by_name(stages).items()}
 
 
 def tasks(stages: list[Stage], name: str) -> dict[str, str]:
-    return {task.key: task.fingerprint for task in by_name(stages)[name].tasks}
+    return {task.key: task.fingerprint for task in stages_by_name(stages)[name].tasks}
 
 
 @pytest.mark.parametrize(
@@ -100,22 +101,22 @@ def tasks(stages: list[Stage], name: str) -> dict[str, str]:
 def test_an_edit_makes_only_those_stages_anew_that_follow_from_it(
     bench: Workbench, edit: dict[str, Any], changed: set[str]
 ) -> None:
-    site = site_of(bench)
-    before = fingerprints(extension(**SPEC).stages(site))
-    after = fingerprints(extension(**{**SPEC, **edit}).stages(site))
+    context = site_of(bench)
+    before = fingerprints(extension(**SPEC).stages(context))
+    after = fingerprints(extension(**{**SPEC, **edit}).stages(context))
     assert {name for name in before if before[name] != after[name]} == changed
 
 
 def test_another_seed_or_mix_leaves_the_trials_there_are_as_they_are(bench: Workbench) -> None:
-    site = site_of(bench)
-    before = extension(**SPEC).stages(site)
+    context = site_of(bench)
+    before = extension(**SPEC).stages(context)
     wider = {**MIXES, "web": {"web": 1.0}}
-    after = extension(**{**SPEC, "mixes": wider, "proxy": {**PROXY, "seeds": 3}}).stages(site)
+    after = extension(**{**SPEC, "mixes": wider, "proxy": {**PROXY, "seeds": 3}}).stages(context)
     for name in ("mix", "trial"):
         old, new = tasks(before, name), tasks(after, name)
         assert len(new) == 9
         assert old.items() <= new.items()
-    edited = extension(**{**SPEC, "mixes": {"half": {"web": 0.6, "docs": 0.4}}}).stages(site)
+    edited = extension(**{**SPEC, "mixes": {"half": {"web": 0.6, "docs": 0.4}}}).stages(context)
     for name in ("mix", "trial"):
         old, new = tasks(before, name), tasks(edited, name)
         assert {key for key in old if old[key] != new[key]} == {"half-seed1", "half-seed2"}
@@ -136,8 +137,8 @@ def test_from_documents_to_a_verdict(benches: Callable[[str], Workbench]) -> Non
         outputs = [receipt.outputs for receipt in one.committed.receipts()]
         assert outputs == [receipt.outputs for receipt in two.committed.receipts()], one.name
     results: Any = spec.results(runs[0])
-    claims = [Claim(**claim) for claim in results["verdict"]["claims"]]
-    assert [(claim.mix, claim.target) for claim in claims] == [
+    comparisons = [Comparison(**comparison) for comparison in results["verdict"]["comparisons"]]
+    assert [(comparison.mix, comparison.target) for comparison in comparisons] == [
         ("half", "all"),
         ("half", "web"),
         ("half", "docs"),

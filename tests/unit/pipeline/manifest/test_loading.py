@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import LocatedProblem, ManifestError
+from pipeline.errors import LocatedProblem, ManifestError, Refusal
 from pipeline.manifest import Manifest, load_manifest
 from pipeline.manifest.registry import Registry
 
@@ -112,7 +112,38 @@ def test_a_missing_variable_is_reported_where_it_is_used(load: Load) -> None:
     assert problem.code == "bad-reference"
 
 
-def test_messages_never_hold_environment_values(load: Load) -> None:
+def test_a_variable_that_is_used_often_is_reported_once_with_its_places(load: Load) -> None:
+    uses = "".join(f"  s{n}: {{format: jsonl, paths: '${{env:DATA}}/{n}'}}\n" for n in range(9))
+    (problem,) = problems(load, f"sources:\n{uses}name: '${{env:NAME}}'\n", NAME="x")
+    assert (problem.line, problem.column) == (2, 30)
+    assert problem.message == "the environment variable DATA is not set"
+    places = ", ".join(f"{line}:30" for line in range(3, 11))
+    assert problem.hint.endswith(f"it is used at {places} too")
+
+
+def test_an_empty_variable_is_reported_as_empty(load: Load) -> None:
+    text = "sources: {web: {format: jsonl, paths: '${env:DATA}/wiki.jsonl.zst'}}\n"
+    (problem,) = problems(load, text, DATA="")
+    assert problem.code == "empty-environment"
+    assert problem.message == "the environment variable DATA is empty"
+
+
+def test_of_variables_that_hold_the_same_each_place_names_its_own(load: Load) -> None:
+    steps = "".join(
+        f"  - classify: {{positive: '${{env:{name}}}', column: {name.lower()}}}\n"
+        for name in ("JUDGE", "EMBEDDER", "API_KEY")
+    )
+    same = "/models/none"
+    text = f"{MINIMAL}steps:\n{steps}"
+    found = problems(load, text, JUDGE=same, EMBEDDER=same, API_KEY=same)
+    assert [problem.message for problem in found] == [
+        "no source '${env:JUDGE}' (${env:JUDGE} is '/models/none')",
+        "no source '${env:EMBEDDER}' (${env:EMBEDDER} is '/models/none')",
+        "no source '${env:API_KEY}'",
+    ]
+
+
+def test_messages_hold_no_environment_value_that_is_no_path(load: Load) -> None:
     found = problems(
         load,
         MINIMAL + "seed: ${env:KEY}\nname: '!${env:KEY}'\n"
@@ -270,3 +301,43 @@ def test_any_text_loads_or_is_refused_with_places_in_it(
         for problem in found:
             assert 1 <= problem.line <= len(lines)
             assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1
+
+
+def test_a_run_may_end_at_a_step_as_the_manifest_spells_it(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from pipeline.step import RowStep\n\nclass Shouting(RowStep):\n    pass\n"
+    )
+    manifest = load(MINIMAL + "steps: [gopher_quality, own.py:Shouting, gopher_quality]\n")
+    for spelling in ("own.py:Shouting", "Shouting"):
+        assert [n.label for n in manifest.until(spelling).steps] == ["gopher_quality", "Shouting"]
+    assert len(manifest.until("gopher_quality").steps) == 1
+    assert len(manifest.until("gopher_quality_2").steps) == 3
+    with pytest.raises(Refusal, match="no step 'shouting'") as caught:
+        manifest.until("shouting")
+    assert caught.value.hint == "its steps: gopher_quality, own.py:Shouting, gopher_quality_2"
+
+
+def test_steps_of_one_class_and_name_are_told_apart_by_their_labels(
+    load: Load, tmp_path: Path
+) -> None:
+    for file in ("a.py", "b.py"):
+        (tmp_path / file).write_text(
+            "from pipeline.step import RowStep\n\nclass Own(RowStep):\n    pass\n"
+        )
+    manifest = load(MINIMAL + "steps: ['a.py:Own', 'b.py:Own', 'b.py:Own']\n")
+    assert len(manifest.until("a.py:Own").steps) == 1
+    assert len(manifest.until("Own_2").steps) == 2
+    with pytest.raises(Refusal, match="has several steps") as caught:
+        manifest.until("b.py:Own")
+    assert caught.value.hint == "its steps: a.py:Own, Own_2, Own_3"
+
+
+def test_many_more_workers_than_processors_are_a_warning(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.manifest.loading.cpu_count", lambda: 2)
+    assert load(MINIMAL + "executor: {workers: 4}\n").warnings == ()
+    (warning,) = load(MINIMAL + "executor: {workers: 500}\n").warnings
+    assert ":2:21 many-workers 500 worker processes on 2 processors" in warning
+    (warning,) = load(MINIMAL, "executor.workers=500").warnings
+    assert warning.startswith("--set #1:1:18 many-workers")

@@ -5,7 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.manifest.wording import MAX_SHOWN, did_you_mean, nearest, printable, show_text
+from pipeline.manifest.wording import (
+    MAX_SHOWN,
+    counted,
+    did_you_mean,
+    nearest,
+    printable,
+    show_text,
+)
 
 
 def test_the_nearest_name_is_suggested_whatever_its_case() -> None:
@@ -33,3 +40,8 @@ def test_shown_text_is_short_and_harmless_to_a_terminal(text: str) -> None:
     assert len(show_text(text)) <= 10 * MAX_SHOWN + 3
     assert len(printable(text)) == len(text)
     assert printable(text).isprintable()
+
+
+def test_one_thing_is_no_plural() -> None:
+    assert [counted(n, "source") for n in (0, 1, 2)] == ["0 sources", "1 source", "2 sources"]
+    assert counted(1_500, "process") == "1,500 processes"

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from pipeline.report.format import (
     column,
+    formatted,
     is_numeric,
     number,
-    said,
     share,
     size,
     split_invisible,
@@ -161,6 +161,6 @@ def test_words_are_not_numbers(cell: str) -> None:
 
 
 def test_measured_values_are_said_in_words() -> None:
-    assert [said(v) for v in (True, False, None, 3, 0.25, "x", [1, 2], {"a": 1})] == [
+    assert [formatted(v) for v in (True, False, None, 3, 0.25, "x", [1, 2], {"a": 1})] == [
         *("yes", "no", "—", "3", "0.25", "x", "[1,2]", '{"a":1}')
     ]

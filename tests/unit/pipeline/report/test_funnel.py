@@ -9,7 +9,7 @@ from pipeline.engine.stage import KEPT, Count, Stage
 from pipeline.report import excerpts
 from pipeline.report.blocks import Chart, ReportSection, Samples, Table
 from pipeline.report.funnel import funnel_sections
-from pipeline.report.funnel_counts import Ledger
+from pipeline.report.funnel_counts import FunnelCounts
 from pipeline.report.histograms import score_columns, spread
 from pipeline.report.page import Page, render
 
@@ -52,29 +52,29 @@ def rows(found: ReportSection, table: int = 0) -> list[list[object]]:
 
 
 def test_the_ledger_adds_up_what_tasks_counted(stages: list[Stage]) -> None:
-    ledger = Ledger.of(stages)
-    assert ledger.rows == 12
-    assert ledger.read == Count(documents=9, bytes=1 + 2 + 10 + 9 + 6 + 40 + 7 + 7 + 30)
-    assert ledger.quarantined == {"bad-json": 2, "bad-utf8": 1}
-    assert [line.label for line in ledger.steps] == ["length", "cut", "score"]
-    assert dict(ledger.steps[0].ranked()) == {
+    counts = FunnelCounts.of(stages)
+    assert counts.rows == 12
+    assert counts.read == Count(documents=9, bytes=1 + 2 + 10 + 9 + 6 + 40 + 7 + 7 + 30)
+    assert counts.quarantined == {"bad-json": 2, "bad-utf8": 1}
+    assert [line.label for line in counts.steps] == ["length", "cut", "score"]
+    assert dict(counts.steps[0].ranked()) == {
         "long": Count(documents=2, bytes=70),
         "short": Count(documents=2, bytes=3),
     }
-    assert ledger.kept == Count(documents=5, bytes=4 + 2 + 2 + 2 + 2)
-    assert {source: tally.documents for source, tally in ledger.kept_by_source.items()} == {
+    assert counts.kept == Count(documents=5, bytes=4 + 2 + 2 + 2 + 2)
+    assert {source: count.documents for source, count in counts.kept_by_source.items()} == {
         "web": 3,
         "books": 2,
     }
-    assert ledger.missing == 0
+    assert counts.missing == 0
 
 
 def test_every_document_read_is_left_or_dropped_by_one_step(stages: list[Stage]) -> None:
-    ledger = Ledger.of(stages)
-    for line in ledger.steps:
+    counts = FunnelCounts.of(stages)
+    for line in counts.steps:
         assert line.entered.documents == line.dropped.documents + line.left.documents
-    dropped = sum(line.dropped.documents for line in ledger.steps)
-    assert ledger.read.documents == ledger.kept.documents + dropped
+    dropped = sum(line.dropped.documents for line in counts.steps)
+    assert counts.read.documents == counts.kept.documents + dropped
 
 
 def test_the_funnel_shows_what_entered_and_left_each_step(stages: list[Stage]) -> None:
@@ -151,7 +151,7 @@ def test_the_choice_of_samples_depends_on_ids_alone(tmp_path: Path) -> None:
 
 
 def test_documents_are_fetched_from_the_row_where_they_were_found(stages: list[Stage]) -> None:
-    files = Ledger.of(stages).kept_files
+    files = FunnelCounts.of(stages).kept_files
     chosen = excerpts.choose(files, ("source",), {("web",): 9, ("books",): 1})
     places = [place for group in chosen.values() for place in group]
     ids = {row["id"]: place for place, row in excerpts.fetch(files, places)}

@@ -32,8 +32,8 @@ class Outline(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         if "svg" not in self.stack:
-            said = "".join(f' {name}="{value}"' for name, value in attrs if name != "viewbox")
-            self.lines.append("  " * len(self.stack) + f"<{tag}{said}>" if tag != "svg" else
+            attributes = "".join(f' {name}="{value}"' for name, value in attrs if name != "viewbox")
+            self.lines.append("  " * len(self.stack) + f"<{tag}{attributes}>" if tag != "svg" else
                               "  " * len(self.stack) + "<svg>")  # fmt: skip
         if tag not in VOID:
             self.stack.append(tag)
@@ -103,7 +103,7 @@ def test_every_link_of_the_navigation_has_a_section_and_ids_are_unique() -> None
     assert {link[1:] for link in links if link} <= set(ids)
 
 
-def test_headings_go_down_one_level_at_a_time_and_the_language_is_said() -> None:
+def test_headings_go_down_one_level_at_a_time_and_the_language_is_named() -> None:
     outline = Outline(render(small_page()))
     levels = [int(tag[1]) for tag, _ in outline.all("h1", "h2", "h3", "h4")]
     assert levels[0] == 1

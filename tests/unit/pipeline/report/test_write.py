@@ -1,8 +1,10 @@
-"""What steps tell in the report, in real small runs."""
+"""Sections of steps in the report, in real small runs."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from html import unescape
 from pathlib import Path
 
@@ -33,7 +35,7 @@ class Quiet(GlobalStep):
         return FilterResult(keep=np.ones(len(docs), bool))
 
 
-class Telling(Quiet):
+class Described(Quiet):
     """Says what it found; with ``words`` empty, nothing."""
 
     words: str = "shards"
@@ -42,8 +44,8 @@ class Telling(Quiet):
         if not self.words:
             return []
         seed = json.loads((artifacts / "found.json").read_text())["seed"]
-        said = f"{metrics['shards']} {self.words}, seed {seed}"
-        return [ReportSection(label, f"What {label} found", [Prose(said)])]
+        text = f"{metrics['shards']} {self.words}, seed {seed}"
+        return [ReportSection(label, f"What {label} found", [Prose(text)])]
 
 
 class Alarm(Quiet):
@@ -79,8 +81,8 @@ sources:
   a: {format: jsonl, paths: "a*.jsonl"}
 steps:
   - steps.py:Quiet
-  - steps.py:Telling: {words: <b>shards</b>}
-  - steps.py:Telling: {words: files}
+  - steps.py:Described: {words: <b>shards</b>}
+  - steps.py:Described: {words: files}
 """
 
 
@@ -101,47 +103,65 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> str:
     return report_of(tmp_path_factory.mktemp("steps") / "project", MANIFEST)
 
 
-def test_steps_tell_in_the_order_of_the_manifest_before_the_funnel(html: str) -> None:
-    assert headings(html)[:3] == ["What Telling found", "What Telling_2 found", "Funnel"]
+def test_steps_have_sections_in_the_order_of_the_manifest_before_the_funnel(html: str) -> None:
+    assert headings(html)[:3] == ["What Described found", "What Described_2 found", "Funnel"]
 
 
-def test_a_step_is_told_its_facts_and_where_its_files_are(html: str) -> None:
+def test_a_step_gets_its_metrics_and_its_folder_of_artifacts(html: str) -> None:
     assert "2 &lt;b&gt;shards&lt;/b&gt;, seed 7" in html
     assert "2 files, seed 7" in html
 
 
-def test_only_a_step_without_sections_has_its_facts_listed(html: str) -> None:
+def test_only_a_step_without_sections_has_its_metrics_listed(html: str) -> None:
     artifacts = html.split('id="metrics"')[1].split("</section>")[0]
     assert "Quiet.reduce" in artifacts
-    assert "Telling" not in artifacts
+    assert "Described" not in artifacts
 
 
-def test_a_step_with_nothing_to_tell_today_has_its_facts_listed(tmp_path: Path) -> None:
+def test_a_step_that_returns_no_sections_has_its_metrics_listed(tmp_path: Path) -> None:
     manifest = MANIFEST.replace("<b>shards</b>", "''")
     html = report_of(tmp_path / "project", manifest)
-    assert "Telling.reduce" in html.split('id="metrics"')[1]
-    assert headings(html)[0] == "What Telling_2 found"
+    assert "Described.reduce" in html.split('id="metrics"')[1]
+    assert headings(html)[0] == "What Described_2 found"
 
 
 def test_a_later_failure_does_not_hide_what_was_concluded(tmp_path: Path) -> None:
     html = report_of(tmp_path / "project", MANIFEST + "  - steps.py:Broken\n")
-    assert headings(html)[:2] == ["Failures", "What Telling found"]
+    assert headings(html)[:2] == ["Failures", "What Described found"]
 
 
-def test_what_has_not_concluded_tells_nothing(tmp_path: Path) -> None:
+def test_a_step_that_has_not_concluded_has_no_section(tmp_path: Path) -> None:
     manifest = MANIFEST.replace("  - steps.py:Quiet\n", "  - steps.py:Quiet\n  - steps.py:Broken\n")
     html = report_of(tmp_path / "project", manifest)
     assert headings(html)[0] == "Failures"
-    assert "What Telling found" not in html
+    assert "What Described found" not in html
 
 
-def test_a_report_written_again_tells_the_same(tmp_path: Path) -> None:
+def test_a_report_written_again_is_the_same(tmp_path: Path) -> None:
     before = report_of(tmp_path / "project", MANIFEST)
     report = tmp_path / "project" / "out" / "report.html"
     report.unlink()
     done = winnow("report", tmp_path / "project" / "m.yaml", cwd=tmp_path / "project")
     assert done.returncode == 0, done.stderr
     assert report.read_text() == before
+
+
+def test_what_draws_is_loaded_only_when_something_is_drawn(tmp_path: Path) -> None:
+    report_of(tmp_path / "project", MANIFEST)
+    program = (
+        "import sys\n"
+        "import pipeline.report.write, pipeline.tuning.tuning_output\n"
+        "from pathlib import Path\n"
+        "from pipeline.engine.run import run\n"
+        "from pipeline.manifest import load_manifest\n"
+        "results = run(load_manifest(Path('m.yaml')))\n"
+        "assert {stage.status for stage in results.stages} == {'reused'}\n"
+        "print({'altair', 'jinja2', 'vl_convert'} & sys.modules.keys())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path / "project"
+    )
+    assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
 
 
 def test_a_warning_reaches_the_report_the_results_and_the_output(tmp_path: Path) -> None:
@@ -159,7 +179,7 @@ def test_a_warning_reaches_the_report_the_results_and_the_output(tmp_path: Path)
     assert "Alarm_2: <code>a</code> has &lt;no&gt; order." in banner
     listed = html.split('id="metrics"')[1].split("</section>")[0]
     assert "Alarm.reduce" in listed
-    assert "no order" not in listed  # it is not said twice
+    assert "no order" not in listed  # not repeated
 
 
 def test_a_failed_run_counts_the_rows_that_were_met_in_red(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from measure_fixtures import write_project
 
 from pipeline.manifest import load_manifest
-from pipeline.tuning.measuring import measure
+from pipeline.tuning.measure_run import measure
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,106 @@
+"""Checks of the manifest's `tokenizer`, `mixes` and `proxy` before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proxy.mixing.evaluation_files import EvaluationFile, parse_share
+from proxy.mixing.mixes import NATURAL, did_you_mean, with_natural
+from proxy.proxy_settings import Proxy
+from proxy.verdicts.comparison import AGGREGATE
+from winnow import ManifestView, Problem, Refusal, ShardError, sha256_file
+
+if TYPE_CHECKING:
+    from proxy.proxy_extension import ProxyExtension
+
+
+def check_proxy(extension: ProxyExtension, view: ManifestView) -> Iterator[Problem]:
+    """Problems with paths from the top of the manifest."""
+    yield from _check_mixes(extension, view)
+    yield from _check_tokenizer(extension, view)
+    if extension.proxy is not None:
+        yield from _check_baseline(extension, extension.proxy)
+        yield from _check_targets(extension.proxy, view)
+
+
+def _check_mixes(extension: ProxyExtension, view: ManifestView) -> Iterator[Problem]:
+    for name, mix in extension.mixes.items():
+        for problem in mix.check(view):
+            path = ("mixes", name, *problem.path)
+            yield Problem(path, problem.code, problem.message, problem.hint)
+        if name == NATURAL and not mix.proportional:
+            yield Problem(
+                ("mixes", name),
+                "reserved-name",
+                f"{NATURAL!r} is the proportional mix",
+                "give this mix another name",
+            )
+
+
+def _check_tokenizer(extension: ProxyExtension, view: ManifestView) -> Iterator[Problem]:
+    spec = extension.tokenizer
+    if spec.file is not None:
+        from proxy.mixing.tokenizer import load_encoder
+
+        try:
+            load_encoder(view.folder / spec.file, spec.end_of_text)
+        except Refusal as refusal:
+            yield Problem(("tokenizer", "file"), refusal.code, refusal.message, refusal.hint)
+            return
+    if extension.proxy is not None:
+        try:
+            extension.shape(extension.proxy, view.folder)
+        except ValueError as error:
+            yield Problem(("proxy", "model"), "model-size", str(error), "use a larger model")
+
+
+def _check_baseline(extension: ProxyExtension, proxy: Proxy) -> Iterator[Problem]:
+    names = list(with_natural(extension.mixes))
+    if proxy.baseline is not None and proxy.baseline not in names:
+        yield Problem(
+            ("proxy", "baseline"),
+            "unknown-mix",
+            f"no mix is called {proxy.baseline!r}",
+            did_you_mean(proxy.baseline, names),
+        )
+
+
+def _check_targets(proxy: Proxy, view: ManifestView) -> Iterator[Problem]:
+    for target, value in (proxy.evaluate or {}).items():
+        path = ("proxy", "evaluate", target)
+        if target == AGGREGATE:
+            yield Problem(
+                path,
+                "reserved-name",
+                f"{AGGREGATE!r} is the mean over all targets",
+                "give this target another name",
+            )
+        if parse_share(value) is None:
+            yield from _check_file(path, target, value, view.folder)
+        elif target not in view.sources:
+            yield Problem(
+                path,
+                "unknown-source",
+                f"no source is called {target!r}, so nothing of it can be held out",
+                did_you_mean(target, view.sources),
+            )
+
+
+def _check_file(path: tuple[str, ...], target: str, value: str, folder: Path) -> Iterator[Problem]:
+    """Whether an evaluation file is there and its rows have text."""
+    file = folder / value
+    if not file.is_file():
+        yield Problem(
+            path,
+            "no-evaluation-file",
+            f"{value!r} is neither `held_out N%` nor a file beside the manifest",
+            "write `held_out 2%`, or a path relative to the manifest",
+        )
+        return
+    try:
+        if next(EvaluationFile(target, file, value, sha256_file(file)).documents(), None) is None:
+            yield Problem(path, "empty-evaluation-file", f"{value!r} has no rows")
+    except ShardError as error:
+        yield Problem(path, error.code, error.message, error.hint)

@@ -1,0 +1,58 @@
+"""What run_results.json holds about mixes, trials and their verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import orjson
+from pydantic import JsonValue
+
+from proxy.verdicts.verdict import VERDICT
+from winnow import Stage
+
+
+def proxy_results(stages: Sequence[Stage]) -> dict[str, JsonValue]:
+    """Metrics of every stage by task, and the verdict; {} without stages."""
+    found = stages_by_name(stages)
+    if not found:
+        return {}
+    results: dict[str, JsonValue] = {
+        "tokenizer": _metrics(found["tokenizer"]),
+        "evaluation": _metrics(found["held_out"]),
+        "split": _metrics(found["split"]),
+        "tokens": _metrics(found["tokenise"]),
+        "mixes": _metrics(found["mix"]),
+    }
+    if (measured := _tokens_per_byte(found["tokenise"])) is not None:
+        results["tokens_per_byte"] = measured
+    if "trial" in found:
+        results["trials"] = _metrics(found["trial"])
+    if "verdict" in found:
+        for receipt in found["verdict"].committed.receipts():
+            results["headline"] = receipt.metrics["headline"]
+            results["tone"] = receipt.metrics["tone"]
+            (path,) = found["verdict"].committed.outputs(VERDICT)
+            results["verdict"] = orjson.loads(path.read_bytes())
+    return results
+
+
+def stages_by_name(stages: Sequence[Stage]) -> dict[str, Stage]:
+    """Stages by the names they were made with, without numbers."""
+    return {stage.name.rpartition("-")[2]: stage for stage in stages}
+
+
+def _metrics(stage: Stage) -> dict[str, JsonValue]:
+    """Metrics of the tasks that are done, by key."""
+    return {receipt.key: dict(receipt.metrics) for receipt in stage.committed.receipts()}
+
+
+def _tokens_per_byte(stage: Stage) -> float | None:
+    """Tokens per byte of training text, all sources together; None without any text."""
+    tokens = bytes_ = 0
+    for receipt in stage.committed.receipts():
+        sources = cast(dict[str, list[int]], receipt.metrics.get("sources", {}))
+        for _, source_tokens, source_bytes in sources.values():
+            tokens += source_tokens
+            bytes_ += source_bytes
+    return tokens / bytes_ if bytes_ else None

@@ -1,0 +1,86 @@
+"""What the manifest's `tokenizer` and `proxy` may say. Imports no library beyond pydantic."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from proxy.mixing.evaluation_files import parse_share
+from proxy.mixing.mixes import TokenCount
+from proxy.training.sizes import parse_size
+
+DEFAULT_MODEL = "1m"
+END_OF_TEXT = "<|endoftext|>"
+MAX_VOCABULARY = 2**16  # token files hold uint16
+MIN_VOCABULARY = 257  # every byte, and the end of text
+
+
+def _is_size(model: str) -> str:
+    parse_size(model)
+    return model
+
+
+def _is_target(target: str) -> str:
+    parse_share(target)
+    return target
+
+
+class Proxy(BaseModel):
+    """Small paired pretraining runs that compare the mixes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model: Annotated[str, AfterValidator(_is_size)] = Field(
+        default=DEFAULT_MODEL, description="Parameters of the model: `100k`, `1m`, `30m`."
+    )
+    tokens: TokenCount = Field(
+        default=2_000_000, description="Tokens that each trial trains on: `500k`, `2M`, `1B`."
+    )
+    seeds: int = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="Trials per mix. One seed alone leaves every verdict undecided.",
+    )
+    evaluate: dict[str, Annotated[str, AfterValidator(_is_target)]] | None = Field(
+        default=None,
+        min_length=1,
+        description="What is evaluated, by name: `held_out 2%` of the source of that name, or the "
+        "path of a file of JSON lines (plain, .gz, .zst), relative to the manifest. Default: 2% "
+        "of every source. Of a source at least 8 and at most 400 documents are held out, of a "
+        "file at most 400 are used, each by its first 4,096 bytes.",
+    )
+    baseline: str | None = Field(
+        default=None,
+        description="The mix that the others are compared with. Default: the proportional one.",
+    )
+
+
+class TokenizerSpec(BaseModel):
+    """Where the tokenizer comes from: `{vocabulary: 2048}` or `{file: tokenizer.json}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    vocabulary: int | None = Field(
+        default=None,
+        ge=MIN_VOCABULARY,
+        le=MAX_VOCABULARY,
+        strict=True,
+        description="Tokens to train, all bytes and the end-of-text token included. Default: by "
+        "the size of the proxy model (2,048 for `1m`).",
+    )
+    file: str | None = Field(
+        default=None,
+        description="A tokenizer.json of the `tokenizers` library to use instead, relative to the "
+        "manifest. Must be lossless and have at most 65,536 tokens.",
+    )
+    end_of_text: str = Field(
+        default=END_OF_TEXT, min_length=1, description="The token put after every document."
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> TokenizerSpec:
+        if self.file is not None and self.vocabulary is not None:
+            raise ValueError("give either `vocabulary` or `file`: a file has its own vocabulary")
+        return self

@@ -1,0 +1,1 @@
+"""Comparisons of trials with their statistics, and the report about them."""
