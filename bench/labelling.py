@@ -144,7 +144,7 @@ def instant() -> Iterator[tuple[str, str, int]]:
 
 @contextmanager
 def vllm(model: Path, args: Sequence[str], folder: Path) -> Iterator[tuple[str, str]]:
-    from classifiers.labelling.vllm_server import VllmServer
+    from classifiers.judges.vllm_server import VllmServer
 
     here = ROOT / ".venv-vllm" / "bin" / "vllm"
     command = None if "WINNOW_VLLM" in os.environ or not here.exists() else here
@@ -159,7 +159,7 @@ def vllm(model: Path, args: Sequence[str], folder: Path) -> Iterator[tuple[str, 
 
 def report(asked: argparse.Namespace) -> dict[str, Any]:
     from bench.served import run
-    from classifiers.labelling.rubric import load_rubric
+    from classifiers.judges.rubric import load_rubric
 
     load_rubric(asked.rubric, Path.cwd())  # raises what is wrong with it
     found = texts(asked.docs, max(asked.documents, asked.rationales))

@@ -44,8 +44,8 @@ import orjson  # noqa: E402
 import pyarrow as pa  # noqa: E402
 from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 
-from classifiers.agreement.metrics import Estimate, bootstrap, f1_at, spearman  # noqa: E402
-from classifiers.agreement.metrics import quadratic_kappa as kappa  # noqa: E402
+from classifiers.agreement.agreement_metrics import Estimate, bootstrap, f1_at, spearman  # noqa: E402
+from classifiers.agreement.agreement_metrics import quadratic_kappa as kappa  # noqa: E402
 from classifiers.sampling.hash_sampling import hash_of  # noqa: E402
 from classifiers.students.preprocessing import TextBatch  # noqa: E402
 from classifiers.students.soft_labels import from_numbers  # noqa: E402

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from classifiers.agreement.cells import Cell, calibration_chart, decimal, interval
+from classifiers.agreement.agreement_charts import Cell, calibration_chart, decimal, interval
 from winnow import Block, Prose, ReportSection, Table
 
 SIDES = ("positive", "negative")

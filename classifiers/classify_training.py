@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from classifiers.agreement.two_classes import evaluate
+from classifiers.agreement.agreement_metrics import evaluate
 from classifiers.classify import MIN_DOCUMENTS, MODEL, SIDES, Classify
 from classifiers.sampling.hash_sampling import hash_of, lowest_ranked, place_hash, read_rows
 from classifiers.students.fasttext_classifier import Entry, FastTextClassifier

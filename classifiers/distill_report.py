@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from classifiers.agreement.cells import Cell, calibration_chart, decimal, estimate_cells
+from classifiers.agreement.agreement_charts import Cell, calibration_chart, decimal, estimate_cells
 from winnow import Block, Prose, ReportSection, Table
 
 MEANINGS = {

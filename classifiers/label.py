@@ -14,10 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from classifiers.agreement.facts import AgreementFacts
-from classifiers.labelling import checks as checking
-from classifiers.labelling.answers import Answer
-from classifiers.labelling.artifacts import (
+from classifiers.agreement.label_agreement import AgreementMetrics
+from classifiers.judges.answers import Answer
+from classifiers.judges.judge_identity import model_fingerprint, model_name
+from classifiers.judges.judge_tokenizer import Truncation
+from classifiers.judges.rubric import Rubric, load_rubric, rubric_path, shipped
+from classifiers.labelling import judge_checks as checking
+from classifiers.labelling.gold_labels import Gold, attribute_of, read_gold
+from classifiers.labelling.label_columns import (
     EMPTY,
     LABELS,
     answers_of,
@@ -25,17 +29,11 @@ from classifiers.labelling.artifacts import (
     has_words,
     write_labels,
 )
-from classifiers.labelling.asking import FEW_ERRORS, too_many_errors
-from classifiers.labelling.config import Budget, Checks, SampleSpec, ServerSpec
-from classifiers.labelling.glance import glance
-from classifiers.labelling.gold import Gold, attribute_of, read_gold
-from classifiers.labelling.hire import Progress
-from classifiers.labelling.identity import model_name
-from classifiers.labelling.job import Told
-from classifiers.labelling.questions import Question, Terms, ask, shortened
-from classifiers.labelling.rubric import Rubric, load_rubric, rubric_path, shipped
-from classifiers.labelling.store import Stored
-from classifiers.labelling.tokens import Truncation
+from classifiers.labelling.label_config import Budget, Checks, SampleSpec, ServerSpec
+from classifiers.labelling.label_store import Stored
+from classifiers.labelling.labelling_job import Progress, WorkerStatus
+from classifiers.labelling.questions import LabellingSettings, Question, ask, shortened
+from classifiers.labelling.request_loop import FEW_ERRORS, too_many_errors
 from classifiers.sampling.hash_sampling import place_hash, read_rows
 from classifiers.sampling.stratified_sampling import Sample, stratified
 from classifiers.scores.score_columns import check_columns, group_column, score_column
@@ -177,8 +175,8 @@ class Label(NamesFiles, GlobalStep):
             *above, name = path
             outer = values[above[0]] if above else values
             outer[name] = {k: v for k, v in outer[name].items() if k not in UNDECIDING_OF_SERVERS}
-            if not server.revision and (seen := glance(server, self._folder)):
-                outer[name]["contents"] = seen
+            if not server.revision and (fingerprint := model_fingerprint(server, self._folder)):
+                outer[name]["contents"] = fingerprint
         return values
 
     def _servers(self) -> dict[tuple[str, ...], ServerSpec]:
@@ -218,32 +216,32 @@ class Label(NamesFiles, GlobalStep):
         rubric = self._rubric()
         gold = self._gold(rubric)
         sample, texts, sources = self._sampled(reduce_input, seed)
-        planted = self._planted(texts, rubric, seed)
-        asked = checking.questions(texts, gold, planted, self.checks, self.max_tokens)
+        injected = self._injected(texts, rubric, seed)
+        asked = checking.questions(texts, gold, injected, self.checks, self.max_tokens)
         progress = reduce_input.progress
-        told, stored = ask(self.server, rubric, asked, self._terms(), self._folder, progress)
+        status, stored = ask(self.server, rubric, asked, self._settings(), self._folder, progress)
         answers = {k: self._answers(asked[k], found) for k, found in stored.items()}
         self._check_errors(answers["document"], rubric)
         write_labels(folder / LABELS, rubric, sample, answers["document"])
-        said = checking.Said(
+        checked = checking.CheckedAnswers(
             answers=answers,
             other=self._other(rubric, texts, gold, progress),
             gold=gold,
             gold_attribute=attribute_of(self.checks.gold, rubric) if self.checks.gold else "",
-            planted=planted,
+            injected=injected,
             sources=sources,
             threshold=self.checks.gold.threshold if self.checks.gold else None,
             seed=seed,
         )
         metrics = {
-            "judge": {"model": model_name(self.server), "revision": told.revision[:16]},
+            "judge": {"model": model_name(self.server), "revision": status.revision[:16]},
             "rubric": {"name": rubric.name, "version": rubric.version, "digest": rubric.digest},
             "mode": self.mode,
             "seed": seed,
             "strata": len(sample.names),
             "errors": _errors(answers["document"], rubric),
             "cost": _cost(stored),
-            "agreement": self._agreement(rubric, told, said),
+            "agreement": self._agreement(rubric, status, checked),
         }
         return _card(folder / CARD, metrics)
 
@@ -269,10 +267,12 @@ class Label(NamesFiles, GlobalStep):
         rows = read_rows(reduce_input.documents, sample.places, ["text", "source"], shorten)
         return sample, rows["text"].to_pylist(), rows["source"].to_pylist()
 
-    def _planted(self, texts: Sequence[str], rubric: Rubric, seed: int) -> list[checking.Planted]:
+    def _injected(
+        self, texts: Sequence[str], rubric: Rubric, seed: int
+    ) -> list[checking.InjectedDocument]:
         first = next(iter(rubric.attributes.values()))
-        ground = [text for text in texts if has_words(text)][: self.checks.canaries]
-        return checking.plant(ground, first, self.max_tokens, seed)
+        ground = [text for text in texts if has_words(text)][: self.checks.injection_probes]
+        return checking.inject_probes(ground, first, self.max_tokens, seed)
 
     def _answers(self, question: Question, stored: Sequence[Stored | None]) -> list[Answer]:
         return answers_of(question.texts, stored, self.min_mass)
@@ -299,12 +299,12 @@ class Label(NamesFiles, GlobalStep):
         if self.checks.other_judge is None:
             return []
         asked = {"other": checking.other_question(texts, gold, self.max_tokens)}
-        judge, terms = self.checks.other_judge, self._terms()
-        _, stored = ask(judge, rubric, asked, terms, self._folder, progress)
+        judge, settings = self.checks.other_judge, self._settings()
+        _, stored = ask(judge, rubric, asked, settings, self._folder, progress)
         return self._answers(asked["other"], stored["other"])
 
-    def _terms(self) -> Terms:
-        return Terms(
+    def _settings(self) -> LabellingSettings:
+        return LabellingSettings(
             keep=self.truncate,
             rationale_tokens=self.rationale_tokens if self.mode == "rationale" else 0,
             least_mass=self.min_mass,
@@ -313,12 +313,15 @@ class Label(NamesFiles, GlobalStep):
             budget=self.budget,
         )
 
-    def _agreement(self, rubric: Rubric, told: Told, said: checking.Said) -> AgreementFacts:
-        metrics = AgreementFacts(
-            judge=f"{model_name(self.server)} {told.revision[:8]}".strip(),
+    def _agreement(
+        self, rubric: Rubric, status: WorkerStatus, checked: checking.CheckedAnswers
+    ) -> AgreementMetrics:
+        metrics = AgreementMetrics(
+            judge=f"{model_name(self.server)} {status.revision[:8]}".strip(),
             rubric=f"{rubric.name} {rubric.version}",
             attributes={
-                name: checking.attribute_facts(name, rubric, said) for name in rubric.attributes
+                name: checking.attribute_metrics(name, rubric, checked)
+                for name in rubric.attributes
             },
         )
         if self.checks.other_judge is not None:

@@ -59,8 +59,8 @@ def _run(manifest: Path, overrides: list[str] | None, output: Path | None) -> No
 
 
 def _import(path: Path) -> None:
-    from classifiers.labelling.exchange import import_labels
-    from classifiers.labelling.store import LabelStore, store_path
+    from classifiers.labelling.label_exchange import import_labels
+    from classifiers.labelling.label_store import LabelStore, store_path
 
     moved = import_labels(LabelStore(store_path()), path)
     differing = f", {moved.different} of them said otherwise" if moved.different else ""
@@ -68,14 +68,14 @@ def _import(path: Path) -> None:
 
 
 def _export(path: Path) -> None:
-    from classifiers.labelling.exchange import export_labels
-    from classifiers.labelling.store import LabelStore, store_path
+    from classifiers.labelling.label_exchange import export_labels
+    from classifiers.labelling.label_store import LabelStore, store_path
 
     print(f"{path}: {export_labels(LabelStore(store_path()), path):,} labels")
 
 
 def _costs() -> None:
-    from classifiers.labelling.store import LabelStore, store_path
+    from classifiers.labelling.label_store import LabelStore, store_path
 
     table = Table(box=None, pad_edge=False)
     for head in HEADS:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from classifiers.agreement.facts import AgreementFacts
-from classifiers.agreement.report_section import section
+from classifiers.agreement.agreement_section import section
+from classifiers.agreement.label_agreement import AgreementMetrics
 from winnow import ReportSection, Table
 
 
 def sections(label: str, metrics: Mapping[str, Any]) -> Sequence[ReportSection]:
     """How far the labels can be trusted, and what they have cost."""
-    agreement = section(label, f"Agreement: {label}", cast(AgreementFacts, metrics["agreement"]))
+    agreement = section(label, f"Agreement: {label}", cast(AgreementMetrics, metrics["agreement"]))
     cost = metrics["cost"]
     rows: list[list[str | int | float | None]] = [
         ["labels", cost["labels"]],

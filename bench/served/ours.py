@@ -17,20 +17,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.served.sides import Ran, Server, pin
-from classifiers.labelling import clerk, hiring
-from classifiers.labelling.answers import Answer
-from classifiers.labelling.asking import Asking
-from classifiers.labelling.completions_judge import CompletionsJudge, Connection
-from classifiers.labelling.config import Budget, EndpointSpec, ServerSpec, TransformersSpec
-from classifiers.labelling.identity import Wording
-from classifiers.labelling.job import Job, Pass, Told
-from classifiers.labelling.judge import Trouble, Usage, Work
-from classifiers.labelling.local_judge import LocalJudge, Model
-from classifiers.labelling.prompts import PromptMakers
-from classifiers.labelling.rubric import load_rubric
+from classifiers.judges.answers import Answer
+from classifiers.judges.completions_judge import CompletionsJudge, Connection
+from classifiers.judges.judge import LabelRequest, RequestError, Usage
+from classifiers.judges.judge_identity import Wording
+from classifiers.judges.local_judge import LocalJudge, Model
+from classifiers.judges.prompts import PromptMakers
+from classifiers.judges.rubric import load_rubric
+from classifiers.labelling import labelling_worker, server_launcher
+from classifiers.labelling.label_config import Budget, EndpointSpec, ServerSpec, TransformersSpec
+from classifiers.labelling.labelling_job import Job, Pass, WorkerStatus
+from classifiers.labelling.request_loop import RequestLoop
 
 MOST_ERRORS = 0.05
-_asking: ContextVar[list[Mapping[str, Any]] | None] = ContextVar("_asking", default=None)
+_loop: ContextVar[list[Mapping[str, Any]] | None] = ContextVar("_asking", default=None)
 
 
 class Asked(NamedTuple):
@@ -52,7 +52,7 @@ class Salted(Connection):
 
     async def post(self, path: str, payload: Mapping[str, Any]) -> bytes:
         whole = {**payload, "cache_salt": self.salt} if self.salt else payload
-        if (chain := _asking.get()) is not None:
+        if (chain := _loop.get()) is not None:
             chain.append(whole)
         return await super().post(path, whole)
 
@@ -62,12 +62,12 @@ class Recording(CompletionsJudge):
 
     chains: ClassVar[list[list[Mapping[str, Any]]]] = []
 
-    async def ask(self, work: Work) -> tuple[Answer, Usage]:
+    async def ask(self, request: LabelRequest) -> tuple[Answer, Usage]:
         chain: list[Mapping[str, Any]] = []
-        if work.purpose != "probe":
+        if request.purpose != "probe":
             self.chains.append(chain)
-        _asking.set(chain)
-        return await super().ask(work)
+        _loop.set(chain)
+        return await super().ask(request)
 
 
 class RecordingModel:
@@ -99,24 +99,24 @@ class RecordingLocal(LocalJudge):
         super().__init__(self._recording, makers)
 
     def _answers(
-        self, works: Sequence[Work], wording: Wording
+        self, requests: Sequence[LabelRequest], wording: Wording
     ) -> list[tuple[Answer, Usage] | Exception]:
-        self._recording.keeps = works[0].purpose != "probe"
-        return super()._answers(works, wording)
+        self._recording.keeps = requests[0].purpose != "probe"
+        return super()._answers(requests, wording)
 
 
-class Timed(Asking):
+class Timed(RequestLoop):
     """Keeps how long asking took."""
 
     seconds = cpu = 0.0
     limit = 0
 
-    async def run(self, works: AsyncGenerator[Work, None]) -> None:
+    async def run(self, requests: AsyncGenerator[LabelRequest, None]) -> None:
         cls = type(self)
         begun, cpu = time.monotonic(), time.process_time()
-        await super().run(works)
+        await super().run(requests)
         cls.seconds, cls.cpu = time.monotonic() - begun, time.process_time() - cpu
-        cls.limit = self._pool.seats[0].window.limit
+        cls.limit = self._pool.slots[0].window.limit
 
 
 def measure(server: Server, asked: Asked, record: Path | None = None) -> Ran:
@@ -128,28 +128,28 @@ def measure(server: Server, asked: Asked, record: Path | None = None) -> Ran:
     pin(server.core)
     # The parts of the clerk that are watched; the rest is as it always is.
     for module, name, part in (
-        (hiring, "Connection", Salted),
-        (hiring, "CompletionsJudge", Recording),
-        (hiring, "LocalJudge", RecordingLocal),
-        (clerk, "Asking", Timed),
-        (clerk, "tell", _not_told),
+        (server_launcher, "Connection", Salted),
+        (server_launcher, "CompletionsJudge", Recording),
+        (server_launcher, "LocalJudge", RecordingLocal),
+        (labelling_worker, "RequestLoop", Timed),
+        (labelling_worker, "write_status", _ignore_status),
     ):
         setattr(module, name, part)
     Salted.salt = asked.salt
     documents = pq.read_metadata(asked.texts).num_rows
     with TemporaryDirectory() as folder:
-        work = clerk.Clerk(_job(server, asked, Path(folder)))
+        request = labelling_worker.LabellingWorker(_job(server, asked, Path(folder)))
         try:
-            asyncio.run(work.work())
-        except Trouble as trouble:
-            raise RuntimeError(f"{trouble.code}: {trouble.message}") from None
-        attempts = work.store.attempts("bench")
+            asyncio.run(request.request())
+        except RequestError as failure:
+            raise RuntimeError(f"{failure.code}: {failure.message}") from None
+        attempts = request.store.attempts("bench")
         done = sum(
             attempt.outcome == "labelled" and attempt.key is not None for attempt in attempts
         )
         if done != documents:
             raise RuntimeError(f"{done} of {documents} documents got a label")
-        work.store.close()
+        request.store.close()
     if record is not None:
         record.write_bytes(b"\n".join(map(orjson.dumps, Recording.chains)))
     of_documents = [attempt for attempt in attempts if attempt.purpose != "probe"]
@@ -164,7 +164,7 @@ def measure(server: Server, asked: Asked, record: Path | None = None) -> Ran:
     )
 
 
-def _not_told(said: Told) -> None:
+def _ignore_status(said: WorkerStatus) -> None:
     """Nobody listens."""
 
 
@@ -173,7 +173,7 @@ def _job(server: Server, asked: Asked, folder: Path) -> Job:
         id="bench",
         store=folder / "labels.sqlite",
         folder=Path.cwd(),
-        log=folder / "clerk.log",
+        log=folder / "worker.log",
         rubric=load_rubric(asked.rubric, Path.cwd()),
         server=_spec(server),
         keep="head",

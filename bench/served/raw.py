@@ -80,7 +80,7 @@ async def _send(
 
 def _in_process(server: Server, record: Path) -> Ran:
     """All prompts at once to the model itself."""
-    from classifiers.labelling.transformers_server import TransformersServer
+    from classifiers.judges.transformers_server import TransformersServer
 
     model = TransformersServer(server.tokenizer)
     said: list[list[int]] = []

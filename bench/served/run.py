@@ -16,7 +16,7 @@ from bench.served import ours, raw, theirs
 from bench.served.ours import Asked
 from bench.served.sides import Ran, Server
 from bench.versus.pinned import fresh
-from classifiers.labelling.vllm_server import Counters, read_counters
+from classifiers.judges.vllm_server import Counters, read_counters
 
 AT_ONCE = (16, 64, 256)  # connections that the ceiling is sought with
 SEEKING = 300  # documents that it is sought with

@@ -12,15 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from classifiers.labelling.artifacts import has_words, stored_labels
-from classifiers.labelling.config import Budget
-from classifiers.labelling.hire import Progress, do_job
-from classifiers.labelling.identity import Spec, model_name
-from classifiers.labelling.job import Job, Pass, Told
-from classifiers.labelling.prompts import document_id
-from classifiers.labelling.rubric import Rubric
-from classifiers.labelling.store import LabelStore, Stored, store_path
-from classifiers.labelling.tokens import CHARACTERS_PER_TOKEN, Truncation
+from classifiers.judges.judge_identity import Spec, model_name
+from classifiers.judges.judge_tokenizer import CHARACTERS_PER_TOKEN, Truncation
+from classifiers.judges.prompts import document_id
+from classifiers.judges.rubric import Rubric
+from classifiers.labelling.label_columns import has_words, stored_labels
+from classifiers.labelling.label_config import Budget
+from classifiers.labelling.label_store import LabelStore, Stored, store_path
+from classifiers.labelling.labelling_job import Job, Pass, Progress, WorkerStatus, run_job
 from winnow import digest
 
 
@@ -35,7 +34,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Terms:
+class LabellingSettings:
     """On which terms is asked; see ``Job``."""
 
     keep: Truncation
@@ -50,10 +49,10 @@ def ask(
     server: Spec,
     rubric: Rubric,
     asked: Mapping[str, Question],
-    terms: Terms,
+    settings: LabellingSettings,
     folder: Path,
     progress: Progress,
-) -> tuple[Told, dict[str, list[Stored | None]]]:
+) -> tuple[WorkerStatus, dict[str, list[Stored | None]]]:
     """What the store holds of every question, by purpose, once the clerk is done; None for texts
     without any word, which nobody is asked about.
 
@@ -68,35 +67,35 @@ def ask(
     }
     worded = {purpose: question for purpose, question in worded.items() if question.texts}
     if not worded:
-        return Told(ended=True), stored
+        return WorkerStatus(ended=True), stored
     path = store_path()
     with tempfile.TemporaryDirectory(prefix="winnow-label-") as scratch:
         passes = tuple(
             _written(purpose, question, Path(scratch)) for purpose, question in worded.items()
         )
         job = Job(
-            id=_job_id(server, rubric, worded, terms),
+            id=_job_id(server, rubric, worded, settings),
             store=path,
             folder=folder.resolve(),
             log=path.with_name("server.log"),
             rubric=rubric,
             server=server,
-            keep=terms.keep,
-            rationale_tokens=terms.rationale_tokens,
-            least_mass=terms.least_mass,
-            most_errors=terms.most_errors,
-            most_at_once=terms.most_at_once,
-            budget=terms.budget,
+            keep=settings.keep,
+            rationale_tokens=settings.rationale_tokens,
+            least_mass=settings.least_mass,
+            most_errors=settings.most_errors,
+            most_at_once=settings.most_at_once,
+            budget=settings.budget,
             passes=passes,
         )
-        told = do_job(job, progress)
+        status = run_job(job, progress)
     with closing(LabelStore(path)) as store:
         for part in passes:
             texts = asked[part.purpose].texts
             stored[part.purpose] = stored_labels(
-                store, told.judge, part.wording(job), texts, part.repeat
+                store, status.judge, part.wording(job), texts, part.repeat
             )
-    return told, stored
+    return status, stored
 
 
 def shortened(text: pa.ChunkedArray, limit: int, keep: Truncation) -> pa.ChunkedArray:
@@ -125,7 +124,9 @@ def _written(purpose: str, question: Question, scratch: Path) -> Pass:
     )
 
 
-def _job_id(server: Spec, rubric: Rubric, asked: Mapping[str, Question], terms: Terms) -> str:
+def _job_id(
+    server: Spec, rubric: Rubric, asked: Mapping[str, Question], settings: LabellingSettings
+) -> str:
     """The same for the same documents, asked the same way of the same model: its ledger goes on
     where an earlier try has ended."""
     documents = [
@@ -133,5 +134,5 @@ def _job_id(server: Spec, rubric: Rubric, asked: Mapping[str, Question], terms: 
         + [document_id(text).hex() for text in question.texts]
         for purpose, question in asked.items()
     ]
-    model = [model_name(server), server.revision, terms.keep, terms.rationale_tokens]
+    model = [model_name(server), server.revision, settings.keep, settings.rationale_tokens]
     return digest([model, rubric.digest, documents])[:32]

@@ -102,6 +102,7 @@ class Ensemble(GlobalStep):
             "documents": int(documents.sum()),
             "without_any_score": int(documents[NO_BIN]),
             "scored": {name: scored.get(n, 0) for n, name in enumerate(self._names())},
+            "warnings": list(self._warnings(quantiles)),
             "buckets": {
                 str(number): {"documents": int(documents[number]), "bytes": int(sizes[number])}
                 for number in range(self.bins)
@@ -121,6 +122,20 @@ class Ensemble(GlobalStep):
         from classifiers.scores.scores_report import ensemble_sections
 
         return ensemble_sections(label, self.column, artifacts, metrics)
+
+    def _warnings(self, quantiles: GroupQuantiles) -> Iterator[str]:
+        """Scores that sort nothing into buckets."""
+        numbers = quantiles.groups.tolist()
+        equal = (quantiles.lowest == quantiles.highest) & (quantiles.totals()[0] > 1)
+        for number, name in enumerate(self._names()):
+            if number not in numbers:
+                yield f"no document has a score `{name}`"
+            elif equal[row := numbers.index(number)]:
+                (score,) = scores_of(quantiles.lowest[row : row + 1]).tolist()
+                yield (
+                    f"the score `{name}` does not order documents: all have {score:g}, which puts "
+                    "them all into the highest bucket"
+                )
 
     def _names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.columns))

@@ -18,6 +18,7 @@ from classifiers.scores.quantiles import (
     Longs,
     ScoreBatch,
     Scores,
+    Weight,
     keys_of,
     scores_of,
 )
@@ -49,19 +50,37 @@ class MappedScores:
                 keys = keys_of(scores.drop_null().to_numpy())
                 yield ScoreBatch(group[there], keys, batch.column("bytes").to_numpy()[there])
 
-    def table(self, quantiles: GroupQuantiles, fixed: Longs) -> pa.Table:
-        """A row for each group, by name (null first), so that input order does not matter."""
+    def table(
+        self, quantiles: GroupQuantiles, fixed: Longs, of: Weight, drop_tied: bool
+    ) -> pa.Table:
+        """A row for each group, by name (null first), so that input order does not matter.
+
+        ``asked`` is how many documents or bytes ``top`` asks for; ``partial`` is true for a group
+        of several documents if that is not all of it, and ``tied`` where moreover their scores are
+        all equal; with ``drop_tied`` nothing of those is kept.
+        """
         keys = np.concatenate([quantiles.cuts, np.tile(fixed, (len(quantiles.groups), 1))], axis=1)
         threshold = keys.max(axis=1)
         place = {int(group): row for row, group in enumerate(quantiles.groups)}
         order = sorted(self.groups.numbers.items(), key=lambda item: _sorting(item[0]))
         rows = pa.array([place.get(number) for _, number in order], pa.int64())
+        documents, sizes = quantiles.totals()
+        whole = documents if of == "documents" else sizes
+        asked = quantiles.needs[:, 0] if quantiles.needs.shape[1] else whole
+        partial = (asked < whole) & (documents > 1)
+        tied = partial & (quantiles.lowest == quantiles.highest)
+        kept_documents, kept_sizes = quantiles.at_or_above(threshold)
         found: dict[str, npt.NDArray[Any]] = {
-            "documents": quantiles.totals()[0],
-            "bytes": quantiles.totals()[1],
+            "documents": documents,
+            "bytes": sizes,
+            "lowest": scores_of(quantiles.lowest),
+            "highest": scores_of(quantiles.highest),
+            "asked": asked,
+            "partial": partial,
+            "tied": tied,
             "threshold": scores_of(threshold),
-            "kept_documents": quantiles.at_or_above(threshold)[0],
-            "kept_bytes": quantiles.at_or_above(threshold)[1],
+            "kept_documents": np.where(tied & drop_tied, 0, kept_documents),
+            "kept_bytes": np.where(tied & drop_tied, 0, kept_sizes),
         }
         if quantiles.cuts.shape[1]:
             found["cut"] = scores_of(quantiles.cuts[:, 0])
@@ -72,6 +91,8 @@ class MappedScores:
         columns |= {name: pa.array(values).take(rows) for name, values in found.items()}
         for name in _COUNTED[:-1]:
             columns[name] = columns[name].fill_null(0)
+        for name in ("partial", "tied"):
+            columns[name] = columns[name].fill_null(False)
         unscored = [self.unscored.get(number, 0) for _, number in order]
         columns["no_score"] = pa.array(unscored, pa.int64())
         return pa.table(columns)
@@ -83,28 +104,33 @@ def _sorting(group: Group) -> list[tuple[bool, str]]:
 
 @dataclass(frozen=True)
 class GroupThresholds:
-    """The number of each group is its row. ``cut`` and ``threshold`` [groups + 1] are
-    NaN where there is none, and last, for documents of no group."""
+    """The number of each group is its row. ``cut`` and ``threshold`` [groups + 1] are NaN where
+    there is none, and last, for documents of no group. ``tied`` [groups + 1] is as in the table."""
 
     groups: Groups
     cut: Scores
     threshold: Scores
+    tied: npt.NDArray[np.bool_]
 
 
 # A worker judges batch by batch with the same artifacts.
 @lru_cache(maxsize=4)
 def read(path: Path, by: tuple[str, ...]) -> GroupThresholds:
     table = pa.Table.from_batches(read_documents(path), pq.read_schema(path))
-    groups = {group: row for row, group in enumerate(_names(table, by))}
+    groups = {group: row for row, group in enumerate(group_names(table, by))}
     nothing = np.full(len(table), np.nan, np.float32)
     cut = table["cut"].to_numpy() if "cut" in table.column_names else nothing
     none = np.float32(np.nan)
     return GroupThresholds(
-        Groups(groups), np.append(cut, none), np.append(table["threshold"], none)
+        Groups(groups),
+        np.append(cut, none),
+        np.append(table["threshold"], none),
+        np.append(table["tied"].to_numpy(), False),
     )
 
 
-def _names(table: pa.Table, by: tuple[str, ...]) -> list[Group]:
+def group_names(table: pa.Table, by: tuple[str, ...]) -> list[Group]:
+    """The values of ``by`` [groups] of each row."""
     columns = [table[f"by.{name}"].to_pylist() for name in by]
     return list(zip(*columns, strict=True)) if by else [()] * len(table)
 
@@ -114,13 +140,13 @@ def metrics_of(table: pa.Table, by: tuple[str, ...]) -> dict[str, Any]:
     whole = _group_metrics({name: table[name].to_numpy().sum() for name in _COUNTED}, None)
     if not by:
         thresholds = table["threshold"].to_pylist()
-        return {**whole, "threshold": _plain(thresholds[0]) if thresholds else None}
-    names = _names(table, by)
+        return {**whole, "threshold": plain_score(thresholds[0]) if thresholds else None}
+    names = group_names(table, by)
     sizes = table["documents"].to_numpy() + table["no_score"].to_numpy()
     largest = np.argsort(-sizes, kind="stable")[:SHOWN_GROUPS]
     shown: dict[str, Any] = {}
     for row in largest.tolist():
-        name = ", ".join("(none)" if value is None else value for value in names[row])
+        name = shown_name(names[row])
         # Values with commas may read alike.
         name = name if name not in shown else f"{name} ({row})"
         (values,) = table.slice(row, 1).to_pylist()
@@ -131,6 +157,11 @@ def metrics_of(table: pa.Table, by: tuple[str, ...]) -> dict[str, Any]:
         "groups_not_shown": len(table) - len(shown),
         "by_group": shown,
     }
+
+
+def shown_name(group: Group) -> str:
+    """A group as the report names it."""
+    return ", ".join("(none)" if value is None else value for value in group)
 
 
 _COUNTED = ("documents", "bytes", "kept_documents", "kept_bytes", "no_score")
@@ -145,10 +176,10 @@ def _group_metrics(counts: Mapping[str, Any], threshold: float | None) -> dict[s
         "kept": kept,
         "kept_of_scored": round(kept / scored, 6) if scored else None,
         "kept_of_bytes": round(kept_bytes / sizes, 6) if sizes else None,
-        **({} if threshold is None else {"threshold": _plain(threshold)}),
+        **({} if threshold is None else {"threshold": plain_score(threshold)}),
     }
 
 
-def _plain(score: float | None) -> float | None:
+def plain_score(score: float | None) -> float | None:
     """A 32-bit float as people write it: 0.1, not 0.10000000149. None when it is not finite."""
     return float(str(np.float32(score))) if score is not None and np.isfinite(score) else None

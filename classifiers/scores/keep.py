@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, FiniteFloat, WithJsonSchema, model_
 from classifiers.scores.group_thresholds import MappedScores, metrics_of, read
 from classifiers.scores.quantiles import GroupQuantiles, Weight, keys_of
 from classifiers.scores.score_columns import check_columns, group_column, score_column
+from classifiers.scores.threshold_warnings import Asked, ThresholdWarnings
 from winnow import (
     BoolArray,
     Docs,
@@ -28,12 +29,14 @@ from winnow import (
     Problem,
     ReduceInput,
     ReportSection,
+    ShardError,
 )
 
 ARTIFACTS = "groups.parquet"
 OTHER_SOURCE = "other_source"
 NO_SCORE = "no_score"
 BELOW_SHARE = "below_top_share"
+ALL_TIED = "all_tied"
 BELOW_SCORE = "below_min_score"
 BELOW_ROUNDED = "below_rounded"
 # Columns that every document has and that group documents.
@@ -69,14 +72,27 @@ Share = Annotated[
 ]
 
 
+class LeastScore(NamedTuple):
+    """A fixed threshold: the parameter as it is given, the least score to keep, and the reason of
+    what is below."""
+
+    parameter: str
+    score: np.float32
+    reason: str
+
+
 class Keep(GlobalStep):
     """Keep the documents whose score is high enough and drop the others.
 
     ``top: 30%`` finds, in each group of ``by``, the highest threshold at or above which there is at
     least this share of the group (of its documents, or of their bytes), and keeps what is at or
-    above it. Ties at the threshold all stay, so the share kept can be larger; it is reported. A
-    group is one combination of values; null is a value. Documents without a score (null, NaN) count
-    for no share and are dropped as ``no_score``.
+    above it. Ties at the threshold all stay, so the share kept can be larger; it is reported, with
+    a warning where it is larger by a tenth. A group is one combination of values; null is a value.
+    Documents without a score (null, NaN) count for no share and are dropped as ``no_score``.
+
+    Where all scores of a group are equal, ``top`` has nothing to choose by. If that is so in every
+    group, the step fails, unless ``all_tied`` says what to do; single groups of that kind are kept
+    (or dropped) whole, with a warning. A threshold at the very edge of the scores is warned about.
 
     ``min_score`` and ``rounded_at_least`` are fixed thresholds; where several are given, a document
     must pass all of them. With ``sources``, documents of other sources are dropped as
@@ -109,6 +125,13 @@ class Keep(GlobalStep):
         "one, as Python's `round` does: 3 keeps what is above 2.5",
     )
 
+    all_tied: Literal["refuse", "keep", "drop"] = Field(
+        default="refuse",
+        description="what `top` does in groups whose scores are all equal, so that it cannot "
+        "choose: `keep` or `drop` them whole; `refuse` keeps them too, but fails where no group "
+        "has scores that differ",
+    )
+
     @model_validator(mode="after")
     def _something_to_keep(self) -> Keep:
         if (self.top, self.min_score, self.rounded_at_least) == (None, None, None):
@@ -137,14 +160,25 @@ class Keep(GlobalStep):
 
     def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
         """Writes groups.parquet: per group its documents, the score at the share (``cut``), the
-        threshold, and what is at or above it."""
+        threshold, and what is at or above it. Raises ShardError where scores order nothing."""
         mapped = MappedScores(reduce_input, self._by())
         shares = [] if self.top is None else [parse_share(self.top)]
-        fixed = keys_of(np.array([score for score, _ in self._fixed()], np.float32))
+        fixed = keys_of(np.array([least.score for least in self._fixed()], np.float32))
         quantiles = GroupQuantiles.of(mapped, shares, self.of, fixed.tolist())
-        table = mapped.table(quantiles, fixed)
+        drop_tied = self.all_tied == "drop"
+        table = mapped.table(quantiles, fixed, self.of, drop_tied)
+        given = [(least.parameter, float(least.score)) for least in self._fixed()]
+        asked = Asked(self.column, self._by(), self.top, self.of, given, drop_tied)
+        warnings = ThresholdWarnings(table, asked)
+        if self.all_tied == "refuse" and warnings.nothing_to_choose_by():
+            raise ShardError(
+                "scores-tied",
+                f"{warnings.no_order()}, so `top: {self.top}` has nothing to choose by",
+                f"look at what makes {self.column} (a judge that always answers alike?), or say "
+                "`all_tied: keep` or `all_tied: drop`",
+            )
         pq.write_table(table, folder / ARTIFACTS, write_page_checksum=True)
-        return metrics_of(table, self._by())
+        return {**metrics_of(table, self._by()), "warnings": list(warnings)}
 
     def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
         found = read(artifacts / ARTIFACTS, self._by())
@@ -153,10 +187,12 @@ class Keep(GlobalStep):
         group = np.full(len(docs), -1, np.int64)
         group[wanted] = found.groups.of(columns, int(wanted.sum()))
         scores = score_column(docs, self.column).to_numpy(zero_copy_only=False)
-        reasons = [OTHER_SOURCE, NO_SCORE, BELOW_SHARE, *(reason for _, reason in self._fixed())]
+        fixed = self._fixed()
+        reasons = [OTHER_SOURCE, NO_SCORE, ALL_TIED, BELOW_SHARE, *(f.reason for f in fixed)]
+        tied = found.tied[group] & (self.all_tied == "drop")
         # No document is below NaN, the cut where there is none.
-        broken = [~wanted, np.isnan(scores), scores < found.cut[group]]
-        broken += [scores < least for least, _ in self._fixed()]
+        broken = [~wanted, np.isnan(scores), tied, scores < found.cut[group]]
+        broken += [scores < least.score for least in fixed]
         codes = np.select(broken, range(1, len(reasons) + 1), 0)
         signals = {"score": scores, "threshold": found.threshold[group]}
         return FilterResult.of_codes(codes, reasons, signals)
@@ -180,17 +216,19 @@ class Keep(GlobalStep):
         known = pa.array(names, type=source.type)
         return np.asarray(pc.is_in(source, value_set=known).to_numpy(zero_copy_only=False))
 
-    def _fixed(self) -> list[tuple[np.float32, str]]:
-        """Least scores to keep, whatever the group, each with the reason of what is below."""
+    def _fixed(self) -> list[LeastScore]:
+        """The thresholds that are the same for every group."""
         found = []
         if self.min_score is not None:
-            found.append((_at_least(self.min_score), BELOW_SCORE))
+            given = f"min_score: {self.min_score:g}"
+            found.append(LeastScore(given, _at_least(self.min_score), BELOW_SCORE))
         if self.rounded_at_least is not None:
             half = np.float32(self.rounded_at_least - 0.5)
             # Halves go to the even number: 1.5 up to 2, but 2.5 down to 2 as well.
             odd = self.rounded_at_least % 2 == 1
             least = np.nextafter(half, np.float32(np.inf)) if odd else half
-            found.append((least, BELOW_ROUNDED))
+            given = f"rounded_at_least: {self.rounded_at_least}"
+            found.append(LeastScore(given, least, BELOW_ROUNDED))
         return found
 
 

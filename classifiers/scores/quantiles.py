@@ -106,11 +106,15 @@ class GroupQuantiles:
     ``groups`` [groups] are those that have documents, ascending. ``cuts`` [groups, shares] are the
     keys of the thresholds: the highest score that a document of the group has, so that those with
     this score or a higher one make up the share at least. The lowest score where a group weighs
-    nothing.
+    nothing. ``needs`` [groups, shares] are the documents or bytes that make up the share.
+    ``lowest`` and ``highest`` [groups] are the keys of the group's extreme scores.
     """
 
     groups: Longs
     cuts: Longs
+    needs: Longs
+    lowest: Longs
+    highest: Longs
     upper: Histogram
     whole: Histogram
 
@@ -133,15 +137,18 @@ class GroupQuantiles:
         mass: Longs = getattr(upper, weight)
         needs = _needs(mass[end] - mass[begin], shares)
         found = _highest(mass, begin[:, None], end[:, None], needs)
-        bins = upper.keys[found]
+        bins, first, last = upper.keys[found], upper.keys[begin], upper.keys[end - 1]
         known = [groups << HALF | key >> HALF for key in fixed]
-        wanted = np.unique(np.concatenate([bins.ravel(), *known]))
+        wanted = np.unique(np.concatenate([bins.ravel(), first, last, *known]))
         whole = _count_in(stream, wanted)
-        begin, in_bins = whole.between(bins << HALF, bins + 1 << HALF)
         above = mass[end][:, None] - mass[found + 1]
+        begin, end = whole.between(bins << HALF, bins + 1 << HALF)
         mass = getattr(whole, weight)
-        cuts = whole.keys[_highest(mass, begin, in_bins, needs - above)] & 0xFFFFFFFF
-        return cls(groups, cuts, upper, whole)
+        cuts = whole.keys[_highest(mass, begin, end, needs - above)]
+        lowest = whole.keys[whole.between(first << HALF, first + 1 << HALF)[0]]
+        highest = whole.keys[whole.between(last << HALF, last + 1 << HALF)[1] - 1]
+        cuts, lowest, highest = (keys & 0xFFFFFFFF for keys in (cuts, lowest, highest))
+        return cls(groups, cuts, needs, lowest, highest, upper, whole)
 
     def at_or_above(self, keys: Longs) -> tuple[Longs, Longs]:
         """Documents and bytes at or above ``keys`` [groups], which are cuts or ``fixed``."""

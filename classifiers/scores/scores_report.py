@@ -1,4 +1,4 @@
-"""What the report tells of thresholds: what `keep` left of each group, what `ensemble` joined."""
+"""Report sections of thresholds: what `keep` left of each group, what `ensemble` joined."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import pyarrow.parquet as pq
 
-from winnow import Block, Chart, ReportSection, Table
+from winnow import Block, Chart, Prose, ReportSection, Table
 
 Cell = str | int | float | None
 
@@ -40,12 +40,12 @@ def keep_sections(label: str, column: str, metrics: Mapping[str, Any]) -> Sequen
         )
     columns = ["group", "documents", "without a score", "threshold", "kept"]
     columns += ["of documents", "of text"]
-    table = Table("Thresholds, and what they left", columns, rows, note)
+    blocks = [*_warnings(metrics), Table("Thresholds, and what they left", columns, rows, note)]
     lead = (
         f"{metrics['kept']:,} of {metrics['documents']:,} documents were kept by `{column}`. "
         "Thresholds are exact quantiles of all documents."
     )
-    return [ReportSection(label, f"Kept by {column}, by {label}", [table], lead)]
+    return [ReportSection(label, f"Kept by {column}, by {label}", blocks, lead)]
 
 
 def ensemble_sections(
@@ -72,6 +72,7 @@ def ensemble_sections(
     )
     columns = ["bucket", "documents", "of text", *(f"{scorer} from" for scorer in scorers)]
     blocks: list[Block] = [
+        *_warnings(metrics),
         _bars(column, metrics["buckets"], total),
         Table("Buckets, and where the bins of each score begin", columns, rows, note),
     ]
@@ -80,6 +81,12 @@ def ensemble_sections(
         f"{metrics['documents']:,} documents; {metrics['without_any_score']:,} have none of them."
     )
     return [ReportSection(label, f"Buckets {column}, by {label}", blocks, lead)]
+
+
+def _warnings(metrics: Mapping[str, Any]) -> list[Block]:
+    """One block with a paragraph for each warning; none where there is nothing to warn about."""
+    sentences = [f"{text[0].upper()}{text[1:]}." for text in metrics.get("warnings", ())]
+    return [Prose("\n\n".join(sentences), tone="warning")] if sentences else []
 
 
 def _bars(column: str, buckets: Mapping[str, Mapping[str, int]], total: int) -> Chart:

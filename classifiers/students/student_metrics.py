@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.agreement.metrics import (
+from classifiers.agreement.agreement_metrics import (
     DECIMALS,
     accuracy,
     bootstrap,

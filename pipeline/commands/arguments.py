@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.commands.quick_imports import quick_imports
 from pipeline.report.format import visible
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ def load(manifest: Path, overrides: Sequence[str] | None, output: Path | None = 
 
     Raises ManifestError with every problem.
     """
-    from pipeline.manifest import load_manifest
+    with quick_imports():
+        from pipeline.manifest import load_manifest
 
-    loaded = load_manifest(manifest, overrides or (), output)
+        loaded = load_manifest(manifest, overrides or (), output)
     for warning in loaded.warnings:
         print(f"warning: {visible(warning)}", file=sys.stderr)
     return loaded

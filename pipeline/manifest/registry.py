@@ -12,12 +12,13 @@ import hashlib
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib.machinery import SourceFileLoader
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pipeline.errors import Refusal, WinnowError
 from pipeline.extension import Extension
@@ -66,7 +67,7 @@ class Registry:
         return [
             f"{entry.value} is offered as {old}, which is called {new} now"
             for old, new in RENAMED_GROUPS.items()
-            for entry in entry_points(group=old)
+            for entry in _entry_points().select(group=old)
         ]
 
     @property
@@ -138,9 +139,15 @@ def custom_step(name: str, folder: Path) -> type[Step]:
     return step
 
 
+@cache
+def _entry_points() -> EntryPoints:
+    """Those of all installed packages, whose metadata is read once."""
+    return cast(EntryPoints, entry_points())  # Python 3.11 declares another type with ``select``
+
+
 def _offered(group: str) -> dict[str, Sequence[EntryPoint]]:
     found: dict[str, dict[str, EntryPoint]] = {}
-    for entry in entry_points(group=f"winnow.{group}"):
+    for entry in _entry_points().select(group=f"winnow.{group}"):
         # One package can be seen twice (installed, and in the current directory).
         found.setdefault(entry.name, {}).setdefault(entry.value, entry)
     return {name: [by[value] for value in sorted(by)] for name, by in sorted(found.items())}

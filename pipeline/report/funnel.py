@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.engine.results import WARNINGS
 from pipeline.engine.stage import DROPPED, QUARANTINE, Count, Stage
+from pipeline.manifest.wording import counted
 from pipeline.parquet import read_documents
 from pipeline.report import excerpts, histograms
 from pipeline.report.blocks import Block, Chart, ReportSection, Table
@@ -77,17 +78,17 @@ def _funnel(counts: FunnelCounts, tokens_per_byte: float | None) -> ReportSectio
 def _funnel_lead(counts: FunnelCounts) -> str:
     bad = sum(counts.quarantined.values())
     lead = (
-        f"The readers met {counts.rows:,} rows: {counts.read.documents:,} documents "
-        f"({size(counts.read.bytes)} of text) and {bad:,} that went to quarantine. "
-        f"{counts.kept.documents:,} documents ({size(counts.kept.bytes)}) are left, "
+        f"The readers met {counted(counts.rows, 'row')}: "
+        f"{counted(counts.read.documents, 'document')} ({size(counts.read.bytes)} of text) and "
+        f"{counted(bad, 'bad row')} for quarantine. Left after all steps: "
+        f"{counted(counts.kept.documents, 'document')} ({size(counts.kept.bytes)}), "
         f"{share(counts.kept.documents, counts.read.documents)} of the documents and "
         f"{share(counts.kept.bytes, counts.read.bytes)} of the text."
     )
     if counts.missing:
-        tasks = "1 task has" if counts.missing == 1 else f"{counts.missing:,} tasks have"
         lead += (
-            f"\n\n{tasks} no receipt: failed or not run yet. Those documents are in none of these "
-            "numbers."
+            f"\n\nWithout a receipt, so failed or not run yet: {counted(counts.missing, 'task')}. "
+            "Those documents are in none of these numbers."
         )
     return lead
 
@@ -149,7 +150,7 @@ def _reasons(counts: FunnelCounts) -> ReportSection | None:
     ]
     columns = ["Step", "Reason", "Documents", "Of those in", "Of all dropped", "Text"]
     table = Table("Documents dropped, by step and reason", columns, rows)
-    lead = f"{gone.documents:,} documents were dropped, each by one step for one reason."
+    lead = f"Dropped: {counted(gone.documents, 'document')}, each by one step for one reason."
     return ReportSection("reasons", "Reasons", [table], lead)
 
 

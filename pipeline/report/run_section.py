@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from pipeline.engine.results import RunResults
 from pipeline.manifest import Manifest
+from pipeline.manifest.wording import counted
 from pipeline.report.blocks import Block, Code, Prose, ReportSection, Table
 from pipeline.report.format import size
 
@@ -53,7 +54,7 @@ def _where(manifest: Manifest, results: RunResults) -> Iterator[Row]:
     yield "commit of the manifest’s folder", machine.manifest_commit or "none known"
     yield "Python", machine.python
     yield "system", machine.system
-    yield "processor", f"{machine.processor}, {machine.cores:,} cores for this run"
+    yield "processor", f"{machine.processor}, {counted(machine.cores, 'core')} for this run"
     yield "memory", size(machine.memory)
 
 

@@ -10,6 +10,7 @@ from pipeline.engine.graph import Graph
 from pipeline.engine.results import REPORT, RunResults
 from pipeline.engine.row_tasks import ARTIFACTS
 from pipeline.manifest import Manifest
+from pipeline.manifest.wording import counted
 from pipeline.report.blocks import ReportSection, Table, Tone
 from pipeline.report.format import signed
 from pipeline.report.funnel import funnel_sections
@@ -100,7 +101,7 @@ def _headline(results: RunResults) -> tuple[str, Tone]:
         if isinstance(headline, str) and tone in get_args(Tone):
             return headline, cast(Tone, tone)
     counts = results.documents
-    return f"{counts.kept.documents:,} of {counts.rows:,} rows were kept.", ""
+    return f"Kept: {counts.kept.documents:,} of {counted(counts.rows, 'row')}.", ""
 
 
 def _failure_headline(results: RunResults) -> str:
@@ -109,7 +110,7 @@ def _failure_headline(results: RunResults) -> str:
     rows, kept = results.documents.rows, results.documents.kept.documents
     return (
         f"The run failed at `{first.task}`{more}: {first.message.rstrip('.')}. "
-        f"Of {rows:,} rows that were read so far, {kept:,} documents are left."
+        f"Read so far: {counted(rows, 'row')}, {counted(kept, 'document')} left."
     )
 
 

@@ -12,21 +12,21 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from clerks import judge_folder
 from label_project import DOCUMENTS, SOURCES, LabelProject
+from labelling_jobs import judge_folder
 from scripted_server import ScriptedServer
 from small_runs import contents
 
-from classifiers.labelling.identity import folder_revision
+from classifiers.judges.judge_identity import folder_revision
 
 CHECKS = {
     "gold": {"path": "gold.jsonl", "threshold": 1},
     "retest": 6,
     "position": 6,
     "truncation": 6,
-    "canaries": 1,
+    "injection_probes": 1,
 }
-SECRET = "canary-of-a-key"
+SECRET = "secret-of-a-key"
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def test_the_report_has_a_section_on_the_judge(labelled: Labelled) -> None:
     metrics = card["agreement"]["attributes"]["clarity"]
     assert metrics["asked"] == metrics["labelled"] == 60
     assert metrics["retest"]["difference"]["n"] == 6
-    assert {"gold", "position", "truncation", "canaries"} <= set(metrics)
+    assert {"gold", "position", "truncation", "injection_probes"} <= set(metrics)
     assert set(metrics["spread"]["sources"]) == set(SOURCES)
     assert f"{card['cost']['prompt_tokens']:,}" in page
 

@@ -137,8 +137,8 @@ def test_nemotron_cc_joins_three_scores_into_buckets(folder: Path, root: Path) -
     output = run(folder, root, "nemotron-cc", "digits")
     kept = rows_of(output)
     assert len(kept) == 3 * DOCUMENTS
-    reasons = results(output)["documents"]["dropped"]["keep"]
-    assert {name: tally["documents"] for name, tally in reasons.items()} == {
+    rationale_text = results(output)["documents"]["dropped"]["keep"]
+    assert {name: tally["documents"] for name, tally in rationale_text.items()} == {
         "other_source": DOCUMENTS
     }
     (cuts,) = output.glob("stages/*ensemble.reduce*/artifacts/cuts.parquet")

@@ -30,8 +30,8 @@ from gateway import Gateway
 from tiny_model import make_tiny_model
 from vllm_cpu import ARGS, ENVIRONMENT, vllm_command
 
-from classifiers.labelling.guard import living
-from classifiers.labelling.vllm_server import VllmServer
+from classifiers.judges.process_guard import living
+from classifiers.judges.vllm_server import VllmServer
 
 pytestmark = pytest.mark.slow
 

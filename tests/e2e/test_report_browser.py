@@ -115,7 +115,7 @@ def test_it_prints_on_a4_with_selectable_text_and_without_navigation(
     page.write_text(render(small_page()))
     browser(page, "--no-pdf-header-footer", f"--print-to-pdf={paper}")
     about = subprocess.run(["pdfinfo", paper], capture_output=True, text=True, check=True).stdout
-    assert re.search(r"^Pages: +1$", about, re.MULTILINE)
+    assert re.search(r"^Pages: +2$", about, re.MULTILINE)
     assert re.search(r"^Page size: +59\d.* x 84\d.* pts \(A4\)$", about, re.MULTILINE)
     text = subprocess.run(
         ["pdftotext", "-layout", paper, "-"], capture_output=True, text=True, check=True

@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from clerks import judge_folder
+from labelling_jobs import judge_folder
 from tiny_model import make_tiny_model
 
-from classifiers.labelling.transformers_server import TransformersServer
+from classifiers.judges.transformers_server import TransformersServer
 from pipeline.errors import ShardError
 
 
@@ -48,7 +48,7 @@ def test_weights_in_a_pickle_that_would_be_readable_are_not_loaded_either(tmp_pa
 
 def test_code_in_a_models_folder_is_not_run(tmp_path: Path) -> None:
     """``auto_map`` names classes in files beside the tokenizer."""
-    from classifiers.labelling.tokens import Codec
+    from classifiers.judges.judge_tokenizer import JudgeTokenizer
     from pipeline.errors import Refusal
 
     folder = judge_folder(tmp_path)
@@ -59,5 +59,5 @@ def test_code_in_a_models_folder_is_not_run(tmp_path: Path) -> None:
     config.write_text(text.replace('"tokenizer_class"', '"was_class"'))
     (folder / "evil.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'it ran')!r})\n")
     with suppress(Refusal):
-        Codec(folder)
+        JudgeTokenizer(folder)
     assert not (tmp_path / "it ran").exists()

@@ -9,18 +9,18 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from clerks import claims, is_about_a_text, job_for, labels, outcomes, words, work
+from labelling_jobs import claims, is_about_a_text, job_for, labels, outcomes, run_here, words
 from scripted_server import Asked, Reply, ScriptedServer
 
-from classifiers.labelling import asking, hiring
-from classifiers.labelling.job import Job
-from classifiers.labelling.judge import Trouble
+from classifiers.judges.judge import RequestError
+from classifiers.labelling import request_loop, server_launcher
+from classifiers.labelling.labelling_job import Job
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    *others, _ = asking.Patience.__init__.__defaults__ or ()
-    monkeypatch.setattr(asking.Patience.__init__, "__defaults__", (*others, 0.01))
+    *others, _ = request_loop.RetryPolicy.__init__.__defaults__ or ()
+    monkeypatch.setattr(request_loop.RetryPolicy.__init__, "__defaults__", (*others, 0.01))
 
 
 class Sometimes:
@@ -45,7 +45,7 @@ def run(folder: Path, script: Sometimes, count: int = 30) -> Job:
     with ScriptedServer(script=script) as server:
         job = job_for(folder, server, words(count))
         script.is_document = is_about_a_text(job)
-        work(job)
+        run_here(job)
     return job
 
 
@@ -76,7 +76,7 @@ def test_busy_server_is_asked_again_and_every_label_paid_once(
 def test_time_out_frees_its_place_and_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hiring, "REQUEST_S", 1.0)
+    monkeypatch.setattr(server_launcher, "REQUEST_S", 1.0)
     job = run(tmp_path, Sometimes(Reply(hang=3.0), each=10))
     assert outcomes(job) == {"labelled": 30, "timeout": 3}
 
@@ -99,7 +99,7 @@ def test_wish_to_wait_is_honoured_for_all_documents(tmp_path: Path) -> None:
     with ScriptedServer(script=reply, delay=0.02) as server:
         job = job_for(tmp_path, server, words(60), most_at_once=4)
         script.is_document = is_about_a_text(job)
-        work(job)
+        run_here(job)
     assert len(labels(job)) == 60
     pause = [t for t in times[14:] if t < int(until) - 0.2]
     assert not pause, "only what was under way already may have come in"
@@ -108,7 +108,7 @@ def test_wish_to_wait_is_honoured_for_all_documents(tmp_path: Path) -> None:
 def test_a_server_with_little_room_is_not_asked_for_more(tmp_path: Path) -> None:
     with ScriptedServer(at_once=4, delay=0.02) as server:
         job = job_for(tmp_path, server, words(150))
-        work(job)
+        run_here(job)
     assert len(labels(job)) == 150
     assert server.refused < 150
 
@@ -118,10 +118,10 @@ def test_documents_that_never_get_an_answer_are_asked_about_by_a_later_run(tmp_p
     with ScriptedServer(script=script) as server:
         job = job_for(tmp_path, server, words(20), most_errors=0.2)
         script.is_document = is_about_a_text(job)
-        told = work(job)
+        told = run_here(job)
         assert (told.done, len(labels(job)), claims(job)) == (20, 18, 0)
         script.times = 0
-        told = work(job)
+        told = run_here(job)
         assert (told.from_store, len(labels(job))) == (18, 20)
 
 
@@ -130,6 +130,6 @@ def test_a_server_that_answers_nobody_ends_the_job_with_its_words(tmp_path: Path
     with ScriptedServer(script=script) as server:
         job = job_for(tmp_path, server, words(100))
         script.is_document = is_about_a_text(job)
-        with pytest.raises(Trouble, match=r"got no label .*http-500") as caught:
-            work(job)
+        with pytest.raises(RequestError, match=r"got no label .*http-500") as caught:
+            run_here(job)
     assert (caught.value.code, labels(job), claims(job)) == ("too-many-errors", [], 0)

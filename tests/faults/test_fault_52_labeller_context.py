@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-from clerks import is_about_a_text, job_for, labels, outcomes, words, work
+from labelling_jobs import is_about_a_text, job_for, labels, outcomes, run_here, words
 from scripted_server import Asked, Reply, ScriptedServer
 
-from classifiers.labelling.judge import Trouble
+from classifiers.judges.judge import RequestError
 
 TOO_LONG = json.dumps(
     {"error": {"message": "This model's maximum context length is 2048 tokens. However, …"}}
@@ -29,7 +29,7 @@ def test_document_that_is_too_long_is_cut_to_half_and_labelled(tmp_path: Path) -
     with ScriptedServer() as server:
         server.script = lambda asked: Reply(400, TOO_LONG) if longest(asked) > 450 else None
         job = job_for(tmp_path, server, with_one_long())
-        work(job)
+        run_here(job)
     assert outcomes(job) == {"labelled": 11, "context-too-long": 1}
     lengths = sorted(longest(asked) for asked in server.requests)
     assert lengths[-1] > 450 >= lengths[-2]
@@ -41,7 +41,7 @@ def test_document_that_stays_too_long_is_an_error_and_others_go_on(tmp_path: Pat
         job = job_for(tmp_path, server, with_one_long())
         limit = longest_of_short_ones(tmp_path / "short", server)
         server.script = lambda asked: Reply(400, TOO_LONG) if longest(asked) > limit else None
-        work(job)
+        run_here(job)
     assert outcomes(job) == {"labelled": 10, "context-too-long": 2}
     errors = [stored.answer.errors for stored in labels(job) if stored.answer.errors]
     assert errors == [{"": "context-too-long"}]
@@ -50,7 +50,7 @@ def test_document_that_stays_too_long_is_an_error_and_others_go_on(tmp_path: Pat
 def longest_of_short_ones(folder: Path, server: ScriptedServer) -> int:
     """Tokens of the longest request about short documents, or of the clerk's own."""
     folder.mkdir()
-    work(job_for(folder, server, words(3)))
+    run_here(job_for(folder, server, words(3)))
     return max(map(longest, server.requests))
 
 
@@ -68,12 +68,12 @@ def test_other_refusals_are_errors_that_are_not_asked_again(tmp_path: Path) -> N
             return None
 
         server.script = script
-        told = work(job)
+        told = run_here(job)
         assert told.done == 40
         assert outcomes(job) == {"labelled": 38, "http-400": 2}
         assert len(refused) == 2
         asked = len(server.requests)
-        assert work(job).from_store == 40
+        assert run_here(job).from_store == 40
         assert len(server.requests) == asked
 
 
@@ -83,7 +83,7 @@ def test_refusals_of_everything_end_the_job_at_once_with_a_hint(
 ) -> None:
     with ScriptedServer(script=lambda asked: Reply(status)) as server:
         job = job_for(tmp_path, server, words(200))
-        with pytest.raises(Trouble) as caught:
-            work(job)
+        with pytest.raises(RequestError) as caught:
+            run_here(job)
     assert (caught.value.code, bool(caught.value.hint)) == (code, True)
     assert (len(server.requests), labels(job)) == (1, [])

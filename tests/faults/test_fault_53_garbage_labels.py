@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clerks import is_about_a_text, job_for, labels, outcomes, words, work
+from labelling_jobs import is_about_a_text, job_for, labels, outcomes, run_here, words
 from scripted_server import Asked, Reply, ScriptedServer
 from tiny_model import make_tokenizer
 
-from classifiers.labelling.judge import Trouble
-from classifiers.labelling.rubric import Attribute, Rubric
+from classifiers.judges.judge import RequestError
+from classifiers.judges.rubric import Attribute, Rubric
 
 Garble = Callable[[dict[str, Any]], Any]
 
@@ -93,7 +93,7 @@ def test_garbage_is_asked_for_once_more_and_then_an_error(tmp_path: Path, name: 
             return None
 
         server.script = script
-        work(job)
+        run_here(job)
     assert outcomes(job) == {"labelled": 11, code: 3}
     errors = [stored.answer.errors for stored in labels(job) if stored.answer.errors]
     assert errors == [{"": code}]
@@ -113,7 +113,7 @@ def test_low_mass_is_asked_for_once_more_and_kept_as_it_is(tmp_path: Path) -> No
             return None
 
         server.script = script
-        work(job)
+        run_here(job)
     assert outcomes(job) == {"labelled": 11, "low-mass": 2}
     masses = sorted(stored.answer.labels["clarity"].mass for stored in labels(job))
     assert masses[0] == pytest.approx(0.2), "the reader of the store decides what is too low"
@@ -126,8 +126,8 @@ def test_a_judge_that_wants_to_say_something_else_ends_the_job(tmp_path: Path) -
             body=json.dumps(server.honest(asked, mass=0.1)).encode()
         )
         job = job_for(tmp_path, server, words(400))
-        with pytest.raises(Trouble, match=r"got no label \(low-mass: \d+\)") as caught:
-            work(job)
+        with pytest.raises(RequestError, match=r"got no label \(low-mass: \d+\)") as caught:
+            run_here(job)
     assert caught.value.code == "too-many-errors"
     assert "min_mass" in caught.value.hint
     assert len(server.requests) < 400
@@ -143,7 +143,7 @@ def test_server_that_names_its_likeliest_tokens_alone_is_good_enough_for_few_lab
 ) -> None:
     with ScriptedServer(natural=digits_of(tmp_path)) as server:
         job = job_for(tmp_path, server, words(30))
-        work(job)
+        run_here(job)
     assert len(labels(job)) == 30
     assert outcomes(job) == {"labelled": 30}
     last = server.requests[-1].json
@@ -162,8 +162,8 @@ def test_server_that_names_its_likeliest_tokens_alone_is_refused_for_many_labels
     )
     with ScriptedServer(natural=digits_of(tmp_path)) as server:
         job = job_for(tmp_path, server, words(3), rubric=rubric)
-        with pytest.raises(Trouble, match="kind has 21 labels") as caught:
-            work(job)
+        with pytest.raises(RequestError, match="kind has 21 labels") as caught:
+            run_here(job)
     assert caught.value.code == "labels-not-told"
     assert "vLLM 0.26" in caught.value.hint
     assert labels(job) == []

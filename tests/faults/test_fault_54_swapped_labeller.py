@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
-from clerks import attempts, claims, is_about_a_text, job_for, labels, words, work
+from labelling_jobs import attempts, claims, is_about_a_text, job_for, labels, run_here, words
 from scripted_server import Asked, Reply, ScriptedServer
 
-from classifiers.labelling import probes
-from classifiers.labelling.judge import Trouble
+from classifiers.judges.judge import RequestError
+from classifiers.labelling import model_probes
 
 
 def swapping(server: ScriptedServer, after: int) -> None:
@@ -30,12 +30,12 @@ def test_other_answers_to_probes_end_the_job_and_take_labels_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     """Swapped amid the documents, and shortly before the last look."""
-    monkeypatch.setattr(probes, "EVERY", 100)
+    monkeypatch.setattr(model_probes, "EVERY", 100)
     with ScriptedServer(delay=0.005) as server:
         job = job_for(tmp_path, server, words(400))
         swapping(server, after)
-        with pytest.raises(Trouble, match="is not the model it was") as caught:
-            work(job)
+        with pytest.raises(RequestError, match="is not the model it was") as caught:
+            run_here(job)
         assert caught.value.code == "model-changed"
         is_document = is_about_a_text(job)
         honest = sum(is_document(asked) for asked in server.answered if asked.number < after)
@@ -48,12 +48,12 @@ def test_other_answers_to_probes_end_the_job_and_take_labels_back(
         assert claims(job) == 0
 
         asked = len(server.requests)
-        with pytest.raises(Trouble, match="is not the model it was"):
-            work(job)
+        with pytest.raises(RequestError, match="is not the model it was"):
+            run_here(job)
         assert len(server.requests) - asked <= 8, "it is noticed before any document"
 
         server.script, server.salt = lambda asked: None, ""
-        assert work(job).from_store == len(kept)
+        assert run_here(job).from_store == len(kept)
         assert len(labels(job)) == 400
 
 
@@ -61,7 +61,7 @@ def test_answers_that_come_in_after_the_swap_was_noticed_are_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Documents are slow and probes are not."""
-    monkeypatch.setattr(probes, "EVERY", 20)
+    monkeypatch.setattr(model_probes, "EVERY", 20)
     with ScriptedServer() as server:
         job = job_for(tmp_path, server, words(300))
         is_document = is_about_a_text(job)
@@ -75,8 +75,8 @@ def test_answers_that_come_in_after_the_swap_was_noticed_are_not_kept(
             return None
 
         server.script = script
-        with pytest.raises(Trouble, match="is not the model it was"):
-            work(job)
+        with pytest.raises(RequestError, match="is not the model it was"):
+            run_here(job)
         assert len(labels(job)) < 25
 
 
@@ -90,19 +90,19 @@ def test_another_name_in_a_reply_ends_the_job(tmp_path: Path) -> None:
             return Reply(body=json.dumps({**server.honest(asked), "model": "newer"}).encode())
 
         server.script = script
-        with pytest.raises(Trouble, match="the server answers as 'newer', not as 'judge'"):
-            work(job)
+        with pytest.raises(RequestError, match="the server answers as 'newer', not as 'judge'"):
+            run_here(job)
     assert labels(job) == [], "no look at the probes was good since they were asked about"
 
 
 def test_a_swap_before_the_budget_ends_is_noticed(tmp_path: Path) -> None:
-    from classifiers.labelling.config import Budget
+    from classifiers.labelling.label_config import Budget
 
     with ScriptedServer() as server:
         job = job_for(tmp_path, server, words(300), budget=Budget(tokens=20_000))
         swapping(server, 30)
-        with pytest.raises(Trouble, match="is not the model it was"):
-            work(job)
+        with pytest.raises(RequestError, match="is not the model it was"):
+            run_here(job)
     assert labels(job) == []
 
 
@@ -118,7 +118,7 @@ def test_the_same_model_with_a_little_noise_is_the_same(tmp_path: Path) -> None:
 
         server.script = script
         job = job_for(tmp_path, server, words(100))
-        assert work(job).done == 100
+        assert run_here(job).done == 100
 
 
 def test_a_model_folder_that_is_not_what_the_manifest_pins_is_refused(tmp_path: Path) -> None:
@@ -127,5 +127,5 @@ def test_a_model_folder_that_is_not_what_the_manifest_pins_is_refused(tmp_path: 
     with ScriptedServer() as server:
         job = job_for(tmp_path, server, words(3), spec={"revision": "0" * 40})
         with pytest.raises(Refusal, match="the manifest pins"):
-            work(job)
+            run_here(job)
     assert server.requests == []

@@ -8,11 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from clerks import hire, is_about_a_text, job_for, words, work
+from labelling_jobs import is_about_a_text, job_for, launch, run_here, words
 from scripted_server import Asked, Reply, ScriptedServer
 
-from classifiers.labelling.job import Job
-from classifiers.labelling.judge import Trouble
+from classifiers.judges.judge import RequestError
+from classifiers.labelling.labelling_job import Job
 
 CANARY = "sk-canary-5b1d8c40f2a94e7d"
 SPEC = {"key_env": "JUDGE_KEY"}
@@ -34,20 +34,20 @@ def left_behind(folder: Path) -> list[str]:
 
 def finished(job: Job) -> tuple[int, str]:
     """Exit code of a process that has the job done, and its error output."""
-    hirer = hire(job)
-    out, said = hirer.communicate(timeout=120)
+    launcher = launch(job)
+    out, said = launcher.communicate(timeout=120)
     assert CANARY not in out + said
     assert left_behind(job.folder) == []
-    return hirer.returncode, said
+    return launcher.returncode, said
 
 
 def complaint(job: Job) -> str:
     """What a clerk in this process says of what it cannot do; empty when it can."""
     said = ""
     try:
-        work(job)
-    except Trouble as trouble:
-        said = f"{trouble} hint: {trouble.hint}"
+        run_here(job)
+    except RequestError as failure:
+        said = f"{failure} hint: {failure.hint}"
     assert CANARY not in said
     assert left_behind(job.folder) == []
     return said

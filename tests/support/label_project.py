@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from clerks import judge_folder
+from labelling_jobs import judge_folder
 from scripted_server import ScriptedServer
 from small_runs import winnow
 

@@ -1,7 +1,8 @@
-"""Documents of the shared domains, as the engine hands them to steps."""
+"""A tiny model, and documents of the shared domains as the engine hands them to steps."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,16 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pytest
+from tiny_model import shared_tiny_model
 
 from pipeline.documents import DOCUMENT_SCHEMA
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the tiny model, made once for all test processes."""
+    base = tmp_path_factory.getbasetemp()
+    return shared_tiny_model(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from classifiers.agreement.metrics import auc
+from classifiers.agreement.agreement_metrics import auc
 from classifiers.classify import Classify
 from classifiers.sampling.hash_sampling import lowest_ranked
 from pipeline.documents import DOCUMENT_SCHEMA, Docs

@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 import pytest
 
-from classifiers.agreement.two_classes import evaluate
+from classifiers.agreement.agreement_metrics import evaluate
 from classifiers.classify import Classify
 from pipeline.report.blocks import Chart, Prose, ReportSection, Table
 from pipeline.report.page import Page, render

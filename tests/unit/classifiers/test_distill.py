@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from classifiers.agreement.metrics import spearman
+from classifiers.agreement.agreement_metrics import spearman
 from classifiers.distill import Distill
 from classifiers.score import Score
 from classifiers.students.student_settings import FastTextSettings

@@ -17,13 +17,13 @@ from global_steps import Ran, documents, run_global_step
 from label_project import RUBRIC, LabelProject
 
 from classifiers import label as module
+from classifiers.judges.answers import Answer
+from classifiers.judges.answers import Label as Soft
+from classifiers.judges.rubric import Rubric
 from classifiers.label import Label
-from classifiers.labelling.answers import Answer
-from classifiers.labelling.answers import Label as Soft
-from classifiers.labelling.job import Told
+from classifiers.labelling.label_store import Stored
+from classifiers.labelling.labelling_job import WorkerStatus
 from classifiers.labelling.questions import Question
-from classifiers.labelling.rubric import Rubric
-from classifiers.labelling.store import Stored
 from pipeline.documents import Docs
 from pipeline.errors import ManifestError, Refusal, ShardError
 from pipeline.manifest import load_manifest
@@ -41,14 +41,14 @@ class Judge:
         self.broken, self.asked = broken, list[Mapping[str, Question]]()
 
     def __call__(
-        self, server: Any, rubric: Rubric, asked: Mapping[str, Question], *rest: Any
-    ) -> tuple[Told, dict[str, list[Stored | None]]]:
+        self, server: Any, rubric: Rubric, asked: Mapping[str, Question], *pause: Any
+    ) -> tuple[WorkerStatus, dict[str, list[Stored | None]]]:
         self.asked.append(asked)
         stored = {
             purpose: [self.label(rubric, text) for text in question.texts]
             for purpose, question in asked.items()
         }
-        return Told(ended=True, judge="j", revision="0123456789abcdef0"), stored
+        return WorkerStatus(ended=True, judge="j", revision="0123456789abcdef0"), stored
 
     def label(self, rubric: Rubric, text: str) -> Stored | None:
         if not any(letter.isalnum() for letter in text):
@@ -59,8 +59,8 @@ class Judge:
             for name, attribute in rubric.attributes.items():
                 count = len(attribute.labels)
                 best = min(len(text) // 10, count - 1)
-                rest = 0.2 / (count - 1)
-                p = tuple(0.8 if i == best else rest for i in range(count))
+                pause = 0.2 / (count - 1)
+                p = tuple(0.8 if i == best else pause for i in range(count))
                 labels[name] = Soft(p, 0.9)
             answer = Answer(labels, {})
         return Stored(text.encode(), "j", "r", b"", 0, answer, 7, 1)
@@ -142,7 +142,7 @@ def test_words_of_any_script_are_words(judge: Judge, tmp_path: Path) -> None:
 
 
 def test_an_empty_corpus_has_empty_labels(judge: Judge, tmp_path: Path) -> None:
-    ran = run(tmp_path, [], checks={"retest": 5, "canaries": 5})
+    ran = run(tmp_path, [], checks={"retest": 5, "injection_probes": 5})
     assert ran.tables["labels.parquet"] == []
     assert ran.metrics["cost"]["labels"] == 0
     found = step(tmp_path).report_sections("label", tmp_path, ran.metrics)
@@ -150,7 +150,7 @@ def test_an_empty_corpus_has_empty_labels(judge: Judge, tmp_path: Path) -> None:
 
 
 def test_one_document_is_labelled(judge: Judge, tmp_path: Path) -> None:
-    ran = run(tmp_path, texts("one"), checks={"retest": 5, "canaries": 1, "position": 1})
+    ran = run(tmp_path, texts("one"), checks={"retest": 5, "injection_probes": 1, "position": 1})
     assert ran.columns["d0"]["kind"] == "prose"
     step(tmp_path).report_sections("label", tmp_path, ran.metrics)
 
@@ -199,24 +199,26 @@ def test_a_language_called_unknown_is_no_missing_one(judge: Judge, tmp_path: Pat
 def test_lengths_make_strata_in_powers_of_four(tmp_path: Path) -> None:
     sizes = [0, 1, 3, 4, 15, 16, 63, 64, 4**10 - 1, 4**10]
     docs = Docs(documents(texts(*("x" * size for size in sizes)), {}))
-    seen = step(tmp_path, sample={"by": ["length"]}).map(docs)
-    assert seen["stratum"].to_pylist() == [str(n) for n in (1, 1, 1, 4, 4, 16, 16, 64, 4**9, 4**10)]
+    fingerprint = step(tmp_path, sample={"by": ["length"]}).map(docs)
+    assert fingerprint["stratum"].to_pylist() == [
+        str(n) for n in (1, 1, 1, 4, 4, 16, 16, 64, 4**9, 4**10)
+    ]
 
 
 def test_checks_ask_about_the_beginning_of_the_sample(judge: Judge, tmp_path: Path) -> None:
     (tmp_path / "gold.jsonl").write_text('{"text": "x", "label": 1}\n{"text": "y", "label": 2}\n')
     checks = {"gold": {"path": "gold.jsonl"}, "retest": 3, "position": 4, "truncation": 5}
-    ran = run(tmp_path, MANY, checks={**checks, "canaries": 2, "other_judge": SERVER})
+    ran = run(tmp_path, MANY, checks={**checks, "injection_probes": 2, "other_judge": SERVER})
     asked, other = judge.asked
     whole = asked["document"].texts
     for purpose, count in (("retest", 3), ("position", 4), ("truncation", 5)):
         assert asked[purpose].texts == whole[:count]
     assert (asked["retest"].repeat, asked["position"].reverse) == (1, True)
     assert asked["truncation"].limit == asked["document"].limit // 2
-    assert len(asked["canary"].texts) == len(asked["benign"].texts) > 2
+    assert len(asked["injected"].texts) == len(asked["benign"].texts) > 2
     assert {purpose: question.texts for purpose, question in other.items()} == {"other": ["x", "y"]}
     metrics = ran.metrics["agreement"]["attributes"]
-    assert {"gold", "retest", "position", "truncation", "other_judge", "canaries"} <= set(
+    assert {"gold", "retest", "position", "truncation", "other_judge", "injection_probes"} <= set(
         metrics["clarity"]
     )
     assert "gold" not in metrics["kind"]
@@ -354,28 +356,28 @@ def test_the_project_of_these_tests_is_fine(project: LabelProject) -> None:
 
 
 def test_an_unknown_rubric_is_named_with_those_that_there_are(project: LabelProject) -> None:
-    (said,) = problems(project, rubric="educational")
-    assert said.startswith("no-rubric there is no rubric 'educational'")
-    assert "educational_value, general_quality, topic_and_format" in said
-    assert '"rubric": "educational"' in said
+    (checked,) = problems(project, rubric="educational")
+    assert checked.startswith("no-rubric there is no rubric 'educational'")
+    assert "educational_value, general_quality, topic_and_format" in checked
+    assert '"rubric": "educational"' in checked
 
 
 def test_a_bad_rubric_is_shown_with_its_own_line(project: LabelProject) -> None:
     (project.folder / "rubric.yaml").write_text(RUBRIC.replace("question: What", "questoin: What"))
     found = problems(project)
-    assert any("rubric.yaml:9:5" in said and "questoin" in said for said in found), found
+    assert any("rubric.yaml:9:5" in checked and "questoin" in checked for checked in found), found
     (project.folder / "rubric.yaml").write_text("name: [")
-    assert any("rubric.yaml:1" in said for said in problems(project))
+    assert any("rubric.yaml:1" in checked for checked in problems(project))
 
 
 def test_missing_files_and_models_are_named(project: LabelProject) -> None:
     server = {"kind": "vllm", "model": "no/such/folder"}
     found = problems(project, checks={"gold": {"path": "no.jsonl"}, "other_judge": server})
-    assert [said.split()[0] for said in found] == ["no-file", "no-revision"]
+    assert [checked.split()[0] for checked in found] == ["no-file", "no-revision"]
     assert "'no.jsonl'" in found[0]
-    (said,) = problems(project, checks={}, server=server)
-    assert "no-revision" in said
-    assert "revision: …" in said
+    (checked,) = problems(project, checks={}, server=server)
+    assert "no-revision" in checked
+    assert "revision: …" in checked
     assert problems(project, server={**server, "revision": "0123abcd"}) == []
 
 
@@ -388,19 +390,19 @@ def test_prefix_tells_two_judges_of_one_rubric_apart(project: LabelProject) -> N
 
 
 def test_columns_must_be_there_and_must_not_be(project: LabelProject) -> None:
-    (said,) = problems(project, sample={"score": "edu"})
-    assert said.startswith("unknown-column no earlier step adds a column edu")
+    (checked,) = problems(project, sample={"score": "edu"})
+    assert checked.startswith("unknown-column no earlier step adds a column edu")
     rubric = RUBRIC.replace("  kind:", "  language:")
     (project.folder / "rubric.yaml").write_text(rubric)
-    (said,) = problems(project, sample={})
-    assert said.startswith("column-exists documents already have a column language")
+    (checked,) = problems(project, sample={})
+    assert checked.startswith("column-exists documents already have a column language")
 
 
 def test_gold_of_an_attribute_that_the_rubric_has_not(project: LabelProject) -> None:
     (project.folder / "gold.jsonl").touch()
-    (said,) = problems(project, checks={"gold": {"path": "gold.jsonl", "attribute": "beauty"}})
-    assert said.startswith("unknown-attribute the rubric clarity has no attribute beauty")
-    assert "clarity, kind" in said
+    (checked,) = problems(project, checks={"gold": {"path": "gold.jsonl", "attribute": "beauty"}})
+    assert checked.startswith("unknown-attribute the rubric clarity has no attribute beauty")
+    assert "clarity, kind" in checked
 
 
 @pytest.mark.parametrize(

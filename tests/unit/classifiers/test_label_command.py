@@ -11,11 +11,11 @@ from label_project import LabelProject
 from rich.console import Console
 
 from classifiers import label_command as module
+from classifiers.judges.answers import Answer, Label
+from classifiers.judges.judge_identity import label_key
 from classifiers.label_command import label
-from classifiers.labelling.answers import Answer, Label
-from classifiers.labelling.exchange import export_labels
-from classifiers.labelling.identity import label_key
-from classifiers.labelling.store import Attempt, LabelStore, Stored
+from classifiers.labelling.label_exchange import export_labels
+from classifiers.labelling.label_store import Attempt, LabelStore, Stored
 from pipeline.errors import Refusal
 from pipeline.manifest import Manifest
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from classifiers.judges.answers import Answer, Label
+from classifiers.judges.rubric import Attribute, Rubric
 from classifiers.label_section import sections
-from classifiers.labelling.answers import Answer, Label
-from classifiers.labelling.checks import Said, attribute_facts
-from classifiers.labelling.rubric import Attribute, Rubric
+from classifiers.labelling.judge_checks import CheckedAnswers, attribute_metrics
 from pipeline.report.blocks import Table
 from pipeline.report.page import Page, render
 
@@ -23,14 +23,14 @@ RUBRIC = Rubric(
 
 def metrics(labels: int, errors: dict[str, int]) -> dict[str, Any]:
     answers = [Answer({"a": Label((0.5, 0.5), 1.0)}, {})] * labels
-    said = Said({"document": answers}, [], None, "", [], ["web"] * labels, None, 1)
+    said = CheckedAnswers({"document": answers}, [], None, "", [], ["web"] * labels, None, 1)
     return {
         "errors": errors,
         "cost": {"labels": labels, "prompt_tokens": 1_000 * labels, "completion_tokens": labels},
         "agreement": {
             "judge": "judge <b>",
             "rubric": "r 1",
-            "attributes": {"a": attribute_facts("a", RUBRIC, said)},
+            "attributes": {"a": attribute_metrics("a", RUBRIC, said)},
         },
     }
 

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classifiers.agreement.against_gold import length_groups
-from classifiers.agreement.canaries import KINDS
-from classifiers.agreement.effects import injections, paired_categories, paired_scores
-from classifiers.agreement.facts import (
-    AgreementFacts,
-    AttributeFacts,
+from classifiers.agreement.injection_probes import KINDS
+from classifiers.agreement.label_agreement import (
+    AgreementMetrics,
+    AttributeMetrics,
     against_gold,
     disagreements,
+    length_groups,
     spread,
 )
+from classifiers.agreement.paired_effects import injections, paired_categories, paired_scores
 
 GRADES = ["0", "1", "2", "3", "4", "5"]
 TOPICS = ["law", "medicine", "mathematics", "everyday life"]
@@ -25,7 +25,7 @@ SCALE = [float(grade) for grade in GRADES]
 DOMAINS = {"edu": 3.6, "wiki": 3.0, "law": 1.8, "dialog": 1.0}
 
 
-def graded(documents: list[dict[str, Any]]) -> AttributeFacts:
+def graded(documents: list[dict[str, Any]]) -> AttributeMetrics:
     """A scale: the judge is a little mild, noisy, and obeys what stands in HTML comments."""
     random = np.random.default_rng(3)
     sources = np.array([document["source"] for document in documents])
@@ -50,7 +50,7 @@ def graded(documents: list[dict[str, Any]]) -> AttributeFacts:
         other = np.clip(some + random.normal(shift, noise, len(some)), 0, 5)
         return paired_scores(some, other, SCALE, seed=1)
 
-    return AttributeFacts(
+    return AttributeMetrics(
         labels=GRADES,
         ordered=True,
         asked=len(scores),
@@ -65,14 +65,14 @@ def graded(documents: list[dict[str, Any]]) -> AttributeFacts:
         position=again(0.6, 0.3),
         truncation=again(-0.2, 0.5),
         other_judge=again(-0.5, 0.8),
-        canaries=injections(
+        injection_probes=injections(
             names.tolist(), kinds.tolist(), original, injected, benign, span=5, seed=1
         ),
     )  # fmt: skip
 
 
-def sorted_by_topic(documents: list[dict[str, Any]]) -> AttributeFacts:
-    """Categories, some wrong, some missing, and no canaries."""
+def sorted_by_topic(documents: list[dict[str, Any]]) -> AttributeMetrics:
+    """Categories, some wrong, some missing, and no injection probes."""
     random = np.random.default_rng(4)
     sources = np.array([document["source"] for document in documents])
     gold = np.array(TOPICS, dtype=object)[random.integers(0, 4, len(documents))]
@@ -80,7 +80,7 @@ def sorted_by_topic(documents: list[dict[str, Any]]) -> AttributeFacts:
     given = np.where(wrong, "everyday life", gold).astype(object)
     given[5] = None
     groups = {"source": sources}
-    return AttributeFacts(
+    return AttributeMetrics(
         labels=TOPICS,
         ordered=False,
         asked=len(documents),
@@ -106,8 +106,8 @@ def documents(read_domain: Callable[..., list[dict[str, Any]]]) -> list[dict[str
 
 
 @pytest.fixture(scope="session")
-def grades_alone(documents: list[dict[str, Any]]) -> AgreementFacts:
-    return AgreementFacts(
+def grades_alone(documents: list[dict[str, Any]]) -> AgreementMetrics:
+    return AgreementMetrics(
         judge="models/judge at 0f3c",
         rubric="educational_value 1",
         other_judge="models/other at 77aa",
@@ -116,6 +116,6 @@ def grades_alone(documents: list[dict[str, Any]]) -> AgreementFacts:
 
 
 @pytest.fixture(scope="session")
-def grades_and_topics(documents: list[dict[str, Any]]) -> AgreementFacts:
+def grades_and_topics(documents: list[dict[str, Any]]) -> AgreementMetrics:
     attributes = {"value": graded(documents), "topic": sorted_by_topic(documents)}
-    return AgreementFacts(judge="models/judge", rubric="both 2", attributes=attributes)
+    return AgreementMetrics(judge="models/judge", rubric="both 2", attributes=attributes)

@@ -8,21 +8,21 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from clerks import GRADES, judge_folder, words
 from hypothesis import given
 from hypothesis import strategies as st
+from labelling_jobs import GRADES, judge_folder, words
 from scripted_server import ScriptedServer
 
+from classifiers.judges.judge_identity import Wording
+from classifiers.judges.judge_tokenizer import CHARACTERS_PER_TOKEN
 from classifiers.labelling import questions as module
-from classifiers.labelling.config import Budget, EndpointSpec, Prices
-from classifiers.labelling.identity import Wording
-from classifiers.labelling.job import Job, Told
-from classifiers.labelling.questions import Question, Terms, ask, shortened
-from classifiers.labelling.store import LabelStore
-from classifiers.labelling.tokens import CHARACTERS_PER_TOKEN
+from classifiers.labelling.label_config import Budget, EndpointSpec, Prices
+from classifiers.labelling.label_store import LabelStore
+from classifiers.labelling.labelling_job import Job, WorkerStatus
+from classifiers.labelling.questions import LabellingSettings, Question, ask, shortened
 from pipeline.errors import ShardError
 
-TERMS = Terms("head", 0, 0.5, 0.05, 64, Budget())
+TERMS = LabellingSettings("head", 0, 0.5, 0.05, 64, Budget())
 
 
 def server_of(url: str = "http://127.0.0.1:9", **more: Any) -> EndpointSpec:
@@ -36,28 +36,28 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-class Clerk:
+class LabellingWorker:
     """Stands in for ``do_job``: keeps the jobs, and their files while they are there."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
         self.texts: list[dict[str, list[str]]] = []
 
-    def __call__(self, job: Job, progress: Any) -> Told:
+    def __call__(self, job: Job, progress: Any) -> WorkerStatus:
         self.jobs.append(job)
         read = {part.purpose: pa.parquet.read_table(part.texts) for part in job.passes}
         self.texts.append({name: table["text"].to_pylist() for name, table in read.items()})
         LabelStore(job.store).close()
-        return Told(ended=True, judge="j")
+        return WorkerStatus(ended=True, judge="j")
 
 
 @pytest.fixture
-def clerk(monkeypatch: pytest.MonkeyPatch, store: Path) -> Clerk:
+def worker(monkeypatch: pytest.MonkeyPatch, store: Path) -> LabellingWorker:
     import pyarrow.parquet  # noqa: F401
 
-    clerk = Clerk()
-    monkeypatch.setattr(module, "do_job", clerk)
-    return clerk
+    worker = LabellingWorker()
+    monkeypatch.setattr(module, "run_job", worker)
+    return worker
 
 
 def test_a_clerk_asks_once_and_the_store_answers_from_then_on(tmp_path: Path, store: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_clerk_asks_once_and_the_store_answers_from_then_on(tmp_path: Path, st
     asked = {"document": Question(texts, 64), "retest": Question(texts[:3], 64, repeat=1)}
     steps: list[tuple[float, float]] = []
     with ScriptedServer() as server:
-        told, found = ask(
+        status, found = ask(
             server_of(server.url), GRADES, asked, TERMS, tmp_path, lambda *at: steps.append(at)
         )
         assert [label is None for label in found["document"]] == [False] * 12 + [True, False]
@@ -76,7 +76,7 @@ def test_a_clerk_asks_once_and_the_store_answers_from_then_on(tmp_path: Path, st
         once = len(server.requests)
         again = ask(server_of(server.url), GRADES, asked, TERMS, tmp_path, lambda done, total: None)
         assert len(server.requests) == once
-    assert again[0].judge == told.judge
+    assert again[0].judge == status.judge
     assert again[1] == found
 
 
@@ -90,23 +90,25 @@ def test_what_the_clerk_cannot_do_is_an_error_with_its_hint(tmp_path: Path, stor
 
 
 @pytest.mark.parametrize("texts", [[], ["", " ", "…"]])
-def test_nobody_is_asked_about_nothing(clerk: Clerk, store: Path, texts: list[str]) -> None:
+def test_nobody_is_asked_about_nothing(
+    worker: LabellingWorker, store: Path, texts: list[str]
+) -> None:
     asked = {"document": Question(texts, 64)}
-    told, found = ask(server_of(), GRADES, asked, TERMS, Path(), lambda *at: None)
-    assert (told.ended, found) == (True, {"document": [None] * len(texts)})
-    assert clerk.jobs == []
+    status, found = ask(server_of(), GRADES, asked, TERMS, Path(), lambda *at: None)
+    assert (status.ended, found) == (True, {"document": [None] * len(texts)})
+    assert worker.jobs == []
     assert not store.exists()
 
 
-def test_the_job_says_all_and_its_files_go_with_it(clerk: Clerk, store: Path) -> None:
+def test_the_job_says_all_and_its_files_go_with_it(worker: LabellingWorker, store: Path) -> None:
     asked = {
         "document": Question(["a", "", "b"], 64),
         "blank": Question(["?"], 64),
         "position": Question(["b"], 32, reverse=True),
     }
     _, found = ask(server_of(), GRADES, asked, TERMS, Path(), lambda *at: None)
-    (job,) = clerk.jobs
-    assert clerk.texts == [{"document": ["a", "b"], "position": ["b"]}]
+    (job,) = worker.jobs
+    assert worker.texts == [{"document": ["a", "b"], "position": ["b"]}]
     assert (job.store, job.log) == (store, store.with_name("server.log"))
     assert job.folder.is_absolute()
     assert [(p.purpose, p.limit, p.reverse) for p in job.passes] == [
@@ -119,11 +121,13 @@ def test_the_job_says_all_and_its_files_go_with_it(clerk: Clerk, store: Path) ->
     }  # fmt: skip
 
 
-def test_a_job_goes_on_in_its_ledger_when_money_and_place_alone_change(clerk: Clerk) -> None:
-    def job_id(spec: EndpointSpec, texts: list[str], terms: Terms) -> str:
+def test_a_job_goes_on_in_its_ledger_when_money_and_place_alone_change(
+    worker: LabellingWorker,
+) -> None:
+    def job_id(spec: EndpointSpec, texts: list[str], settings: LabellingSettings) -> str:
         question = {"document": Question(texts, 64)}
-        ask(spec, GRADES, question, terms, Path(), lambda *at: None)
-        return clerk.jobs[-1].id
+        ask(spec, GRADES, question, settings, Path(), lambda *at: None)
+        return worker.jobs[-1].id
 
     first = job_id(server_of(), ["a", "b"], TERMS)
     cheap = server_of("https://elsewhere", price=Prices(prompt=3), key_env="KEY")

@@ -109,7 +109,8 @@ ROWS = st.lists(
 
 def kept_by_share(rows: Rows, column: str, bins: int, number: int) -> set[str]:
     """What `keep` leaves of the best ``bins - number`` of ``bins``."""
-    step = Keep(column=column, top=f"{100 * (bins - number) / bins}%", of="bytes")
+    top = f"{100 * (bins - number) / bins}%"
+    step = Keep(column=column, top=top, of="bytes", all_tied="keep")
     return set(run_global_step(step, rows, TYPES).kept)
 
 
@@ -177,3 +178,11 @@ def test_what_cannot_be_meant_is_refused(parameters: dict[str, Any]) -> None:
 
 def test_editing_bins_reuses_what_was_observed() -> None:
     assert Ensemble.map_parameters == {"columns"}
+
+
+def test_a_score_that_orders_nothing_is_warned_about() -> None:
+    rows = [{"a": 2.5, "b": float(n)} for n in range(4)]
+    (warning,) = run(rows, bins=2).metrics["warnings"]
+    assert "`a` does not order documents: all have 2.5" in warning
+    (warning,) = run([{"b": 1.0}, {"b": 2.0}], bins=2).metrics["warnings"]
+    assert warning == "no document has a score `a`"

@@ -42,7 +42,7 @@ def test_a_group_in_which_nothing_has_a_score_keeps_nothing() -> None:
     }
 
 
-def test_many_groups_are_complete_in_the_findings_and_shortened_in_the_report() -> None:
+def test_many_groups_are_complete_in_the_artifacts_and_shortened_in_the_report() -> None:
     rows = [
         {"edu": float(n), "topic": f"t{topic:03d}"}
         for topic in range(120)
@@ -57,7 +57,7 @@ def test_many_groups_are_complete_in_the_findings_and_shortened_in_the_report() 
     assert sum(row["kept_documents"] for row in table) == metrics["kept"] == 120
 
 
-def test_groups_that_read_alike_are_told_apart() -> None:
+def test_groups_whose_names_read_alike_are_separate() -> None:
     rows = [
         {"edu": 1.0, "source": "a, b", "topic": "c"},
         {"edu": 2.0, "source": "a", "topic": "b, c"},
@@ -66,15 +66,15 @@ def test_groups_that_read_alike_are_told_apart() -> None:
 
 
 @given(ROWS)
-def test_findings_do_not_depend_on_the_order_of_documents(rows: Rows) -> None:
-    one = run(rows, top="30%", by=["language", "source"])
-    two = run(rows[::-1], top="30%", by=["language", "source"])
+def test_artifacts_do_not_depend_on_the_order_of_documents(rows: Rows) -> None:
+    one = run(rows, top="30%", by=["language", "source"], all_tied="keep")
+    two = run(rows[::-1], top="30%", by=["language", "source"], all_tied="keep")
     assert one.files == two.files
 
 
 @given(ROWS)
-def test_the_findings_account_for_every_document(rows: Rows) -> None:
-    ran = run(rows, top="40%", by="topic")
+def test_artifacts_account_for_every_document(rows: Rows) -> None:
+    ran = run(rows, top="40%", by="topic", all_tied="keep")
     table = ran.tables["groups.parquet"]
     assert {row["by.topic"] for row in table} == {row["topic"] for row in rows}
     assert sum(row["documents"] + row["no_score"] for row in table) == len(rows)
@@ -84,12 +84,12 @@ def test_the_findings_account_for_every_document(rows: Rows) -> None:
 
 
 @pytest.mark.parametrize("score", [0.1, 2.5, 1e-45, 16_777_217.0])
-def test_thresholds_are_told_as_people_write_them(score: float) -> None:
-    told = run([{"edu": score}], top="50%").metrics["threshold"]
-    assert np.float32(told) == np.float32(score)
-    assert len(str(told)) <= 12
+def test_thresholds_are_formatted_as_people_write_them(score: float) -> None:
+    threshold = run([{"edu": score}], top="50%").metrics["threshold"]
+    assert np.float32(threshold) == np.float32(score)
+    assert len(str(threshold)) <= 12
 
 
-def test_a_threshold_that_is_not_finite_is_not_told_as_a_number() -> None:
+def test_a_threshold_that_is_not_finite_is_no_number() -> None:
     ran = run([{"edu": float("inf")}, {"edu": 1.0}], top="50%")
     assert (ran.kept, ran.metrics["threshold"]) == (["d0"], None)

@@ -55,13 +55,15 @@ def test_a_share_is_exact_where_floats_are_not() -> None:
     assert [len(kept(rows, top=f"{tenth}0%")) for tenth in range(1, 11)] == list(range(1, 11))
 
 
-def test_what_is_dropped_says_its_score_and_the_threshold() -> None:
+def test_dropped_documents_carry_their_score_and_the_threshold() -> None:
     ran = run(scored(0.5, 0.25), top="50%")
     reason = {"reason": "below_top_share", "score": 0.25, "threshold": 0.5}
     assert ran.dropped == {"d1": reason}
 
 
-@pytest.mark.parametrize("parameters", [{"top": "100%"}, {"min_score": -9}, {"top": "50%"}])
+@pytest.mark.parametrize(
+    "parameters", [{"top": "100%"}, {"min_score": -9}, {"top": "50%", "all_tied": "keep"}]
+)
 def test_documents_without_a_score_are_dropped_by_a_reason_of_their_own(
     parameters: dict[str, Any],
 ) -> None:
@@ -221,7 +223,7 @@ ROWS = st.lists(
 @given(ROWS, st.integers(1, 100), st.sampled_from(["documents", "bytes"]))
 @settings(max_examples=200)
 def test_what_is_kept_is_what_sorting_each_group_keeps(rows: Rows, percent: int, of: str) -> None:
-    ran = run(rows, top=f"{percent}%", by="language", of=of)
+    ran = run(rows, top=f"{percent}%", by="language", of=of, all_tied="keep")
     expected = set()
     for language in (None, "en", "de"):
         mine = [
@@ -254,8 +256,8 @@ def test_what_is_kept_is_what_sorting_each_group_keeps(rows: Rows, percent: int,
 def test_shards_and_batches_do_not_matter(
     rows: Rows, shards: int, batch: int, percent: int
 ) -> None:
-    one = run(rows, top=f"{percent}%", by="language")
-    two = run(rows, shards, batch, top=f"{percent}%", by="language")
+    one = run(rows, top=f"{percent}%", by="language", all_tied="keep")
+    two = run(rows, shards, batch, top=f"{percent}%", by="language", all_tied="keep")
     assert one == two
 
 
@@ -321,11 +323,107 @@ def test_shares_are_read_exactly() -> None:
     assert parse_share(" 0.1 % ") == Fraction(1, 1_000)
 
 
-def test_editing_a_threshold_reuses_what_was_observed() -> None:
+def test_editing_a_threshold_reuses_what_was_mapped() -> None:
     assert Keep.map_parameters == {"column", "by", "sources"}
     assert set(Keep.model_fields) - Keep.map_parameters == {
         "top",
         "of",
         "min_score",
         "rounded_at_least",
+        "all_tied",
     }
+
+
+def test_scores_that_are_all_equal_are_refused_and_what_to_do_is_named() -> None:
+    with pytest.raises(ShardError) as caught:
+        run(scored(*[2.5] * 300), top="50%")
+    assert caught.value.code == "scores-tied"
+    assert "`edu` does not order these documents: all 300 have 2.5" in caught.value.message
+    assert "all_tied: keep" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("all_tied", "kept", "word"), [("keep", 3, "kept"), ("drop", 0, "dropped")]
+)
+def test_tied_scores_are_kept_or_dropped_whole_where_the_manifest_decides(
+    all_tied: str, kept: int, word: str
+) -> None:
+    ran = run(scored(2, 2, 2), top="50%", all_tied=all_tied)
+    assert (len(ran.kept), ran.metrics["kept"]) == (kept, kept)
+    assert {said["reason"] for said in ran.dropped.values()} <= {"all_tied"}
+    (warning,) = ran.metrics["warnings"]
+    assert warning.endswith(f"all 3 have 2, so `top: 50%` {word} all of them")
+
+
+def test_one_tied_group_among_others_is_kept_with_a_warning() -> None:
+    rows = [{"edu": n % 4, "language": "en"} for n in range(40)]
+    rows += [{"edu": 1, "language": name} for name in ("de", "de", "fr")]
+    ran = run(rows, top="25%", by="language")
+    (warning,) = ran.metrics["warnings"]
+    assert "the 2 documents of 1 of 3 groups (de)" in warning
+    assert ran.metrics["kept"] == 13
+    dropped = run(rows, top="25%", by="language", all_tied="drop")
+    assert {key for key, said in dropped.dropped.items() if said["reason"] == "all_tied"} == {
+        "d40",
+        "d41",
+    }
+
+
+def test_groups_of_one_document_have_nothing_to_order() -> None:
+    rows = [{"edu": 1.0, "topic": f"t{n}"} for n in range(9)]
+    ran = run(rows, top="10%", by="topic")
+    assert (ran.metrics["kept"], ran.metrics["warnings"]) == (9, [])
+
+
+@given(ROWS, st.integers(1, 100), st.sampled_from(["documents", "bytes"]))
+@settings(max_examples=50)
+def test_refusing_and_keeping_agree_wherever_nothing_is_refused(
+    rows: Rows, percent: int, of: str
+) -> None:
+    parameters = {"top": f"{percent}%", "by": "language", "of": of}
+    keeping = run(rows, **parameters, all_tied="keep")
+    try:
+        refusing = run(rows, **parameters)
+    except ShardError:
+        # Nothing was cut, which all the same is what `keep` says of it.
+        assert keeping.metrics["kept"] == len(rows) - keeping.metrics["no_score"]
+        assert keeping.metrics["warnings"]
+        return
+    assert refusing == keeping
+
+
+@pytest.mark.parametrize(
+    ("scores", "parameters", "expected"),
+    [
+        ([0, 1, *[5] * 60], {"top": "10%"}, "`top: 10%` kept 96.8 % of the documents that have"),
+        (
+            [*(n / 1e5 for n in range(60)), *(0.9 + n / 1e3 for n in range(40))],
+            {"top": "90%"},
+            "the threshold 0.0001 lies in the lowest 1 % of the range of `edu` (0 to 0.939)",
+        ),
+        (
+            [*(n / 1e3 for n in range(40)), *(0.9 + n / 1e6 for n in range(60))],
+            {"top": "30%"},
+            "lies in the highest 1 % of the range",
+        ),
+        ([1, 2, 3], {"min_score": 3.5}, "`min_score: 3.5` drops every document: the highest"),
+        ([3, 4, 5], {"rounded_at_least": 3}, "`rounded_at_least: 3` drops no document"),
+        ([None, None], {"top": "50%"}, "no document has a score `edu`, so none was kept"),
+    ],
+)
+def test_thresholds_that_do_not_do_what_they_seem_to_are_warned_about(
+    scores: list[float | None], parameters: dict[str, Any], expected: str
+) -> None:
+    (warning,) = run(scored(*scores), **parameters).metrics["warnings"]
+    assert expected in warning
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"top": "30%"}, {"top": "99%"}, {"top": "1%"}, {"min_score": 50}, {"top": "100%"}],
+)
+def test_ordinary_thresholds_are_not_warned_about(parameters: dict[str, Any]) -> None:
+    assert run(scored(*range(100)), **parameters).metrics["warnings"] == []
+    grades = scored(*(grade for grade in range(6) for _ in range(20 - 3 * grade)))
+    if "min_score" not in parameters:
+        assert run(grades, **parameters).metrics["warnings"] == []

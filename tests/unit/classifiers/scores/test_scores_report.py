@@ -10,7 +10,7 @@ from global_steps import Ran, run_global_step
 from classifiers.scores.ensemble import Ensemble
 from classifiers.scores.group_thresholds import SHOWN_GROUPS
 from classifiers.scores.keep import Keep
-from pipeline.report.blocks import Chart, ReportSection, Table
+from pipeline.report.blocks import Chart, Prose, ReportSection, Table
 from pipeline.report.charts import svg
 from pipeline.report.page import Page, render
 
@@ -73,8 +73,17 @@ def test_buckets_with_the_scores_at_which_their_bins_begin(tmp_path: Path) -> No
     assert "3 " in chart.alt
 
 
-def test_nothing_to_tell_breaks_nothing(tmp_path: Path) -> None:
+def test_no_documents_make_a_section_all_the_same(tmp_path: Path) -> None:
     keep = Keep(column="edu", top="20%")
     assert table(section(keep, run_global_step(keep, [], TYPES), tmp_path)).rows[0][1] == 0
     step = Ensemble(columns=["edu"], bins=2)
     assert len(table(section(step, run_global_step(step, [], TYPES), tmp_path)).rows) == 2
+
+
+def test_what_is_warned_about_stands_above_the_table(tmp_path: Path) -> None:
+    step = Keep(column="edu", top="20%", all_tied="keep")
+    found = section(step, run_global_step(step, [{"edu": 2.5}] * 9, TYPES), tmp_path)
+    warning = found.blocks[0]
+    assert isinstance(warning, Prose)
+    assert warning.tone == "warning"
+    assert "does not order these documents: all 9 have 2.5" in warning.text

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.agreement.metrics import auc
+from classifiers.agreement.agreement_metrics import auc
 from classifiers.students.fasttext_classifier import FastTextClassifier, load
 from classifiers.students.fasttext_training import train
 from classifiers.students.preprocessing import TextBatch, is_blank, preprocess

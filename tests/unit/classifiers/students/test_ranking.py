@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from classifiers.agreement.metrics import spearman
+from classifiers.agreement.agreement_metrics import spearman
 from classifiers.sampling.hash_sampling import hash_of
 from classifiers.students.preprocessing import TextBatch
 from classifiers.students.soft_labels import SoftLabels

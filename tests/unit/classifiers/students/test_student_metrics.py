@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.agreement.metrics import macro_f1, quadratic_kappa, spearman
+from classifiers.agreement.agreement_metrics import macro_f1, quadratic_kappa, spearman
 from classifiers.students.student_loading import open_student
 from classifiers.students.student_metrics import cuts, graded, held_out, middle, nearest, thresholds
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
@@ -85,8 +85,8 @@ def test_an_old_key_is_refused_with_the_new_one() -> None:
 def test_an_old_entry_point_is_noted_beside_the_field_that_nobody_reads(
     tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = {"winnow.sections": [EntryPoint("audit", "audit_package:Audit", "winnow.sections")]}
-    monkeypatch.setattr("pipeline.manifest.registry.entry_points", lambda group: old.get(group, []))
+    old = EntryPoints([EntryPoint("audit", "audit_package:Audit", "winnow.sections")])
+    monkeypatch.setattr("pipeline.manifest.registry._entry_points", lambda: old)
     path = tmp_path / "m.yaml"
     path.write_text("sources: {a: {format: jsonl, paths: x}}\naudit: 1\n")
     with pytest.raises(ManifestError) as caught:

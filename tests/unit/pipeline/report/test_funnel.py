@@ -86,7 +86,7 @@ def test_the_funnel_shows_what_entered_and_left_each_step(stages: list[Stage]) -
         ["whole run", 9, 4, "44.4 %", 5, "112 B", "73 B", "12 B"],
     ]
     assert "12 rows: 9 documents" in found.lead
-    assert "3 that went to quarantine" in found.lead
+    assert "3 bad rows for quarantine" in found.lead
     drawing = next(block for block in found.blocks if isinstance(block, Chart))
     assert "after length 55.6" in drawing.alt
 
@@ -226,11 +226,11 @@ def test_findings_of_a_step_are_listed_with_dotted_names(stages: list[Stage]) ->
     assert rows(found) == [["documents", "5"], ["best.auc", "0.91"]]
 
 
-def test_tasks_that_are_not_committed_are_left_out_and_said_to_be(tmp_path: Path) -> None:
+def test_tasks_that_are_not_committed_are_left_out_and_counted(tmp_path: Path) -> None:
     steps = {"length": Length(low=3)}
     stage = read_stage(tmp_path, {"web": WEB, "books": BOOKS}, steps, skip="books")
     found = section(funnel_sections([stage]), "funnel")
-    assert "1 task has no receipt" in found.lead
+    assert "not run yet: 1 task." in found.lead
     assert rows(found)[0][1] == 6
 
 

@@ -194,7 +194,7 @@ def test_a_failed_run_counts_the_rows_that_were_met_in_red(tmp_path: Path) -> No
     assert banner.startswith(" tone-failed")
     assert "a2.jsonl" in banner
     assert "row 0 says more" in banner
-    assert "Of 4 rows that were read so far, 3 documents are left." in banner
+    assert "Read so far: 4 rows, 3 documents left." in banner
 
 
 def test_documents_in_a_later_stage_that_failed_are_accounted_for(tmp_path: Path) -> None:

@@ -1,0 +1,109 @@
+"""What a judge is to those who ask: documents in, answers out, troubles said in one way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from classifiers.judges.answers import Answer, Label
+from classifiers.judges.judge_identity import Wording
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens that a server says it has worked on; ``cached`` ones are among ``prompt``."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt + other.prompt,
+            self.cached + other.cached,
+            self.completion + other.completion,
+        )
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt - other.prompt,
+            self.cached - other.cached,
+            self.completion - other.completion,
+        )
+
+
+@dataclass
+class LabelRequest:
+    """One document to be labelled, with what has happened to it so far.
+
+    ``ids`` are its tokens between the marks (none for a judge that takes text). ``said`` (or
+    ``reasons``, as text) is a rationale that has been paid for already, and ``told`` are labels of
+    a judge that is asked attribute by attribute, when it has not answered all.
+    """
+
+    key: bytes
+    text: str
+    wording: Wording
+    purpose: str = "document"
+    repeat: int = 0
+    ids: list[int] = field(default_factory=list)
+    rationale_ids: list[int] | None = None
+    rationale_text: str | None = None
+    partial_labels: dict[str, Label] = field(default_factory=dict)
+    shortened: bool = False
+    is_sent: bool = False  # the store knows that somebody asks
+    retried: bool = False  # an answer to it could not be used
+    tries: int = 0
+    deaths: int = 0
+    paid: Usage = Usage()
+
+
+class RequestError(Exception):
+    """A request that brought no answer. ``kind`` says what to do about it:
+
+    - ``busy``: ask again later, after ``after`` seconds if the server said so; ask less at once;
+    - ``again``: ask again later (5xx, time-outs, broken connections);
+    - ``garbage``: ask once more, for the answer made no sense;
+    - ``too_long``: cut the document and ask once more;
+    - ``never``: this document will not be answered;
+    - ``dead``: the server is gone;
+    - ``fatal``: nothing will be answered; ``hint`` says what to mend.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        code: str,
+        message: str = "",
+        *,
+        after: float | None = None,
+        hint: str = "",
+        usage: Usage = Usage(),
+    ) -> None:
+        super().__init__(f"{code} {message}")
+        self.kind, self.code, self.message = kind, code, message
+        self.after, self.hint, self.usage = after, hint, usage
+
+
+class Judge(Protocol):
+    """Somebody who answers; one per server."""
+
+    name: str
+
+    async def ask(self, request: LabelRequest) -> tuple[Answer, Usage]:
+        """The answer about one document and what it cost now. Raises Trouble."""
+
+    async def check_labels(self, wording: Wording) -> Usage:
+        """Find out whether it can answer, and how; what asking cost. Raises Trouble."""
+
+    def estimate(self, request: LabelRequest) -> Usage:
+        """The most that the next request about it is likely to take."""
+
+    def shorten(self, request: LabelRequest) -> bool:
+        """Cut the document to half its tokens; False when it cannot be cut (again)."""
+
+    async def is_alive(self, failure: RequestError) -> bool:
+        """Whether, after this trouble, it is worth asking again without ``revive``."""
+
+    async def restart(self) -> None:
+        """Start the server again. Raises Trouble of kind ``fatal`` when that is not possible."""

@@ -1,0 +1,100 @@
+"""Gold sets: documents with labels by people."""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+
+from classifiers.judges.rubric import Attribute, Rubric
+from classifiers.labelling.label_config import GoldSpec
+from winnow import ShardError
+
+COMPRESSION = {".zst": "zstd", ".gz": "gzip", ".bz2": "bz2"}
+
+
+@dataclass(frozen=True)
+class Gold:
+    """Columns [n] of a gold set. ``labels`` are numbers (float64), or names of categories."""
+
+    texts: list[str]
+    labels: npt.NDArray[Any]
+    sources: npt.NDArray[Any]
+    languages: npt.NDArray[Any]
+
+
+def attribute_of(spec: GoldSpec, rubric: Rubric) -> str:
+    return spec.attribute or next(iter(rubric.attributes))
+
+
+def read_gold(spec: GoldSpec, folder: Path, attribute: Attribute) -> Gold:
+    """Raises ShardError naming the line of what cannot be used."""
+    path = folder / spec.path
+    numbered = list(_rows(path, spec))
+    if not numbered:
+        _wrong(spec, 1, "the file is empty")
+    labels = [_label(spec, number, row, attribute) for number, row in numbered]
+    rows = [row for _, row in numbered]
+    kind: Any = np.float64 if attribute.values is not None else object
+    return Gold(
+        [row[spec.text] for row in rows],
+        np.array(labels, dtype=kind),
+        _names(rows, spec.source),
+        _names(rows, spec.language),
+    )
+
+
+def _rows(path: Path, spec: GoldSpec) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows with the numbers of their lines; lines without anything are passed over."""
+    for number, line in enumerate(_content(path, spec).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = orjson.loads(line)
+        except ValueError as error:
+            _wrong(spec, number, f"not JSON: {error}")
+        if not isinstance(row, dict) or not isinstance(row.get(spec.text), str):
+            _wrong(spec, number, f"no text in the field {spec.text!r}")
+        if row.get(spec.label) is None:
+            _wrong(spec, number, f"no label in the field {spec.label!r}")
+        yield number, row
+
+
+def _content(path: Path, spec: GoldSpec) -> bytes:
+    compression = COMPRESSION.get(path.suffix)
+    try:
+        whole = pa.CompressedInputStream(str(path), compression) if compression else path.open("rb")
+        with whole as file:
+            return bytes(file.read()).removeprefix(BOM_UTF8)
+    except OSError as error:
+        hint = "restore the file, or name another one in checks.gold.path"
+        raise ShardError("bad-gold", f"{spec.path} cannot be read: {error}", hint) from error
+
+
+def _label(spec: GoldSpec, number: int, row: dict[str, Any], attribute: Attribute) -> Any:
+    value = row[spec.label]
+    if attribute.values is None:
+        if value not in attribute.labels:
+            _wrong(spec, number, f"{value!r} is none of the attribute's categories")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        _wrong(spec, number, f"the label {value!r} is not a number")
+    return float(value)
+
+
+def _names(rows: Sequence[dict[str, Any]], field: str) -> npt.NDArray[Any]:
+    """As text, for a source may be a number, and numbers and names do not sort together."""
+    found = (row.get(field) for row in rows)
+    return np.array([None if name is None else str(name) for name in found], dtype=object)
+
+
+def _wrong(spec: GoldSpec, line: int, message: str) -> NoReturn:
+    hint = 'one JSON object a line, {"text": …, "label": …}; name other fields in checks.gold'
+    raise ShardError("bad-gold", f"{spec.path}:{line}:1 {message}", hint)
