@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, JsonValue, PrivateAttr, model_validator
 
 from filters.evaluation_items import (
     Coverage,
@@ -115,13 +115,38 @@ class Decontaminate(NamesFiles, ThresholdFilter):
         yield from super().check(view)
         files = self._files()
         self._listed = tuple(files.values())
-        for place, file in files.items():
-            if file.stamp is not None:
-                yield from _check_items(place, file)
+        unread = [
+            problem
+            for place, file in files.items()
+            for problem in (_check_items(place, file) if file.stamp is not None else ())
+        ]
+        yield from unread
+        if not unread and all(file.stamp is not None for file in files.values()):
+            yield from self._check_coverage()
         if self.mode == "tag":
             for name in sorted({*COLUMNS} & {*DOCUMENT_SCHEMA.names, *view.columns}):
                 message = f"documents already have a column {name}"
                 yield Problem(("mode",), "column-exists", message, "take out one of the two steps")
+
+    def _check_coverage(self) -> Iterator[Problem]:
+        """A set of which nothing is looked for is a mistake, not a clean corpus."""
+        try:
+            coverage = self.coverage()
+        except ShardError as error:
+            yield Problem(("evaluations",), error.code, error.message, error.hint)
+            return
+        for name, counts in coverage.items():
+            if counts["looked_for"] == 0:
+                message = f"0 of {counts['items']:,} items of '{name}' would be looked for: "
+                hint = "lower `min_words`" if counts["too_short"] else ""
+                if counts["too_common"]:
+                    hint += f"{' or ' if hint else ''}raise `max_document_frequency`"
+                yield Problem(
+                    ("evaluations", name),
+                    "nothing-to-look-for",
+                    message + _reasons(counts),
+                    f"name the `fields` with the whole question and answer, or {hint}",
+                )
 
     def adds(self) -> tuple[str, ...]:
         return COLUMNS if self.mode == "tag" else ()
@@ -132,6 +157,17 @@ class Decontaminate(NamesFiles, ThresholdFilter):
     def coverage(self) -> Coverage:
         """By evaluation set, how many items there are, are looked for, and are not and why."""
         return self._index.coverage
+
+    def metrics(self) -> Mapping[str, JsonValue]:
+        coverage = self.coverage()
+        partial = [
+            f"{counts['looked_for']:,} of {counts['items']:,} items of '{name}' were looked for; "
+            f"{_reasons(counts)}"
+            for name, counts in coverage.items()
+            if counts["looked_for"] < counts["items"]
+        ]
+        sets: dict[str, JsonValue] = {name: {**counts} for name, counts in coverage.items()}
+        return {"evaluations": sets, "warnings": [*partial]}
 
     def measure(self, docs: Docs) -> Signals:
         return self._signals(self._index.look(docs.text), len(docs))
@@ -202,6 +238,15 @@ class Decontaminate(NamesFiles, ThresholdFilter):
             )
             for where, path in matched.items()
         }
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    """Why items of a set are not looked for."""
+    reasons = {
+        "too_short": "have fewer words than `min_words`",
+        "too_common": "are worded like many others (`max_document_frequency`) or in `common`",
+    }
+    return ", ".join(f"{counts[name]:,} {why}" for name, why in reasons.items() if counts[name])
 
 
 def _check_items(place: Location, file: EvaluationFile) -> Iterator[Problem]:
