@@ -33,6 +33,7 @@ from filters.decontaminate import Decontaminate
 from kernels.text.normalisation import normalise
 from kernels.words.vocabulary import Vocabulary
 from pipeline.documents import Docs
+from winnow.testing import warm_up
 
 ROWS = 4_096
 CARRIER = 600  # characters of the document that an item is planted in
@@ -249,7 +250,7 @@ def main() -> int:
     }
     files = sorted(arguments.evals.glob("*.jsonl.zst"))
     step = Decontaminate(evaluations={stem(path): str(path) for path in files}, **parameters)
-    step.prepare()
+    warm_up([step])
     rng = random.Random(arguments.seed)
     items: dict[str, list[tuple[str, str]]] = {}
     short: dict[str, int] = {}

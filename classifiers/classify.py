@@ -99,8 +99,8 @@ class Classify(GlobalStep, FastTextSettings):
                 "choose another name",
             )
 
-    def adds(self) -> tuple[str, ...]:
-        return (self.column,)
+    def adds(self) -> dict[str, pa.DataType]:
+        return {self.column: pa.float32()}
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """``label`` [rows]: 1 positive, -1 negative, 0 neither; ``hash`` [rows] of the place.

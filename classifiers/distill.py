@@ -20,7 +20,7 @@ from classifiers.students.student_settings import (
     FastTextVectors,
     Kind,
     SentenceTransformer,
-    column_names,
+    column_types,
 )
 from winnow import (
     DOCUMENT_SCHEMA,
@@ -136,9 +136,9 @@ class Distill(NamesFiles, GlobalStep):
             hint = "paths begin at the manifest's folder; of a hub's model name the commit"
             yield Problem(("embedding", "model"), "no-revision", message, hint)
 
-    def adds(self) -> tuple[str, ...]:
+    def adds(self) -> dict[str, None]:
         # Whether labels are a scale shows when they are read: of one there is no confidence.
-        return column_names(self.column, scale=False)
+        return dict.fromkeys(column_types(self.column, scale=False))
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """``label`` [rows]: whether the document has one; ``hash`` [rows] of the place."""

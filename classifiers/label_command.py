@@ -63,7 +63,7 @@ def _import(path: Path) -> None:
     from classifiers.labelling.label_store import LabelStore, store_path
 
     moved = import_labels(LabelStore(store_path()), path)
-    differing = f", {moved.different} of them said otherwise" if moved.different else ""
+    differing = f", {moved.different} of them with another answer here" if moved.different else ""
     print(f"{path}: {moved.new:,} new labels, {moved.known:,} known{differing}")
 
 
@@ -99,5 +99,5 @@ def _costs() -> None:
 
 
 def _printable(name: str) -> str:
-    """Names may come from somebody else's export, and with them orders to the terminal."""
+    """Names may come from another user's export, and with them control codes of the terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in name)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, StringConstraints
 
 from classifiers.students.student_files import CARD, read_card, verify
-from classifiers.students.student_settings import column_names
+from classifiers.students.student_settings import column_types
 from winnow import (
     DOCUMENT_SCHEMA,
     Docs,
@@ -35,6 +35,8 @@ class Score(NamesFiles, RowStep):
     grade, of categories the most probable one with ``COLUMN_confidence``; ``COLUMN_student`` says
     which student it was. A student whose files do not have the sha256 of its card is refused.
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("fasttext", "text")
 
     students: dict[Name, Path] = Field(
         min_length=1, description="column → folder of the student, from the manifest's folder"
@@ -67,15 +69,19 @@ class Score(NamesFiles, RowStep):
                     message = f"documents already have a column {name}"
                     yield Problem(place, "column-exists", message, "choose another name")
 
-    def adds(self) -> tuple[str, ...]:
+    def adds(self) -> dict[str, pa.DataType]:
         folders = self._folders().items()
-        return tuple(name for column, folder in folders for name in self._names(column, folder))
+        return {
+            name: kind
+            for column, folder in folders
+            for name, kind in self._names(column, folder).items()
+        }
 
-    def prepare(self) -> None:
+    def prepare(self, sample: Docs) -> None:
         from classifiers.students.preprocessing import TextBatch
         from classifiers.students.student_loading import open_student
 
-        some = TextBatch.of(["some text"])
+        some = TextBatch(sample.text)
         for column, folder in self._folders().items():
             embedding = read_card(folder).embedding
             # An encoder is loaded by each worker: its threads would not survive a fork.
@@ -101,8 +107,8 @@ class Score(NamesFiles, RowStep):
         except ShardError:
             return []
 
-    def _names(self, column: str, folder: Path) -> tuple[str, ...]:
+    def _names(self, column: str, folder: Path) -> dict[str, pa.DataType]:
         try:
-            return column_names(column, scale=read_card(folder).values is not None)
+            return column_types(column, scale=read_card(folder).values is not None)
         except ShardError:
-            return (column,)
+            return {column: pa.float32()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +26,7 @@ class ExactDedup(GlobalStep):
     The first in input order stays. Memory while concluding: about 100 bytes per document.
     """
 
-    def prepare(self) -> None:
-        _hashes(pa.array([""], pa.large_string()))
+    kernels: ClassVar[tuple[str, ...]] = ("hashing", "text")
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         return _hashes(docs.text)

@@ -44,6 +44,7 @@ class MinhashDedup(GlobalStep):
     bucket; the n-grams of those (8 bytes each) lie in an unnamed temporary file.
     """
 
+    kernels: ClassVar[tuple[str, ...]] = ("ngrams", "text", "words")
     map_parameters: ClassVar[frozenset[str] | None] = frozenset(
         {"ngram", "buckets", "rows", "seed", "language"}
     )
@@ -56,9 +57,6 @@ class MinhashDedup(GlobalStep):
     )
     seed: int = Field(1, ge=0, lt=2**32, description="of the MinHash permutations")
     language: Literal["en"] = Field("en", description="whose tokenizer finds the words")
-
-    def prepare(self) -> None:
-        self._map_texts(pa.array(["one two three four five six é"], pa.large_string()))
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """Columns ``bucket_000``... (uint64, null without n-grams) and ``shingles``, sorted."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +24,11 @@ from winnow import (
     Problem,
     RowStep,
     ShardError,
+    cached_by_files,
 )
+
+if TYPE_CHECKING:
+    from kernels.lines import WordTrie
 
 # Languages written without spaces, whose words are found inside others.
 UNSPACED = ("ja", "th", "zh")
@@ -47,6 +50,8 @@ class C4BadWords(NamesFiles, RowStep):
     ``List-of-Dirty-Naughty-Obscene-and-Otherwise-Bad-Words``, at commit 25e679f0 for English and
     at 5faf2ba4 for the others. They are not part of winnow.
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("hashing", "lines", "text")
 
     lists: dict[str, Path] = Field(
         min_length=1,
@@ -80,13 +85,13 @@ class C4BadWords(NamesFiles, RowStep):
                 message = f"'{self._written(path)}' is not UTF-8: {error.reason}"
                 yield Problem(place, "bad-list", message, "write the list as UTF-8")
 
-    def prepare(self) -> None:
-        text = pa.array(["some text"], pa.large_string())
+    def prepare(self, sample: Docs) -> None:
+        # All lists, and not that of the sample's language alone.
         for name in self.lists:
             kernels.lines.has_word(
-                kernels.text.lower(text), self._trie(name), anywhere=name in UNSPACED
+                kernels.text.lower(sample.text), self._trie(name), anywhere=name in UNSPACED
             )
-        self._spared(text)
+        self._spared(sample.column("id"))
 
     def filter(self, docs: Docs) -> FilterResult:
         language = docs.column("language").fill_null(self.default_language)
@@ -110,10 +115,8 @@ class C4BadWords(NamesFiles, RowStep):
         signals = {"bad_words": found.astype(np.int8)}
         return FilterResult(keep, "document_removed_with_badwords", signals)
 
-    def _trie(self, language: str) -> kernels.lines.WordTrie:
-        path = self.located(self.lists[language])
-        stat = path.stat()
-        return _trie_of(path, stat.st_size, stat.st_mtime_ns)
+    def _trie(self, language: str) -> WordTrie:
+        return _trie_of(self.located(self.lists[language]))
 
     def _spared(self, ids: pa.LargeStringArray) -> BoolArray:
         """Whether documents with these ids [rows] would be kept in spite of bad words."""
@@ -127,6 +130,6 @@ def read_words(path: Path) -> list[str]:
     return sorted({word for line in lines if (word := line.strip())} - ALLOWED)
 
 
-@lru_cache(maxsize=64)
-def _trie_of(path: Path, size: int, modified: int) -> kernels.lines.WordTrie:
+@cached_by_files(maxsize=64)
+def _trie_of(path: Path) -> WordTrie:
     return kernels.lines.word_trie(read_words(path))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+from typing import ClassVar
+
 from pydantic import Field
 
 import kernels.lines
@@ -18,13 +19,12 @@ class C4Paragraphs(ThresholdFilter):
     between newlines.
     """
 
+    kernels: ClassVar[tuple[str, ...]] = ("lines",)
+
     min_paragraphs: int = Field(3, ge=0, description="least number of long lines")
     min_paragraph_len: int = Field(
         200, ge=0, description="least length of a line that counts, in characters"
     )
-
-    def prepare(self) -> None:
-        self.filter(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
         return {"paragraphs": kernels.lines.long_lines(docs.text, self.min_paragraph_len)}

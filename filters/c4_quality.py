@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ import kernels.lines
 import kernels.words
 from filters.word_rules import WordRules
 from winnow import BoolArray, Docs, FilterResult, Rule, Signals
+
+if TYPE_CHECKING:
+    from kernels.lines import C4Lines
 
 
 class C4Quality(WordRules):
@@ -26,6 +30,8 @@ class C4Quality(WordRules):
     document. ``sentences`` is NaN where the result did not need it: in documents dropped before,
     and in those of at least ``min_num_sentences`` lines, each of which has a sentence.
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("lines", "words")
 
     split_paragraph: bool = Field(
         True, description="judge lines; if false, sentences, which takes a hundred times as long"
@@ -52,9 +58,6 @@ class C4Quality(WordRules):
         True, description="drop lines on terms of use, privacy policies and cookies"
     )
 
-    def prepare(self) -> None:
-        self.filter(Docs(pa.record_batch({"text": pa.array(["[1] A line."], pa.large_string())})))
-
     def _require_language(self) -> None:
         kernels.words.sentence_code(self.language)
 
@@ -78,7 +81,7 @@ class C4Quality(WordRules):
             rules.append(Rule("too_few_sentences", "sentences", "min_num_sentences", least=least))
         return rules
 
-    def _lines(self, docs: Docs) -> kernels.lines.C4Lines:
+    def _lines(self, docs: Docs) -> C4Lines:
         watched = (
             kernels.lines.LOREM_IPSUM * self.filter_lorem_ipsum
             | kernels.lines.JAVASCRIPT * self.filter_javascript
@@ -96,9 +99,7 @@ class C4Quality(WordRules):
             docs.text, rules, None if self.split_paragraph else sentences(docs.text, self.language)
         )
 
-    def _signals(
-        self, lines: kernels.lines.C4Lines, wanted: BoolArray
-    ) -> dict[str, npt.NDArray[np.float64]]:
+    def _signals(self, lines: C4Lines, wanted: BoolArray) -> dict[str, npt.NDArray[np.float64]]:
         """All counts, and the sentences of the texts that are ``wanted`` [rows]."""
         count = np.full(len(wanted), np.nan)
         if self.min_num_sentences >= 0:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
-import pyarrow as pa
 from pydantic import Field, model_validator
 
 import kernels.text
@@ -22,6 +21,8 @@ class CharacterSet(ThresholdFilter):
     Python's ``str`` has them, or the name of a script. Where there is no character to take a share
     of, a document is dropped as ``empty`` when ``min_ratio`` is set.
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("text",)
 
     characters: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description="sets of characters, or scripts, that are counted"
@@ -49,10 +50,6 @@ class CharacterSet(ThresholdFilter):
                 if name not in kernels.text.CLASSES and not kernels.text.is_script(name):
                     message = f"{name!r} is no set of characters"
                     yield Problem((field, number), "unknown-characters", message, known)
-
-    def prepare(self) -> None:
-        kernels.text.character_table(self.characters, self.among)
-        self.measure(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
         part, whole = kernels.text.count_characters(docs.text, self.characters, self.among)

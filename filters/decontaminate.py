@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +30,6 @@ from filters.evaluation_items import (
     stamp_of,
 )
 from winnow import (
-    DOCUMENT_SCHEMA,
     Docs,
     FilterResult,
     Location,
@@ -43,7 +42,7 @@ from winnow import (
     ThresholdFilter,
 )
 
-COLUMNS = ("contaminated_by", "contamination")
+COLUMNS = {"contaminated_by": pa.large_string(), "contamination": pa.float64()}
 
 
 class Decontaminate(NamesFiles, ThresholdFilter):
@@ -61,6 +60,8 @@ class Decontaminate(NamesFiles, ThresholdFilter):
     ``contaminated_by`` names the items, ``set#line``, the largest overlap first;
     ``contaminated_text`` is the stretch with the largest, normalised.
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("ngrams", "text", "words")
 
     evaluations: dict[str, Paths | Evaluation] = Field(
         min_length=1,
@@ -123,10 +124,6 @@ class Decontaminate(NamesFiles, ThresholdFilter):
         yield from unread
         if not unread and all(file.stamp is not None for file in files.values()):
             yield from self._check_coverage()
-        if self.mode == "tag":
-            for name in sorted({*COLUMNS} & {*DOCUMENT_SCHEMA.names, *view.columns}):
-                message = f"documents already have a column {name}"
-                yield Problem(("mode",), "column-exists", message, "take out one of the two steps")
 
     def _check_coverage(self) -> Iterator[Problem]:
         """A set of which nothing is looked for is a mistake, not a clean corpus."""
@@ -148,11 +145,8 @@ class Decontaminate(NamesFiles, ThresholdFilter):
                     f"name the `fields` with the whole question and answer, or {hint}",
                 )
 
-    def adds(self) -> tuple[str, ...]:
-        return COLUMNS if self.mode == "tag" else ()
-
-    def prepare(self) -> None:
-        self.filter(Docs(pa.record_batch({"text": pa.array(["some text"], pa.large_string())})))
+    def adds(self) -> dict[str, pa.DataType]:
+        return COLUMNS if self.mode == "tag" else {}
 
     def coverage(self) -> Coverage:
         """By evaluation set, how many items there are, are looked for, and are not and why."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ import kernels.lines
 import kernels.words
 from filters.word_rules import WordRules
 from winnow import Docs, FilterResult, Rule, Signals
+
+if TYPE_CHECKING:
+    from kernels.lines import LineShapes
 
 # Code points of the marks that end a sentence in any script, as datatrove 0.10.1 lists them
 # (``TERMINAL_PUNCTUATION``).
@@ -49,6 +52,8 @@ class FineWebQuality(WordRules):
     Judging, ``words`` and ``list_ratio`` are NaN where the result does not depend on them.
     """
 
+    kernels: ClassVar[tuple[str, ...]] = ("lines", "words")
+
     line_punct_thr: float = Field(
         0.12, ge=0, description="least share of lines that end in one of `stop_chars`"
     )
@@ -62,9 +67,6 @@ class FineWebQuality(WordRules):
         0.01, ge=0, description="largest share of characters in lines that repeat an earlier one"
     )
     new_line_ratio: float = Field(0.3, ge=0, description="most newlines per word")
-
-    def prepare(self) -> None:
-        self.filter(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
         shapes = self._shapes(docs)
@@ -96,11 +98,11 @@ class FineWebQuality(WordRules):
             _rule("list_ratio", "new_line_ratio", most=self.new_line_ratio),
         ]
 
-    def _shapes(self, docs: Docs) -> kernels.lines.LineShapes:
+    def _shapes(self, docs: Docs) -> LineShapes:
         endings = TERMINAL_PUNCTUATION if self.stop_chars is None else self.stop_chars
         return kernels.lines.line_shapes(docs.text, endings, self.short_line_length)
 
-    def _signals(self, shapes: kernels.lines.LineShapes, words: npt.NDArray[np.float64]) -> Signals:
+    def _signals(self, shapes: LineShapes, words: npt.NDArray[np.float64]) -> Signals:
         """The signals, where ``words`` [documents] are NaN if they were not counted."""
         with np.errstate(divide="ignore", invalid="ignore"):
             punctuated = shapes.ended / shapes.lines

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from pydantic import Field
 
 import kernels.lines
@@ -26,6 +25,8 @@ class GopherQuality(WordRules):
     the first rule broken. A rule whose parameter is null or 0 is off. Where datatrove divides by
     zero (a document without words whose ``min_doc_words`` rule is off), the reason is ``empty``.
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("lines", "ngrams", "words")
 
     min_doc_words: int | None = Field(50, ge=0, description="least number of non-symbol words")
     max_doc_words: int | None = Field(
@@ -51,9 +52,6 @@ class GopherQuality(WordRules):
     )
     min_stop_words: int | None = Field(2, ge=0, description="least number of distinct stop words")
     stop_words: tuple[str, ...] = Field(STOP_WORDS, description="the stop words, case-sensitive")
-
-    def prepare(self) -> None:
-        self.filter(Docs(pa.record_batch({"text": pa.array(["text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
         counts = kernels.ngrams.count_words(self.words(docs), self.stop_words)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from pydantic import Field
 
 import kernels.lines
@@ -31,6 +30,8 @@ class GopherRepetition(WordRules):
     ones where an upper bound already shows that the rule is not broken.
     """
 
+    kernels: ClassVar[tuple[str, ...]] = ("lines", "ngrams", "words")
+
     dup_line_frac: float | None = Field(
         0.3, ge=0, description="largest share of lines that repeat an earlier one"
     )
@@ -51,9 +52,6 @@ class GopherRepetition(WordRules):
         ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10)),
         description="for each n, largest share of characters in repeated n-grams",
     )
-
-    def prepare(self) -> None:
-        self.filter(Docs(pa.record_batch({"text": pa.array(["some text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
         signals = self._measure_lines(docs)

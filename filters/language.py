@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
-from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +23,12 @@ from winnow import (
     Rule,
     Signals,
     ThresholdFilter,
+    cached_by_files,
     packaged,
 )
+
+if TYPE_CHECKING:
+    from kernels.fasttext import FastTextModel
 
 # The compressed model of fasttext.cc (917 kB, 176 languages, CC-BY-SA 3.0) as a package holds it.
 # Only its file is used: its own dependencies would replace the fastText that trains students.
@@ -49,6 +51,10 @@ class Language(NamesFiles, ThresholdFilter):
     best label and its score. A text without words has the score that the model gives to an empty
     line (``en`` 0.12 with lid.176), null and 0 where it gives none.
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("fasttext",)
+    # Labels by another model, or with another threshold, take the place of earlier ones.
+    replaces: ClassVar[frozenset[str]] = frozenset({"language_score", "top_languages"})
 
     languages: Languages | None = Field(
         None, description="languages to keep, as the model labels them; null keeps any"
@@ -104,16 +110,12 @@ class Language(NamesFiles, ThresholdFilter):
             if name not in labels:
                 single = isinstance(self.languages, str)
                 at: Location = ("languages",) if single else ("languages", number)
-                close = get_close_matches(name, labels, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"labels are like {labels[0]}"
-                yield Problem(at, "unknown-language", f"the model has no language {name}", hint)
+                message = f"the model has no language {name}"
+                yield Problem(at, "unknown-language", message, choices=tuple(labels))
 
-    def adds(self) -> tuple[str, ...]:
-        top = ("top_languages",) if self.keep_top_pairs_threshold != -1 else ()
-        return ("language", "language_score", *top)
-
-    def prepare(self) -> None:
-        self._model().predict(pa.array(["some text"], pa.large_string()))
+    def adds(self) -> dict[str, pa.DataType]:
+        top = {"top_languages": TOP} if self.keep_top_pairs_threshold != -1 else {}
+        return {"language": pa.large_string(), "language_score": pa.float64(), **top}
 
     def measure(self, docs: Docs) -> Signals:
         return self._signals(*self._predict(docs))
@@ -139,12 +141,12 @@ class Language(NamesFiles, ThresholdFilter):
         return replace(result, columns=columns)
 
     def _predict(self, docs: Docs) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        return self._model().predict(docs.text, stop_at_eos=self.stop_at_eos)
+        model: FastTextModel = self._model()
+        return model.predict(docs.text, stop_at_eos=self.stop_at_eos)
 
-    def _model(self) -> kernels.fasttext.FastTextModel:
+    def _model(self) -> FastTextModel:
         (path,) = self.files().values()
-        stat = path.stat()
-        return _loaded(path, stat.st_size, stat.st_mtime_ns)
+        return _loaded(path)
 
     def _signals(
         self, best: npt.NDArray[np.int32], scores: npt.NDArray[np.float32]
@@ -185,7 +187,6 @@ class Language(NamesFiles, ThresholdFilter):
         return pa.ListArray.from_arrays(pa.array(offsets), pairs)
 
 
-@lru_cache(maxsize=2)
-def _loaded(path: Path, size: int, modified: int) -> kernels.fasttext.FastTextModel:
-    """A model, read once in a process and again when its file has changed."""
+@cached_by_files(maxsize=2)
+def _loaded(path: Path) -> FastTextModel:
     return kernels.fasttext.read_model(path)

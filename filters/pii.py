@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
 import kernels.pii
-from winnow import DOCUMENT_SCHEMA, Docs, FilterResult, ManifestView, Problem, RowStep
+from winnow import Docs, FilterResult, RowStep
 
 Strings = str | Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -52,6 +51,8 @@ class Pii(RowStep):
     stay unless asked for. With ``mode: tag`` the text stays and the columns ``pii_emails``,
     ``pii_ips``, ``pii_phone_numbers``, ``pii_ibans`` and ``pii_payment_cards`` hold counts.
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("pii",)
 
     mode: Literal["replace", "tag"] = Field(
         "replace", description="replace what is found, or append columns that count it"
@@ -96,17 +97,8 @@ class Pii(RowStep):
         }
         return {kind: (v,) if isinstance(v, str) else v for kind, v in given.items()}
 
-    def check(self, view: ManifestView) -> Iterator[Problem]:
-        for name in self.adds():
-            if name in (*DOCUMENT_SCHEMA.names, *view.columns):
-                message = f"documents already have a column {name}"
-                yield Problem(("mode",), "column-exists", message, "tag once")
-
-    def adds(self) -> tuple[str, ...]:
-        return tuple(NAMES[kind] for kind in self.kinds()) if self.mode == "tag" else ()
-
-    def prepare(self) -> None:
-        self.filter(Docs(pa.record_batch({"text": pa.array(["a@b.org"], pa.large_string())})))
+    def adds(self) -> dict[str, pa.DataType]:
+        return {NAMES[kind]: pa.int64() for kind in self.kinds()} if self.mode == "tag" else {}
 
     def filter(self, docs: Docs) -> FilterResult:
         kinds = self.kinds()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import pyarrow as pa
 from pydantic import Field
 
 import kernels.lines
 import kernels.text
 from winnow import Docs, FilterResult, Rule, Signals, ThresholdFilter
+
+if TYPE_CHECKING:
+    from kernels.lines import EditedLines
 
 
 class RefinedWebLines(ThresholdFilter):
@@ -27,6 +30,8 @@ class RefinedWebLines(ThresholdFilter):
     or digit. A document without any, or of which nothing is left, is ``empty``: DCLM drops it, too.
     """
 
+    kernels: ClassVar[tuple[str, ...]] = ("lines", "text")
+
     max_uppercase_ratio: float | None = Field(
         0.5, ge=0, description="largest share of capitals in a line; null: any"
     )
@@ -41,9 +46,6 @@ class RefinedWebLines(ThresholdFilter):
     max_removed_ratio: float = Field(
         0.05, ge=0, description="largest share of words that may be removed"
     )
-
-    def prepare(self) -> None:
-        self.filter(Docs(pa.record_batch({"text": pa.array(["some text"], pa.large_string())})))
 
     def measure(self, docs: Docs) -> Signals:
         return _signals(self._edited(docs))
@@ -60,7 +62,7 @@ class RefinedWebLines(ThresholdFilter):
             Rule("empty", "bytes_left", least=1),
         ]
 
-    def _edited(self, docs: Docs) -> kernels.lines.EditedLines:
+    def _edited(self, docs: Docs) -> EditedLines:
         upper, digits = self.max_uppercase_ratio, self.max_numeric_ratio
         rules = kernels.lines.EditRules(
             most_upper=np.inf if upper is None else upper,
@@ -72,7 +74,7 @@ class RefinedWebLines(ThresholdFilter):
         return kernels.lines.edit_lines(docs.text, rules)
 
 
-def _signals(edited: kernels.lines.EditedLines) -> Signals:
+def _signals(edited: EditedLines) -> Signals:
     """What the rules measure [rows]; a share of no words is NaN."""
     with np.errstate(invalid="ignore"):
         ratio = (edited.words - edited.words_left) / edited.words

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,8 @@ from winnow import Docs, FilterResult, RowStep
 if TYPE_CHECKING:
     from ftfy import TextFixerConfig
 
+    from kernels.lines import Lines
+
 
 class Repair(RowStep):
     """Repair broken characters ("âœ”" for "✔"), entities and control characters. Drops nothing.
@@ -24,6 +26,8 @@ class Repair(RowStep):
     ``FTFYFormatter``: what was broken is mended, what is only typography stays. ftfy works line by
     line; lines of plain ASCII in which it has nothing to do are passed over.
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("lines",)
 
     unescape_html: Literal["auto"] | bool = Field(
         "auto", description='turn entities into characters; auto: until a "<" is met'
@@ -47,9 +51,6 @@ class Repair(RowStep):
     normalization: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = Field(
         None, description="Unicode normal form to give the text"
     )
-
-    def prepare(self) -> None:
-        self.filter(Docs(pa.record_batch({"text": pa.array(["âœ”"], pa.large_string())})))
 
     def filter(self, docs: Docs) -> FilterResult:
         entities = {
@@ -83,7 +84,7 @@ class Repair(RowStep):
         replaced = pc.replace_with_mask(docs.text, changed, pa.array(texts, pa.large_string()))
         return FilterResult(keep, signals=signals, text=replaced)
 
-    def _repair(self, lines: kernels.lines.Lines, row: int) -> tuple[bytes, int]:
+    def _repair(self, lines: Lines, row: int) -> tuple[bytes, int]:
         """A row's text in UTF-8, and how many of its lines are other than they were."""
         from ftfy import fix_text
 

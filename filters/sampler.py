@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,14 +24,13 @@ class Sampler(ThresholdFilter):
     in one manifest need different seeds, or the second draws what the first has drawn.
     """
 
+    kernels: ClassVar[tuple[str, ...]] = ("hashing", "text")
+
     rate: float = Field(0.5, ge=0, le=1, description="share of documents to keep")
     seed: int = Field(0, ge=0, lt=2**64, description="another seed draws another sample")
     by: Literal["id", "text"] = Field(
         "id", description="what is hashed; by text, equal texts stay or go together"
     )
-
-    def prepare(self) -> None:
-        self._draws(pa.array(["some text"], pa.large_string()))
 
     def measure(self, docs: Docs) -> Signals:
         return {"sampler_draw": self._draws(docs.column(self.by))}

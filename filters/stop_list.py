@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 from pydantic import Field, model_validator
 
 import kernels.match
 import kernels.text
-from winnow import Docs, Location, ManifestView, NamesFiles, Problem, Rule, Signals, ThresholdFilter
+from winnow import (
+    Docs,
+    Location,
+    ManifestView,
+    NamesFiles,
+    Problem,
+    Rule,
+    Signals,
+    ThresholdFilter,
+    cached_by_files,
+)
+
+if TYPE_CHECKING:
+    from kernels.match import Automaton
 
 MAX_AUTOMATON_BYTES = 2**30
 
@@ -25,6 +38,8 @@ class StopList(NamesFiles, ThresholdFilter):
     ``word_boundaries`` an edge of an entry that is a letter, digit or "_" must not have another
     one beside it in the text: "ass" is not in "class", "c++" is in "c++11".
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("match", "text")
 
     words: tuple[str, ...] = Field((), description="words or phrases to look for")
     file: Path | None = Field(
@@ -61,9 +76,6 @@ class StopList(NamesFiles, ThresholdFilter):
             message = f"'{self.file}' would take {size / 2**30:.1f} GB of memory in every worker"
             yield Problem(("file",), "large-list", message, "list less, at most 1 GB")
 
-    def prepare(self) -> None:
-        self.measure(Docs(pa.record_batch({"text": pa.array(["some text"], pa.large_string())})))
-
     def measure(self, docs: Docs) -> Signals:
         entries, compiled = self._compiled()
         text = kernels.text.lower(docs.text) if self.ignore_case else docs.text
@@ -77,12 +89,9 @@ class StopList(NamesFiles, ThresholdFilter):
     def rules(self) -> list[Rule]:
         return [Rule("stop_list", "stop_list_hits", "max_hits", most=self.max_hits)]
 
-    def _compiled(self) -> tuple[Sequence[str], kernels.match.Automaton]:
-        if self.file is None:
-            return _compile(self.words, self.ignore_case, None, 0, 0)
-        path = self.located(self.file)
-        stat = path.stat()
-        return _compile(self.words, self.ignore_case, path, stat.st_size, stat.st_mtime_ns)
+    def _compiled(self) -> tuple[Sequence[str], Automaton]:
+        path = None if self.file is None else self.located(self.file)
+        return _compile(self.words, self.ignore_case, path)
 
 
 def read_entries(path: Path) -> list[str]:
@@ -91,11 +100,11 @@ def read_entries(path: Path) -> list[str]:
     return [entry for line in lines if (entry := line.strip())]
 
 
-@lru_cache(maxsize=8)
+@cached_by_files(maxsize=8)
 def _compile(
-    words: tuple[str, ...], ignore_case: bool, path: Path | None, size: int, modified: int
-) -> tuple[Sequence[str], kernels.match.Automaton]:
-    """Entries as they are compared, without repeats; size and time tell that a file is edited."""
+    words: tuple[str, ...], ignore_case: bool, path: Path | None
+) -> tuple[Sequence[str], Automaton]:
+    """Entries as they are compared, without repeats."""
     listed = [word.strip() for word in words] + (read_entries(path) if path else [])
     seen = dict.fromkeys(word.lower() if ignore_case else word for word in listed if word)
     entries = sorted(seen)

@@ -6,9 +6,8 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +25,7 @@ from winnow import (
     ShardError,
     Signals,
     ThresholdFilter,
+    cached_by_files,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class TokenLength(NamesFiles, ThresholdFilter):
     No special tokens are added, and the name of one in a text ("<|endoftext|>") is text like any
     other.
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("words",)
 
     tokenizer: Path = Field(
         description="tokenizer.json of the `tokenizers` library, from the manifest's folder"
@@ -72,9 +74,6 @@ class TokenLength(NamesFiles, ThresholdFilter):
             except ShardError as error:
                 yield Problem(("tokenizer",), error.code, error.message, error.hint)
 
-    def prepare(self) -> None:
-        self._counter().count(pa.array(["some text"], pa.large_string()))
-
     def measure(self, docs: Docs) -> Signals:
         return {"tokens": self._counter().count(docs.text)}
 
@@ -87,14 +86,12 @@ class TokenLength(NamesFiles, ThresholdFilter):
         return rules
 
     def _counter(self) -> Counter:
-        path = self.located(self.tokenizer)
-        stat = path.stat()
-        return load_counter(path, stat.st_size, stat.st_mtime_ns)
+        return load_counter(self.located(self.tokenizer))
 
 
 @dataclass(frozen=True)
 class Counter:
-    """``by_segment``: a text's tokens are those of its segments (kernels.words.segmentation), each
+    """``by_segment``: a text's tokens are those of its segments (kernels.words.segments), each
     of which is then encoded once."""
 
     tokenizer: Tokenizer
@@ -124,9 +121,9 @@ class Counter:
         return np.array(counts, dtype=np.int64)
 
 
-@lru_cache(maxsize=4)
-def load_counter(path: Path, size: int, modified: int) -> Counter:
-    """Raises ShardError when the file holds no tokenizer; size and time tell that it is edited."""
+@cached_by_files(maxsize=4)
+def load_counter(path: Path) -> Counter:
+    """Raises ShardError when the file holds no tokenizer."""
     from tokenizers import Tokenizer
 
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from winnow import (
     Rule,
     Signals,
     ThresholdFilter,
+    cached_by_files,
     packaged,
 )
 
@@ -45,6 +46,8 @@ class UrlFilter(NamesFiles, ThresholdFilter):
     a file with one on a line; it is added to datatrove's own. Case counts for domains, URLs and
     whole words. Documents without a URL stay unless ``require_url``.
     """
+
+    kernels: ClassVar[tuple[str, ...]] = ("match", "text")
 
     soft_word_threshold: int = Field(
         2, ge=1, description="drop a URL with this many distinct words of soft_banned_words"
@@ -100,10 +103,6 @@ class UrlFilter(NamesFiles, ThresholdFilter):
                     message = f"'{self._written(path)}' is not UTF-8 at byte {error.start}"
                     yield Problem(place, "not-utf8", message, "save the file as UTF-8")
 
-    def prepare(self) -> None:
-        urls = pa.array(["http://example.org/a"], pa.large_string())
-        self.measure(Docs(pa.record_batch({"url": urls})))
-
     def measure(self, docs: Docs) -> Signals:
         judge = self._judge()
         urls = pc.fill_null(docs.column("url"), "")
@@ -132,8 +131,7 @@ class UrlFilter(NamesFiles, ThresholdFilter):
         ]
 
     def _judge(self) -> _Judge:
-        stats = ((path, path.stat()) for path in self.files().values())
-        return _loaded(self, tuple((path, s.st_size, s.st_mtime_ns) for path, s in stats))
+        return _loaded(self, tuple(self.files().values()))
 
     def read_lists(self) -> Lists:
         """All lists, read anew. FileNotFoundError when a file is missing."""
@@ -200,7 +198,7 @@ def _splitter() -> Callable[[str], Any]:
     return split
 
 
-@lru_cache(maxsize=2)
-def _loaded(step: UrlFilter, files: tuple[Any, ...]) -> _Judge:
-    """Lists, read once in a process and again when a file has changed."""
+@cached_by_files(maxsize=2)
+def _loaded(step: UrlFilter, files: tuple[Path, ...]) -> _Judge:
+    """The lists of ``step``, which are in ``files`` where it does not list them itself."""
     return _Judge(step.read_lists())

@@ -46,7 +46,7 @@ def _offered() -> dict[str, EntryPoint]:
 
 
 def _command(point: EntryPoint) -> Any:
-    """The command behind an entry point; one that cannot be imported says so when it is run."""
+    """The command behind an entry point; one that cannot be imported fails when it is run."""
     try:
         function = _imported(point)
     except Refusal as refusal:

@@ -28,6 +28,9 @@ DOCUMENT_SCHEMA = pa.schema(
     ]
 )
 
+# Those that a step may fill with its own values, of the same type.
+REPLACEABLE_COLUMNS = ("url", "language", "metadata")
+
 # A row that could not become a document. ``raw`` holds at most QUARANTINE_RAW_BYTES of it.
 QUARANTINE_RAW_BYTES = 64 * 2**10
 QUARANTINE_SCHEMA = pa.schema(

@@ -1,4 +1,4 @@
-"""What goes wrong, said so that the reader knows what to do next.
+"""Errors: what went wrong, and what to do next.
 
 WinnowError            anything winnow itself reports; carries a code, a message and a hint
 ├── ManifestError      the manifest is wrong; holds every problem found (exit 2, nothing ran)
@@ -16,13 +16,15 @@ from dataclasses import dataclass
 class Problem:
     """One thing wrong with a manifest, before it is tied to a line.
 
-    ``path`` leads to the value: ``("steps", 2, "minhash_dedup", "ngram")``.
+    ``path`` leads to the value: ``("steps", 2, "minhash_dedup", "ngram")``. ``choices`` are the
+    names that the value may have: where there is no other hint, one names the nearest of them.
     """
 
     path: tuple[str | int, ...]
     code: str
     message: str
     hint: str = ""
+    choices: tuple[str, ...] = ()
 
 
 class WinnowError(Exception):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from functools import lru_cache, wraps
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 from pydantic import PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import Problem
-from pipeline.step import ManifestView, Step
+from pipeline.step import Location, ManifestView, Step
 
-Location = tuple[str | int, ...]
+Ts = TypeVarTuple("Ts")
+T = TypeVar("T")
 
 
 class NamesFiles(Step):
@@ -54,15 +55,45 @@ class NamesFiles(Step):
     def _with_contents(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = handler(self)
         contents = {
-            ".".join(map(str, place)): _digest(path, path.stat().st_size, path.stat().st_mtime_ns)
+            ".".join(map(str, place)): _digest(path)
             for place, path in self.files().items()
             if path.is_file()
         }
         return {**values, "contents": contents} if contents else values
 
 
-@lru_cache(maxsize=256)
-def _digest(path: Path, size: int, modified: int) -> str:
+def cached_by_files(maxsize: int) -> Callable[[Callable[[*Ts], T]], Callable[[*Ts], T]]:
+    """Remembers what a function makes of its arguments, at most ``maxsize`` results, as
+    ``functools.lru_cache`` does, and forgets a result when one of the files has changed.
+
+    Files are the arguments that are a ``Path``, or a tuple of them. One has changed when it has
+    another size or time of change.
+    """
+
+    def decorate(make: Callable[[*Ts], T]) -> Callable[[*Ts], T]:
+        @lru_cache(maxsize=maxsize)
+        def remembered(states: Hashable, *args: *Ts) -> T:
+            return make(*args)
+
+        @wraps(make)
+        def wrapped(*args: *Ts) -> T:
+            return remembered(tuple(map(_state, args)), *args)
+
+        return wrapped
+
+    return decorate
+
+
+def _state(argument: object) -> Hashable:
+    """What tells whether the files of an argument have changed; None where there are none."""
+    if isinstance(argument, Path):
+        found = argument.stat()
+        return found.st_size, found.st_mtime_ns
+    return tuple(map(_state, argument)) if isinstance(argument, tuple) else None
+
+
+@cached_by_files(maxsize=256)
+def _digest(path: Path) -> str:
     return sha256_file(path)
 
 

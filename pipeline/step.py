@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,16 +22,19 @@ from pipeline.errors import Problem
 from pipeline.report.blocks import ReportSection
 
 Signals = Mapping[str, npt.NDArray[Any]]
+# Leads to a parameter of a step, or to a value within one: ("students", 0).
+Location = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class FilterResult:
-    """What a step says of a batch.
+    """What a step decided on a batch: one value for each of its documents [rows], in their order.
 
-    ``keep`` [rows] is true for documents that stay. ``reason`` is why the others go: one string
-    for all of them, or one per row (read only where ``keep`` is false). ``signals`` are measured
-    values [rows], written beside dropped documents and drawn in the report. ``columns`` [rows] are
-    appended to the documents. ``text`` [rows] replaces the text when the step edits it.
+    ``keep`` [rows] is true for documents that stay; a list, or 0 and 1, will do. ``reason`` is why
+    the others go: one string for all of them, or one per row (read only where ``keep`` is false).
+    Every dropped document has one. ``signals`` are measured values [rows], written beside dropped
+    documents and drawn in the report. ``columns`` [rows] are appended to the documents; the step
+    declares them in ``adds``. ``text`` [rows] replaces the text when the step edits it.
     """
 
     keep: BoolArray
@@ -66,34 +69,73 @@ class ManifestView:
     columns: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Column:
+    """A column that a step reads: one of the documents' own, or one that an earlier step adds.
+
+    ``holds`` is what must be in it: ``numbers``, or ``groups`` (text or whole numbers).
+    """
+
+    name: str
+    holds: Literal["anything", "numbers", "groups"] = "anything"
+
+
 class Step(BaseModel):
     """A named unit of work with typed parameters. Subclass RowStep or GlobalStep."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
+    # Raise it when the same parameters and documents give another outcome: what was made with
+    # another version is made again.
+    version: ClassVar[int] = 1
+    # The rooms of kernels that decide the outcome ("words", "ngrams"); their versions count too.
+    kernels: ClassVar[tuple[str, ...]] = ()
+    # Columns of earlier steps that this one may replace; of others the names must be new.
+    replaces: ClassVar[frozenset[str]] = frozenset()
+    # False for a step whose columns only its results name.
+    declares_columns: ClassVar[bool] = True
+
     def check(self, view: ManifestView) -> Iterator[Problem]:
         """Problems that only show beside the rest of the manifest (unknown sources, say).
 
-        ``Problem.path`` is relative to this step.
+        ``Problem.path`` is relative to this step. Columns need no check here: see ``reads`` and
+        ``adds``.
         """
         return iter(())
 
-    def adds(self) -> tuple[str, ...]:
-        """Names of the columns that this step appends."""
-        return ()
+    def reads(self) -> Mapping[Location, Column]:
+        """The columns that this step reads, by the place of the parameter that names each.
 
-    def prepare(self) -> None:
+        Those that no earlier step adds, or that hold something else, are problems there.
+        """
+        return {}
+
+    def adds(self) -> Mapping[str, pa.DataType | None]:
+        """The columns that this step appends, by name, and what is in them.
+
+        What the step returns is checked against this. A type of None stands for a column of which
+        only the documents show the type, or whether it comes at all.
+        """
+        return {}
+
+    def prepare(self, sample: Docs) -> None:
         """Load what every worker needs (tables, compiled kernels), once, before they fork.
 
-        Must not start threads.
+        ``sample`` is one made-up document with the columns that documents will have here; a step
+        that uses kernels works on it, which compiles them. A step that starts threads doing so
+        (torch does) must do something else: threads do not survive a fork.
         """
 
 
 class RowStep(Step):
-    """Judges each document by itself."""
+    """Judges each document by itself, in batches of at least one."""
 
     def filter(self, docs: Docs) -> FilterResult:
-        raise NotImplementedError(f"{type(self).__name__}.judge")
+        raise NotImplementedError(f"{type(self).__name__}.filter")
+
+    def prepare(self, sample: Docs) -> None:
+        if self.kernels:
+            self.filter(sample)
 
     def metrics(self) -> Mapping[str, JsonValue]:
         """What is to be known of the step beside its counts; kept with every shard's receipt.
@@ -184,16 +226,23 @@ class Position:
 class GlobalStep(Step):
     """Sees every document before it judges any, in three phases.
 
-    ``map`` runs on every shard in parallel; ``reduce`` runs once, reads all mapped and
-    writes its artifacts as files; ``filter`` runs on every shard in parallel with those artifacts.
+    ``map`` runs on every shard in parallel; ``reduce`` runs once, reads all that was mapped and
+    writes its artifacts as files; ``apply`` runs on every shard in parallel with those artifacts.
     """
 
     # Parameters that change what ``map`` returns; None means all. Editing any other one
     # reuses the mapped.
     map_parameters: ClassVar[frozenset[str] | None] = None
 
+    def prepare(self, sample: Docs) -> None:
+        if self.kernels:
+            self.map(sample)
+
     def map(self, docs: Docs) -> pa.RecordBatch:
-        """One row per document, in their order (or fewer, where the step samples)."""
+        """One row per document, in their order (or fewer, where the step samples).
+
+        ``docs`` are without rows where a shard is: the columns returned are the same then.
+        """
         raise NotImplementedError(f"{type(self).__name__}.map")
 
     def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
@@ -205,7 +254,7 @@ class GlobalStep(Step):
 
     def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
         """Judge the batch that begins ``at``, by what ``reduce`` wrote into ``artifacts``."""
-        raise NotImplementedError(f"{type(self).__name__}.judge")
+        raise NotImplementedError(f"{type(self).__name__}.apply")
 
     def report_sections(
         self, label: str, artifacts: Path, metrics: Mapping[str, Any]

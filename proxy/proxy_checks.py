@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxy.mixing.evaluation_files import EvaluationFile, parse_share
-from proxy.mixing.mixes import NATURAL, did_you_mean, with_natural
+from proxy.mixing.mixes import NATURAL, Mix, did_you_mean, with_natural
 from proxy.proxy_settings import Proxy
+from proxy.training.memory import fitting_sizes, machine_bytes, training_bytes
+from proxy.training.sizes import default_recipe
 from proxy.verdicts.comparison import AGGREGATE
 from winnow import ManifestView, Problem, Refusal, ShardError, sha256_file
 
@@ -26,6 +28,15 @@ def check_proxy(extension: ProxyExtension, view: ManifestView) -> Iterator[Probl
 
 
 def _check_mixes(extension: ProxyExtension, view: ManifestView) -> Iterator[Problem]:
+    if any(not mix.proportional for mix in extension.mixes.values()):
+        for source in view.sources:
+            if source in Mix.model_fields:
+                yield Problem(
+                    ("sources", source),
+                    "reserved-name",
+                    f"a mix cannot name a source {source!r}: that key is an option of the mix",
+                    "give this source another name",
+                )
     for name, mix in extension.mixes.items():
         for problem in mix.check(view):
             path = ("mixes", name, *problem.path)
@@ -50,10 +61,27 @@ def _check_tokenizer(extension: ProxyExtension, view: ManifestView) -> Iterator[
             yield Problem(("tokenizer", "file"), refusal.code, refusal.message, refusal.hint)
             return
     if extension.proxy is not None:
-        try:
-            extension.shape(extension.proxy, view.folder)
-        except ValueError as error:
-            yield Problem(("proxy", "model"), "model-size", str(error), "use a larger model")
+        yield from _check_model(extension, extension.proxy, view.folder)
+
+
+def _check_model(extension: ProxyExtension, proxy: Proxy, folder: Path) -> Iterator[Problem]:
+    """Whether there is such a model, and whether one trial fits into this machine's memory."""
+    path = ("proxy", "model")
+    try:
+        spec = extension.shape(proxy, folder)
+    except ValueError as error:
+        yield Problem(path, "model-size", str(error), "use a larger model")
+        return
+    needed = training_bytes(spec, default_recipe(spec, proxy.tokens))
+    available = machine_bytes()
+    if needed > available:
+        yield Problem(
+            path,
+            "model-memory",
+            f"a trial of {proxy.model} needs about {needed / 2**30:,.1f} GiB of memory, and this "
+            f"machine has {available / 2**30:,.1f} GiB",
+            f"sizes that can train here: {', '.join(fitting_sizes(proxy.tokens, available))}",
+        )
 
 
 def _check_baseline(extension: ProxyExtension, proxy: Proxy) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from pipeline.engine.stage import (
 from pipeline.errors import ManifestError, Problem, Refusal, ShardError, WinnowError
 from pipeline.extension import BuildContext, Extension
 from pipeline.manifest.yaml_file import read_yaml
-from pipeline.named_files import Location, NamesFiles, packaged
+from pipeline.named_files import NamesFiles, cached_by_files, packaged
 from pipeline.parquet import read_documents
 from pipeline.report.blocks import (
     Block,
@@ -32,8 +32,10 @@ from pipeline.report.blocks import (
     Tone,
 )
 from pipeline.step import (
+    Column,
     FilterResult,
     GlobalStep,
+    Location,
     ManifestView,
     Position,
     ReduceInput,
@@ -51,6 +53,7 @@ __all__ = [
     "BuildContext",
     "Chart",
     "Code",
+    "Column",
     "Docs",
     "Extension",
     "FilterResult",
@@ -81,6 +84,7 @@ __all__ = [
     "ThresholdFilter",
     "Tone",
     "WinnowError",
+    "cached_by_files",
     "die_with_parent",
     "digest",
     "packaged",

@@ -27,6 +27,7 @@ from filters.repair import Repair
 from filters.url import UrlFilter
 from pipeline.documents import Docs
 from pipeline.step import FilterResult, RowStep
+from winnow.testing import warm_up
 
 Step = RowStep | MinhashDedup
 Steps = Sequence[tuple[str, Step]]
@@ -84,7 +85,7 @@ def measure(chosen: Steps, files: Sequence[Path], wanted: Collection[int]) -> Me
         # Where compiled kernels lie was settled when they were imported.
         os.environ["XDG_CACHE_HOME"] = empty
         for _, step in chosen:
-            step.prepare()
+            warm_up([step])
         rows = [{"id": "", "url": "http://example.org/", "text": text} for text in WARM]
         _judged(Docs(pa.RecordBatch.from_pylist(rows, WARM_SCHEMA)), chosen)
         compiling.buffer.clear()

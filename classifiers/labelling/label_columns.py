@@ -130,7 +130,7 @@ def columns_for(
     take = np.full(rows, -1, dtype=np.int64)
     take[places[here] - row] = here
     indices = pa.array(take, mask=take < 0)
-    return {name: _plain(pc.take(table[name], indices)) for name in rubric.columns()}
+    return {name: _plain(pc.take(table[name], indices)) for name in rubric.column_types()}
 
 
 def _plain(array: pa.Array | pa.ChunkedArray) -> pa.Array:

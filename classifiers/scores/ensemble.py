@@ -80,8 +80,8 @@ class Ensemble(GlobalStep):
             message = f"documents already have a column {self.column}"
             yield Problem(("column",), "column-exists", message, "choose another name")
 
-    def adds(self) -> tuple[str, ...]:
-        return (self.column,)
+    def adds(self) -> dict[str, pa.DataType]:
+        return {self.column: pa.int32()}
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """``score.NAME`` [rows] (null without one) and ``bytes`` [rows] of text."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Kind = Literal["fasttext", "linear", "mlp"]
@@ -100,7 +101,9 @@ class SentenceTransformer(BaseModel):
 Embedding = FastTextVectors | SentenceTransformer
 
 
-def column_names(column: str, scale: bool) -> tuple[str, ...]:
-    """The names of what ``Student.columns`` gives."""
-    confidence = () if scale else (f"{column}_confidence",)
-    return (column, *confidence, f"{column}_student")
+def column_types(column: str, scale: bool) -> dict[str, pa.DataType]:
+    """The names and types of what ``Student.columns`` gives."""
+    model = {f"{column}_student": pa.large_string()}
+    if scale:
+        return {column: pa.float32(), **model}
+    return {column: pa.large_string(), f"{column}_confidence": pa.float32(), **model}

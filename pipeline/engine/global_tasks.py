@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import pyarrow.parquet as pq
 
 from pipeline.documents import Docs
-from pipeline.engine.row_tasks import ARTIFACTS, corpus_batches
+from pipeline.engine.row_tasks import ARTIFACTS, corpus_batches, corpus_schema
 from pipeline.engine.stage import KEPT, StageOutputs, TaskContext, TaskResult
+from pipeline.engine.step_results import mapped, reduced
+from pipeline.engine.warm_up import warm_up
 from pipeline.step import GlobalStep, ReduceInput
 
 MAPPED = "observed/"
@@ -23,16 +25,16 @@ class MapTask:
     step: GlobalStep
 
     def prepare(self) -> None:
-        self.step.prepare()
+        warm_up([self.step], corpus_schema(self.corpus, self.key))
 
     def run(self, context: TaskContext) -> TaskResult:
         path = context.out / MAPPED / f"{self.key}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         writer: pq.ParquetWriter | None = None
         for batch in corpus_batches(self.corpus, self.key):
-            seen = self.step.map(Docs(batch))
+            seen = mapped(self.step, Docs(batch), None if writer is None else writer.schema)
             if writer is None:
-                # Uncompressed, so that conclude may map mapped instead of loading them.
+                # Uncompressed, so that ``reduce`` may map the file into memory.
                 writer = pq.ParquetWriter(path, seen.schema, compression="none")
             writer.write_batch(seen)
         assert writer is not None, "a shard gives at least one batch"
@@ -49,9 +51,6 @@ class ReduceTask:
     step: GlobalStep
     seed: int
 
-    def prepare(self) -> None:
-        self.step.prepare()
-
     def run(self, context: TaskContext) -> TaskResult:
         folder = context.out / ARTIFACTS
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,4 +60,4 @@ class ReduceTask:
             seed=self.seed,
             progress=context.progress,
         )
-        return TaskResult(metrics=dict(self.step.reduce(reduce_input, folder)))
+        return TaskResult(metrics=reduced(self.step, reduce_input, folder))

@@ -1,6 +1,6 @@
-"""The tasks of row stages: read a shard, judge it step by step in one pass, write what stays.
+"""The tasks of row stages: read a shard, filter it step by step in one pass, write what stays.
 
-Every row that comes in leaves through one of three writer: ``kept/``, ``dropped/`` with step,
+Every row that comes in leaves into one of three folders: ``kept/``, ``dropped/`` with step,
 reason and measured signals, or ``quarantine/`` with a code.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,10 +31,12 @@ from pipeline.engine.stage import (
     TaskContext,
     TaskResult,
 )
+from pipeline.engine.step_results import CheckedResult, applied, filtered
+from pipeline.engine.warm_up import warm_up
 from pipeline.errors import ShardError
 from pipeline.parquet import DocumentWriter, read_documents
 from pipeline.sources.source import Read, Shard, SourceFormat
-from pipeline.step import FilterResult, GlobalStep, Position, RowStep
+from pipeline.step import GlobalStep, Position, RowStep
 
 DROPPED_FIELDS = (
     pa.field("step", pa.large_string(), nullable=False),
@@ -52,18 +55,17 @@ class RowTask:
     steps: tuple[tuple[str, RowStep], ...]
 
     def prepare(self) -> None:
-        for _, step in self.steps:
-            step.prepare()
+        warm_up((step for _, step in self.steps), DOCUMENT_SCHEMA)
 
     def run(self, context: TaskContext) -> TaskResult:
         empty = pa.RecordBatch.from_pylist([], schema=DOCUMENT_SCHEMA)
         with OutcomeWriter(context.out, self.key) as writer:
-            # Judged first, so that columns which steps append are there in a file without rows.
-            _judge(Docs(empty), self.steps, writer)
+            # First, so that columns which steps append are there in a file without rows.
+            _filter(Docs(empty), self.steps, writer)
             for read in self.source.read(self.shard):
                 writer.met(read)
                 if read.documents is not None and read.documents.num_rows:
-                    _judge(Docs(read.documents), self.steps, writer)
+                    _filter(Docs(read.documents), self.steps, writer)
         self._check_bad_rows(writer.counts)
         return TaskResult(writer.counts, _metrics(self.steps))
 
@@ -88,20 +90,19 @@ class DocumentsTask:
     steps: tuple[tuple[str, RowStep], ...]
 
     def prepare(self) -> None:
-        for _, step in self.steps:
-            step.prepare()
+        warm_up((step for _, step in self.steps), corpus_schema(self.corpus, self.key))
 
     def run(self, context: TaskContext) -> TaskResult:
         with OutcomeWriter(context.out, self.key) as writer:
             for batch in corpus_batches(self.corpus, self.key):
                 writer.met(Read(documents=batch))
-                _judge(Docs(batch), self.steps, writer)
+                _filter(Docs(batch), self.steps, writer)
         return TaskResult(writer.counts, _metrics(self.steps))
 
 
 @dataclass(frozen=True)
 class ApplyTask:
-    """One shard judged by a global step that has concluded."""
+    """One shard through a global step that has been reduced."""
 
     key: str
     number: int
@@ -111,7 +112,7 @@ class ApplyTask:
     step: GlobalStep
 
     def prepare(self) -> None:
-        self.step.prepare()
+        warm_up([self.step], corpus_schema(self.corpus, self.key))
 
     def run(self, context: TaskContext) -> TaskResult:
         folder = self.artifacts.folder / ARTIFACTS
@@ -121,7 +122,7 @@ class ApplyTask:
                 at = Position(self.number, writer.counts.rows)
                 writer.met(Read(documents=batch))
                 docs = Docs(batch)
-                writer.settle(docs, self.label, self.step.apply(docs, folder, at), last=True)
+                writer.settle(docs, self.label, applied(self.step, docs, folder, at), last=True)
         return TaskResult(writer.counts)
 
 
@@ -140,9 +141,14 @@ def corpus_batches(corpus: StageOutputs, key: str) -> Iterator[pa.RecordBatch]:
             yield pa.RecordBatch.from_pylist([], schema=pq.read_schema(path))
 
 
-def _judge(docs: Docs, steps: tuple[tuple[str, RowStep], ...], writer: OutcomeWriter) -> None:
+def corpus_schema(corpus: StageOutputs, key: str) -> pa.Schema:
+    """The columns that the documents of a shard have."""
+    return pq.read_schema(corpus.outputs(KEPT, key)[0])
+
+
+def _filter(docs: Docs, steps: tuple[tuple[str, RowStep], ...], writer: OutcomeWriter) -> None:
     for number, (label, step) in enumerate(steps):
-        docs = writer.settle(docs, label, step.filter(docs), last=number == len(steps) - 1)
+        docs = writer.settle(docs, label, filtered(step, docs), last=number == len(steps) - 1)
     if not steps:
         writer.keep(docs)
 
@@ -198,9 +204,8 @@ class OutcomeWriter:
                 self._quarantine = self._writer(QUARANTINE, QUARANTINE_SCHEMA)
             self._quarantine.write(read.quarantined)
 
-    def settle(self, docs: Docs, label: str, result: FilterResult, *, last: bool) -> Docs:
+    def settle(self, docs: Docs, label: str, result: CheckedResult, *, last: bool) -> Docs:
         """Let the dropped leave and give back the rest; after the ``last`` step they are kept."""
-        _check_shape(label, result, len(docs))
         before = self.counts.entered.get(label, Count())
         self.counts.entered[label] = before + _tally(docs.batch)
         self.counts.dropped.setdefault(label, {})
@@ -221,13 +226,10 @@ class OutcomeWriter:
             self.counts.by_source[source] = self.counts.by_source.get(source, Count()) + tally
         self._kept.write(docs.batch)
 
-    def _drop(self, docs: Docs, label: str, result: FilterResult) -> None:
+    def _drop(self, docs: Docs, label: str, result: CheckedResult) -> None:
         rows = np.flatnonzero(~result.keep)
         gone = docs.batch.take(pa.array(rows)).select(DOCUMENT_SCHEMA.names)
-        if isinstance(result.reason, str):
-            reasons = [result.reason] * len(rows)
-        else:
-            reasons = [result.reason[int(row)] for row in rows]
+        reasons = result.reasons
         for reason, tally in _tallies(gone, pa.array(reasons, pa.large_string())).items():
             total = self.counts.dropped[label].get(reason, Count())
             self.counts.dropped[label][reason] = total + tally
@@ -237,31 +239,15 @@ class OutcomeWriter:
         self._dropped.write(gone)
 
 
-def _signals(signals: Mapping[str, Any], rows: Any) -> list[str]:
+def _signals(signals: Mapping[str, pa.Array], rows: npt.NDArray[np.int64]) -> list[str]:
     """What was measured of ``rows``, one JSON object each; NaN, not measured, is left out."""
-    columns: dict[str, list[Any]] = {}
-    for name, values in signals.items():
-        array = values if isinstance(values, pa.Array) else pa.array(np.asarray(values))
-        columns[name] = array.take(pa.array(rows)).to_pylist()
+    columns = {name: values.take(pa.array(rows)).to_pylist() for name, values in signals.items()}
     return [
         orjson.dumps(
             {k: v[i] for k, v in columns.items() if v[i] is not None and v[i] == v[i]}
         ).decode()
         for i in range(len(rows))
     ]
-
-
-def _check_shape(label: str, result: FilterResult, rows: int) -> None:
-    parts = {"keep": result.keep, **result.signals, **result.columns}
-    if result.text is not None:
-        parts["text"] = result.text
-    for name, values in parts.items():
-        if len(values) != rows:
-            raise ShardError(
-                "result-shape",
-                f"{label}: {name} has {len(values)} rows, the batch has {rows}",
-                "a step returns one value for each document of the batch",
-            )
 
 
 def _tally(batch: pa.RecordBatch) -> Count:

@@ -24,6 +24,7 @@ from pipeline.manifest.yaml_tree import (
     Place,
     Scalar,
     find,
+    must_be,
     show,
 )
 from pipeline.sources.source import SourceFormat
@@ -49,10 +50,12 @@ class EntryBuilder:
     def report(self, place: Place, code: str, message: str, hint: str = "") -> None:
         self.problems.append(place.problem(code, message, hint))
 
-    def wrong_type(self, at: Place, node: Node, expected: str, hint: str = "") -> None:
+    def wrong_type(
+        self, at: Place, node: Node, subject: str, expected: str, hint: str = ""
+    ) -> None:
         spot = find(node, at, ())
         if not spot.broken:
-            self.report(spot.place, "wrong-type", f"expected {expected}, got {show(node)}", hint)
+            self.report(spot.place, "wrong-type", must_be(subject, expected, show(node)), hint)
 
     def built(
         self, model: type[M], values: MapNode, at: Place, what: str, known: Sequence[str] = ()
@@ -73,7 +76,7 @@ class EntryBuilder:
             )
             return {}
         if not isinstance(entry.value, MapNode) or not entry.value.entries:
-            self.wrong_type(entry.place, entry.value, "a mapping with at least one source")
+            self.wrong_type(entry.place, entry.value, "sources", "a mapping with at least one")
             return {}
         made = {name: self._source(name, item) for name, item in entry.value.entries.items()}
         return {name: source for name, source in made.items() if source is not None}
@@ -87,7 +90,7 @@ class EntryBuilder:
                 "letters, digits, - and _, at most 64",
             )
         if not isinstance(entry.value, MapNode):
-            self.wrong_type(entry.place, entry.value, "a mapping with 'format'")
+            self.wrong_type(entry.place, entry.value, f"source {name}", "a mapping with 'format'")
             return None
         fields = dict(entry.value.entries)
         chosen = fields.pop("format", None)
@@ -111,7 +114,7 @@ class EntryBuilder:
         if entry is None or (isinstance(entry.value, Scalar) and entry.value.value is None):
             return ()
         if not isinstance(entry.value, ListNode):
-            self.wrong_type(entry.place, entry.value, "a list")
+            self.wrong_type(entry.place, entry.value, "steps", "a list")
             return ()
         items = entry.value.items
         labels = step_labels(map(step_name, items))
@@ -125,7 +128,7 @@ class EntryBuilder:
             if isinstance(item, MapNode) and item.entries:
                 first = next(iter(item.entries))
                 hint = f"indent the parameters of {first} deeper than its name"
-            self.wrong_type(item.place, item, "a step's name, or NAME: {parameters}", hint)
+            self.wrong_type(item.place, item, "a step", "NAME or NAME: {parameters}", hint)
             return None
         if isinstance(item, MapNode):
             at, parameters = item.entries[name].place, item.entries[name].value
@@ -137,7 +140,7 @@ class EntryBuilder:
         if isinstance(parameters, Scalar) and parameters.value is None and not parameters.broken:
             parameters = MapNode(at, {})
         if not isinstance(parameters, MapNode):
-            self.wrong_type(at, parameters, f"a mapping of parameters for {label}")
+            self.wrong_type(at, parameters, f"what follows {label}", "a mapping of its parameters")
             return None
         if model is None:
             return None
@@ -160,7 +163,7 @@ class EntryBuilder:
     ) -> T | None:
         """What ``load`` gives for the name that ``node`` holds."""
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
-            self.wrong_type(at, node, f"a {what}'s name")
+            self.wrong_type(at, node, f"the {what}", "a name")
             return None
         if node.broken:
             return None

@@ -1,4 +1,4 @@
-"""The manifest: what one YAML file, the overrides and the environment say, checked as a whole."""
+"""Loads a manifest: one YAML file, the overrides and the environment, checked as a whole."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+import pyarrow as pa
 from pydantic import JsonValue
 
 from pipeline.errors import LocatedProblem, ManifestError, Problem
 from pipeline.extension import Extension
+from pipeline.manifest.column_checks import added_columns, column_problems
 from pipeline.manifest.entries import EntryBuilder
 from pipeline.manifest.environment import redact, secrets_in, substitute
 from pipeline.manifest.manifest import Head, Manifest, cpu_count
@@ -118,7 +120,7 @@ class _Loader:
                 problem = source.place(0).problem("empty", "the manifest is empty", hint)
                 self.problems.append(problem)
         else:
-            message = f"a manifest is a mapping, not {show(tree)}"
+            message = f"a manifest must be a mapping, not {show(tree)}"
             self.problems.append(tree.place.problem("wrong-type", message, hint))
         raise ManifestError(self.problems)
 
@@ -166,13 +168,14 @@ class _Loader:
 
     def check(self, manifest: Manifest, root: MapNode) -> None:
         """What is wrong with steps and extensions beside the rest. Raises ManifestError."""
-        columns: list[str] = []
+        columns: dict[str, pa.DataType | None] = {}
         for number, named in enumerate(manifest.steps):
-            for problem in named.step.check(manifest.view(columns)):
+            view = manifest.view(tuple(columns))
+            for problem in (*named.step.check(view), *column_problems(named.step, columns)):
                 self.located(root, ("steps", number, named.name), problem)
-            columns += [name for name in named.step.adds() if name not in columns]
+            columns |= added_columns(named.step)
         for extension in manifest.extensions.values():
-            for problem in extension.check(manifest.view(columns)):
+            for problem in extension.check(manifest.view(tuple(columns))):
                 self.located(root, (), problem)
         if self.problems:
             raise ManifestError(self.problems)
@@ -186,11 +189,12 @@ class _Loader:
         spot = find(root, root.place, (*prefix, *problem.path))
         key = str(spot.path[-1]) if spot.path else ""
         value = spot.node.text if isinstance(spot.node, Scalar) else ""
-        # A path ends at a value; the message tells whether that or its key is meant.
+        # A path ends at a value; whether that or its key is meant is seen from the message.
         on_key = show_text(key) in problem.message and show_text(value) not in problem.message
-        hint = problem.hint
-        if not hint and problem.code.startswith("unknown"):
-            word = key if on_key else value
+        hint, word = problem.hint, key if on_key else value
+        if not hint and problem.choices:
+            hint = did_you_mean(word, problem.choices, "it may be")
+        elif not hint and problem.code.startswith("unknown"):
             hint = nearest(word, _names(root) - {word})
         place = spot.key if on_key or spot.branch is not None else spot.place
         secrets = secrets_in(root, spot.node)
@@ -203,7 +207,7 @@ def _part(root: MapNode, keys: Collection[str]) -> MapNode:
 
 
 def _warnings(head: Head, root: MapNode) -> Iterator[LocatedProblem]:
-    """What a manifest may say and is probably not meant."""
+    """What is allowed in a manifest and probably a mistake."""
     workers, processors = head.executor.workers, cpu_count()
     if workers > 2 * processors:
         spot = find(root, root.place, ("executor", "workers"))

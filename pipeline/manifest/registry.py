@@ -1,8 +1,8 @@
 """Finds steps, source formats and extensions by the names that manifests use for them.
 
 Installed ones are entry points (``winnow.steps``, ``winnow.formats``, ``winnow.extensions``) and
-are imported when a manifest first uses them, so a broken one troubles nobody else. A step may also
-be a class in a Python file beside the manifest, named ``my_filters.py:Shouting``.
+are imported when a manifest first uses them, so a broken one matters to no other manifest. A step
+may also be a class in a Python file beside the manifest, named ``my_filters.py:Shouting``.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def _require_new_names(what: str, found: type) -> None:
 
 
 class _SourceLoader(SourceFileLoader):
-    """Compiles what the file says now; cached bytecode can miss an edit within one second."""
+    """Compiles the file as it is now; cached bytecode can miss an edit within one second."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)
@@ -227,8 +227,8 @@ def _module(path: Path, shown: str) -> ModuleType:
             f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
         ]
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-        said = error.msg if isinstance(error, SyntaxError) else str(error)
-        message = f"{shown} fails at line {line}: {type(error).__name__}: {said}"
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        message = f"{shown} fails at line {line}: {type(error).__name__}: {reason}"
         hint = renamed_import(error) or "repair the file"
         raise PluginError("broken-step", message, hint) from error
     return module

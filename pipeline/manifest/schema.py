@@ -1,6 +1,6 @@
 """The JSON Schema of manifests, generated from what is installed, for editors and for CI.
 
-Draft 2020-12. An editor that speaks to yaml-language-server shows parameters, their descriptions
+Draft 2020-12. An editor with yaml-language-server shows parameters, their descriptions
 and mistakes as one types. What needs the rest of the manifest or the machine (names of sources,
 files, the environment) only ``winnow validate`` knows.
 """

@@ -33,8 +33,9 @@ def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
     of_sections = {stage.fingerprint for stages in graph.extensions.values() for stage in stages}
     of_steps = _of_steps(manifest, graph, done)
     sections += [section for found in of_steps.values() for section in found]
+    begun = {stage.fingerprint for stage in results.stages if stage.status != "blocked"}
     sections += funnel_sections(
-        [s for s in graph.stages if s.fingerprint in done and s.fingerprint not in of_sections],
+        [s for s in graph.stages if s.fingerprint in begun - of_sections],
         _tokens_per_byte(results),
         with_sections=of_steps,
     )
@@ -94,7 +95,7 @@ def _tokens_per_byte(results: RunResults) -> float | None:
 
 def _headline(results: RunResults) -> tuple[str, Tone]:
     """The one sentence to remember, and how it is meant."""
-    if results.failures:
+    if results.status != "done":
         return _failure_headline(results), "failed"
     for extension in results.extensions.values():
         headline, tone = extension.get("headline"), extension.get("tone", "")

@@ -6,8 +6,7 @@ on them.
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import numpy as np
 import orjson
@@ -17,6 +16,8 @@ from pydantic import ValidationError, model_serializer
 
 from pipeline.documents import Docs
 from pipeline.engine.fingerprint import code_digest
+from pipeline.engine.step_calls import call
+from pipeline.engine.step_results import CheckedResult, checked
 from pipeline.step import FilterResult, RowStep, ThresholdFilter
 
 EXCERPT_CHARACTERS: Final = 500
@@ -39,6 +40,8 @@ class Measure(RowStep):
     while measuring; a step that asks for one of them is left out.
     """
 
+    declares_columns: ClassVar[bool] = False
+
     steps: tuple[tuple[str, RowStep], ...]
     absent: tuple[str, ...] = ()
 
@@ -51,20 +54,18 @@ class Measure(RowStep):
             "(code)": code_digest(type(step).__module__ for _, step in self.steps),
         }
 
-    def prepare(self) -> None:
+    def prepare(self, sample: Docs) -> None:
         for _, step in self.steps:
-            step.prepare()
+            if not self._lacks(step):
+                step.prepare(sample)
 
     def filter(self, docs: Docs) -> FilterResult:
         text = docs.text
         columns: dict[str, Any] = {TEXT_BYTES: pc.binary_length(text)}
         for label, step in self.steps:
-            try:
-                found, docs = _measured(step, docs)
-            except KeyError as error:
-                if not any(re.search(f"['\"]{re.escape(n)}['\"]", str(error)) for n in self.absent):
-                    raise
+            if self._lacks(step):
                 continue
+            found, docs = _measured(step, docs)
             columns.update((f"{label}.{name}", values) for name, values in found.items())
         nothing = pa.nulls(len(docs), pa.large_string())
         return FilterResult(
@@ -73,17 +74,22 @@ class Measure(RowStep):
             text=pc.utf8_slice_codeunits(text, 0, EXCERPT_CHARACTERS),
         )
 
+    def _lacks(self, step: RowStep) -> bool:
+        """Whether a step reads a column that nobody adds while measuring."""
+        return any(column.name in self.absent for column in step.reads().values())
+
 
 def _measured(step: RowStep, docs: Docs) -> tuple[dict[str, pa.Array], Docs]:
     """The signals [rows] of all ``docs``, and these as later steps see them."""
     if isinstance(step, ThresholdFilter):
-        found = {name: _stored(values) for name, values in turned_on(step).measure(docs).items()}
+        measured = call(step, "measure", lambda docs, _: turned_on(step).measure(docs), docs)
+        found = {name: _stored(values) for name, values in measured.items()}
         if type(step).filter is ThresholdFilter.filter:
             return found, docs
         # For the sake of its edits and columns alone, which no limit may decide.
-        result = step.filter(docs)
+        result = _filtered(step, docs)
     else:
-        result = step.filter(docs)
+        result = _filtered(step, docs)
         found = {name: _stored(values) for name, values in result.signals.items()}
         found[REASON] = _reasons(result)
     if result.text is not None:
@@ -91,11 +97,15 @@ def _measured(step: RowStep, docs: Docs) -> tuple[dict[str, pa.Array], Docs]:
     return found, docs.with_columns(result.columns) if result.columns else docs
 
 
-def _reasons(result: FilterResult) -> pa.Array:
-    reason, keep = result.reason, result.keep.tolist()
-    reasons = [reason] * len(keep) if isinstance(reason, str) else reason
-    # A document without a reason is dropped all the same.
-    named = ["" if kept else why or "-" for why, kept in zip(reasons, keep, strict=True)]
+def _filtered(step: RowStep, docs: Docs) -> CheckedResult:
+    """As in a run, but that a step is asked about no documents too: they name its signals."""
+    return checked(step, call(step, "filter", lambda docs, _: step.filter(docs), docs), docs)
+
+
+def _reasons(result: CheckedResult) -> pa.Array:
+    """Why each document [rows] would be dropped, "" where it would not."""
+    named = np.full(len(result.keep), "", dtype=object)
+    named[~result.keep] = result.reasons
     return pa.array(named, pa.large_string())
 
 

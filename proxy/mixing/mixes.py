@@ -41,7 +41,13 @@ _SCALE = {"k": 10**3, "m": 10**6, "b": 10**9}
 
 
 def parse_tokens(value: Any) -> Any:
-    """Tokens meant by ``500k``, ``2M``, ``1.5B`` or a plain number; ValueError for other text."""
+    """Tokens meant by ``500k``, ``2M``, ``1.5B`` or a plain number; ValueError for other text, and
+    for what can only be meant for a source of this name."""
+    if isinstance(value, float | Mapping | list):
+        raise ValueError(
+            f"{value!r} is not a number of tokens; a source called `tokens` needs another name, "
+            "because this key is the token budget of the mix"
+        )
     if not isinstance(value, str):
         return value
     match = _TOKENS.fullmatch(value.strip())
@@ -139,7 +145,7 @@ class Mix(BaseModel):
                     (source,),
                     "unknown-source",
                     f"no source is called {source!r}",
-                    did_you_mean(source, [*view.sources, *type(self).model_fields]),
+                    did_you_mean(source, view.sources, "the sources are"),
                 )
             yield from self._check_columns(source, parts, view)
             yield from overlaps(source, parts)
@@ -184,12 +190,12 @@ class Mix(BaseModel):
             )
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """A hint naming the nearest of ``known``, or all of them."""
+def did_you_mean(name: str, known: Sequence[str], listed: str = "known") -> str:
+    """A hint naming the nearest of ``known``, or all of them after the words ``listed``."""
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(known)}" if known else ""
+    return f"{listed}: {', '.join(known)}" if known else ""
 
 
 def with_natural(mixes: Mapping[str, Mix]) -> dict[str, Mix]:

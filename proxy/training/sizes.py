@@ -97,7 +97,10 @@ def model_spec(model: str, vocabulary: int | None = None, context: int | None = 
         raise ValueError(f"a context of {context} tokens is too short to predict anything")
     head = 16 if size < 5_000_000 else 32 if size < 50_000_000 else 64
     min_aspect = 10 if size < 5_000_000 else 32
-    widths = range(head, max(2 * head, 2 * size // vocabulary) + 1, head)
+    # A block has about 12·width² parameters and a model at least width / 64 of them, so beyond this
+    # width every shape has over twice the size.
+    widest = min(2 * size // vocabulary, round((2 * size * _MAX_ASPECT / 12) ** (1 / 3)))
+    widths = range(head, max(2 * head, widest) + 1, head)
     shapes = [_shape(size, vocabulary, width, head, min_aspect, context) for width in widths]
     best = min(shapes, key=lambda shape: (abs(shape.parameters - size), -shape.width))
     if not size / 2 <= best.parameters <= size * 2:

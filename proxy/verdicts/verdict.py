@@ -82,20 +82,16 @@ def tone(comparisons: Sequence[Comparison]) -> str:
 
 
 def sentence(c: Comparison) -> str:
-    """A comparison in words, without a full stop."""
+    """A comparison in words, without a full stop. Every number is mix − baseline: below zero the
+    mix needs fewer bits and is better."""
     against = f"`{c.mix}` against `{c.baseline}`"
     if c.low is None or c.high is None or c.mde is None:
         return f"{against} is undecided: {c.why}"
     measured = f"{confidence(c)} interval {interval(c)}"
+    difference = f"{signed(c.delta)} bits per byte ({measured})"
     if c.decision == "undecided":
-        return (
-            f"{against} is undecided: {signed(c.delta)} bits per byte ({measured}), "
-            f"where {c.mde:.4f} could have been found"
-        )
-    return (
-        f"`{c.mix}` is {c.decision} than `{c.baseline}` by {abs(c.delta):.4f} bits per byte "
-        f"({measured})"
-    )
+        return f"{against} is undecided: {difference}, where {c.mde:.4f} could have been found"
+    return f"`{c.mix}` is {c.decision} than `{c.baseline}`: {difference}"
 
 
 def interval(c: Comparison) -> str:

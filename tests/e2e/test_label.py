@@ -1,4 +1,4 @@
-"""A manifest with a label step, through the command line and a clerk, against a scripted judge."""
+"""A manifest with a label step, through command line and worker, against a scripted judge."""
 
 from __future__ import annotations
 

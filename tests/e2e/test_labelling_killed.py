@@ -35,7 +35,7 @@ from classifiers.judges.vllm_server import VllmServer
 
 pytestmark = pytest.mark.slow
 
-DOCUMENTS = 2_000
+DOCUMENTS = 1_000
 RUBRIC = {
     "name": "short",
     "version": 1,
@@ -154,7 +154,7 @@ def test_a_run_killed_at_random_pays_for_no_label_twice(place: Place, vllm: Vllm
                 kills += 1
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            # The next run begins while the last one's clerk still writes down its answers.
+            # The next run begins while the last one's worker still writes down its answers.
         finished(place.start(manifest))
         answered = gateway.answered()
     assert kills == 4

@@ -27,7 +27,7 @@ class Sort(RowStep):
     """Append a topic by a word of it, and none where there is no such word."""
 
     def adds(self):
-        return ("topic",)
+        return {"topic": pa.large_string()}
 
     def filter(self, docs):
         topics = []

@@ -25,6 +25,7 @@ from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.manifest.registry import Registry
 from pipeline.named_files import NamesFiles
 from pipeline.step import FilterResult, ManifestView, RowStep, ThresholdFilter
+from winnow.testing import warm_up
 
 MEGABYTE = 10**6
 # What a step cannot do without; its files are those of the fixture ``folder``.
@@ -177,7 +178,7 @@ def made(name: str, more: Mapping[str, Any], folder: Path) -> RowStep:
     """The step as a run has it: checked and prepared."""
     step = registry.step(name).model_validate({**NEEDED.get(name, {}), **more})
     assert list(step.check(ManifestView(folder, 0, ("web",)))) == []
-    step.prepare()
+    warm_up([step])
     assert isinstance(step, RowStep)
     return step
 

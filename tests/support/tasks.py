@@ -119,6 +119,9 @@ class Misshapen(RowStep):
 class Shout(RowStep):
     """Edits the text and adds a column."""
 
+    def adds(self):  # type: ignore[no-untyped-def]
+        return {"loudness": pa.float32()}
+
     def filter(self, docs):  # type: ignore[no-untyped-def]
         texts = docs.text.to_pylist()
         return FilterResult(

@@ -264,7 +264,7 @@ def problems(distill: Distill, view: ManifestView = VIEW) -> list[tuple[Any, str
 def test_a_manifest_that_fits_has_no_problems() -> None:
     assert problems(step()) == []
     assert problems(step("mlp", "topic", hidden=8)) == []
-    assert step().adds() == ("score", "score_confidence", "score_student")
+    assert tuple(step().adds()) == ("score", "score_confidence", "score_student")
 
 
 def test_labels_come_from_a_step_before() -> None:

@@ -27,6 +27,7 @@ from pipeline.manifest.loading import load_manifest
 from pipeline.manifest.registry import Registry
 from pipeline.sources.jsonl import JsonLines
 from pipeline.step import ManifestView
+from winnow.testing import warm_up
 
 LISTS = {
     "en": [
@@ -277,7 +278,7 @@ def test_long_repetitive_texts_take_linear_time(tmp_path: Path) -> None:
 
 
 def test_no_documents_give_no_verdicts(folder: Path) -> None:
-    step_in(folder).prepare()
+    warm_up([step_in(folder)])
     assert ours(step_in(folder), [], []) == []
 
 

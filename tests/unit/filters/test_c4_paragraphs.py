@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from filters.c4_paragraphs import C4Paragraphs
 from pipeline.documents import Docs
+from winnow.testing import warm_up
 
 LONG = "é" * 200
 lines = st.sampled_from(
@@ -93,7 +94,7 @@ def test_long_lines_are_the_signal() -> None:
 
 
 def test_no_documents_give_no_verdicts() -> None:
-    C4Paragraphs().prepare()
+    warm_up([C4Paragraphs()])
     assert ours([]) == []
 
 

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from filters.c4_quality import C4Quality
 from pipeline.documents import Docs
+from winnow.testing import warm_up
 
 PIECES = [
     "A line of words. ",
@@ -270,7 +271,7 @@ def test_one_huge_line_has_a_verdict() -> None:
 
 
 def test_no_documents_give_no_verdicts() -> None:
-    C4Quality().prepare()
+    warm_up([C4Quality()])
     assert ours([]) == []
 
 

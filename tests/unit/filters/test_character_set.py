@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from filters.character_set import CharacterSet
 from pipeline.documents import Docs
 from pipeline.step import ManifestView
+from winnow.testing import warm_up
 
 
 def docs_of(rows: list[str]) -> Docs:
@@ -93,7 +94,7 @@ def test_unknown_sets_are_problems() -> None:
 
 def test_preparing_changes_no_verdict() -> None:
     step = CharacterSet(characters=("Han",), min_ratio=0.5)
-    step.prepare()
+    warm_up([step])
     assert step.filter(docs_of(["中文 字", "text"])).keep.tolist() == [True, False]
     assert step.filter(docs_of([])).keep.tolist() == []
 

@@ -24,6 +24,7 @@ from pipeline.manifest import load_manifest
 from pipeline.manifest.registry import Registry
 from pipeline.sources.jsonl import JsonLines
 from pipeline.step import FilterResult, ManifestView
+from winnow.testing import warm_up
 
 LETTERS = "abcdefghijklmnoprstuvwxyz"
 WORDS = ["".join(random.Random(n).choices(LETTERS, k=3 + n % 9)) for n in range(400)]
@@ -180,7 +181,7 @@ def test_columns_are_those_that_are_announced(quiz: Decontaminate) -> None:
     for step in (quiz, quiz.model_copy(update={"mode": "tag"})):
         for rows in ([], ["nothing"], [ITEMS[3]]):
             verdict = step.filter(docs_of(rows))
-            assert tuple(verdict.columns) == step.adds()
+            assert verdict.columns.keys() == step.adds().keys()
             types = [pa.array(column).type for column in verdict.columns.values()]
             assert types in ([], [pa.large_string(), pa.float64()])
 
@@ -222,7 +223,7 @@ def test_files_are_found_from_the_folder_of_the_manifest(
     assert problems(step, tmp_path) == []
     monkeypatch.chdir("/")
     step = pickle.loads(pickle.dumps(step))  # noqa: S301 - what a worker is given
-    step.prepare()
+    warm_up([step])
     assert named(step, ITEMS[:5]) == ["a#1", "b/b1.jsonl.zst#1", "b/b1.jsonl.zst#2",
                                       "b/b2.jsonl.gz#1", None]  # fmt: skip
     assert {name: counts["items"] for name, counts in step.coverage().items()} == {"a": 1, "b": 3}
@@ -313,12 +314,8 @@ def test_items_that_are_not_looked_for_are_reported(tmp_path: Path) -> None:
     ]
 
 
-def test_columns_that_are_there_already_are_a_problem(tmp_path: Path) -> None:
-    write(tmp_path, "quiz.jsonl", ITEMS)
-    step = Decontaminate(evaluations={"quiz": "quiz.jsonl"}, mode="tag")
-    (problem,) = problems(step, tmp_path, ("contamination", "language"))
-    assert (problem.path, problem.code) == (("mode",), "column-exists")
-    assert problems(step.model_copy(update={"mode": "drop"}), tmp_path, ("contamination",)) == []
+def test_columns_are_added_only_by_tags(tmp_path: Path) -> None:
+    assert Decontaminate(evaluations={"quiz": "quiz.jsonl"}).adds() == {}
 
 
 def test_a_missing_file_names_the_line_of_the_manifest(tmp_path: Path) -> None:
@@ -355,7 +352,7 @@ def test_items_that_change_after_the_check_stop_the_shard(tmp_path: Path) -> Non
     assert problems(step, tmp_path) == []
     write(tmp_path, "quiz.jsonl", ITEMS[:3])
     with pytest.raises(ShardError) as error:
-        step.prepare()
+        warm_up([step])
     assert error.value.code == "input-changed"
 
 

@@ -22,6 +22,7 @@ import filters.fineweb_quality
 from filters.fineweb_quality import FineWebQuality
 from kernels.words.words import english_words
 from pipeline.documents import Docs
+from winnow.testing import warm_up
 
 PIECES = ["A sentence of more than thirty characters, it is.", "the words ", "same line.\n", "x.\n"]
 PIECES += [
@@ -205,7 +206,7 @@ def test_one_huge_line_has_a_verdict() -> None:
 
 
 def test_no_documents_give_no_verdicts() -> None:
-    FineWebQuality().prepare()
+    warm_up([FineWebQuality()])
     assert ours([]) == []
 
 

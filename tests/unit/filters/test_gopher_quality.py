@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from filters.gopher_quality import GopherQuality
 from kernels.words.words import english_words
 from pipeline.documents import Docs
+from winnow.testing import warm_up
 
 # Rules on counts are out of the way, so that short texts reach the others.
 SMALL: dict[str, Any] = {"min_doc_words": 2, "max_doc_words": 60, "min_avg_word_length": 2}
@@ -171,7 +172,7 @@ def test_no_documents_give_no_verdicts() -> None:
 def test_preparing_changes_no_verdict() -> None:
     step = GopherQuality()
     before = ours(step, [PROSE, "short"])
-    step.prepare()
+    warm_up([step])
     assert ours(step, [PROSE, "short"]) == before
 
 

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from filters.gopher_repetition import GopherRepetition
 from kernels.words.words import english_words
 from pipeline.documents import Docs
+from winnow.testing import warm_up
 
 PIECES = ["ab ", "c ", "a ", "bc ", "the ", "long ", "é ", "😀 ", "\n", "\n\n", "\r\n", "\u2029"]
 PIECES += ["same line\n", "same paragraph of words\n\n", "f(x): - ( ", "don't ", "\x00", "\u3000"]
@@ -197,7 +198,7 @@ def test_no_documents_give_no_verdicts() -> None:
 def test_preparing_changes_no_verdict() -> None:
     step = GopherRepetition()
     before = ours(step, [DISTINCT, "Hello wonderful world"])
-    step.prepare()
+    warm_up([step])
     assert ours(step, [DISTINCT, "Hello wonderful world"]) == before
 
 

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from filters.refinedweb_lines import RefinedWebLines
 from pipeline.documents import Docs
 from pipeline.step import FilterResult
+from winnow.testing import warm_up
 
 PROSE = "The council of the town met on Monday to speak about the bridge over the river again.\n"
 LONG = PROSE * 10
@@ -128,7 +129,7 @@ def test_most_real_prose_is_kept_and_less_of_code(shared_data: Path) -> None:
 
 
 def test_no_documents_give_no_verdicts() -> None:
-    RefinedWebLines().prepare()
+    warm_up([RefinedWebLines()])
     assert reasons(judged([])) == []
 
 

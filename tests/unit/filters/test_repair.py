@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from filters.repair import Repair
 from pipeline.documents import Docs
+from winnow.testing import warm_up
 
 PIECES = [
     "plain ",
@@ -142,7 +143,7 @@ def test_texts_that_stay_are_not_written_anew() -> None:
 
 
 def test_preparing_changes_nothing() -> None:
-    Repair().prepare()
+    warm_up([Repair()])
     assert repaired(["âœ”"]) == ["✔"]
 
 

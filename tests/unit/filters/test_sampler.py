@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from filters.sampler import Sampler
 from pipeline.documents import Docs
+from winnow.testing import warm_up
 
 keys = st.lists(st.text(max_size=20), max_size=8)
 rates = st.floats(0, 1)
@@ -86,7 +87,7 @@ def test_the_reason_and_the_draw_are_told() -> None:
 
 def test_preparing_needs_no_documents() -> None:
     before = kept(["a", "b"])
-    Sampler().prepare()
+    warm_up([Sampler()])
     assert kept(["a", "b"]) == before
     assert kept([]) == []
 

@@ -20,6 +20,7 @@ from pipeline.manifest import load_manifest
 from pipeline.manifest.registry import Registry
 from pipeline.sources.source import SourceFormat
 from pipeline.step import ManifestView
+from winnow.testing import warm_up
 
 texts = st.one_of(st.text(max_size=30), st.text("abAB é.", max_size=20))
 entries = st.lists(st.text("abAé +", min_size=1, max_size=4), min_size=1, max_size=4)
@@ -72,7 +73,7 @@ def test_words_and_file_are_joined(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_bytes("\ufeffcasino bonus\r\n\n  viagra \n".encode())
     step = StopList(words=("lorem ipsum",), file=Path("list.txt"))
     assert list(step.check(ManifestView(tmp_path, 0, ("web",)))) == []
-    step.prepare()
+    warm_up([step])
     rows = ["a Casino Bonus!", "VIAGRA", "Lorem ipsum", "fine", "viagras", "casino  bonus", ""]
     assert judged(step, rows) == [
         (False, 1, "casino bonus"),

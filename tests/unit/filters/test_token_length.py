@@ -29,6 +29,7 @@ from pipeline.manifest import load_manifest
 from pipeline.manifest.registry import Registry
 from pipeline.sources.source import SourceFormat
 from pipeline.step import ManifestView
+from winnow.testing import warm_up
 
 END = "<|endoftext|>"
 CORPUS = ["the cat sat on the mat.\n", "Don't stop — naïve façade", "12345 x = y + 1\t\n"] * 20
@@ -99,14 +100,14 @@ bytelevel_without_special = _once(lambda: bytelevel(special=False))
 
 
 def test_only_segmented_tokenizers_are_asked_by_segment(folder: Path) -> None:
-    assert load_counter(folder / "plain.json", 0, 0).by_segment
-    assert not load_counter(folder / "lowered.json", 0, 0).by_segment
+    assert load_counter(folder / "plain.json").by_segment
+    assert not load_counter(folder / "lowered.json").by_segment
 
 
 def test_limits_drop_with_their_reasons(folder: Path) -> None:
     step = TokenLength(tokenizer=Path("plain.json"), min_tokens=2, max_tokens=5)
     assert list(step.check(ManifestView(folder, 0, ("web",)))) == []
-    step.prepare()
+    warm_up([step])
     verdict = step.filter(docs_of(["", "the cat", "the cat " * 10]))
     assert verdict.keep.tolist() == [False, True, False]
     assert list(verdict.reason) == ["too_few_tokens", "", "too_many_tokens"]

@@ -29,6 +29,7 @@ from pipeline.documents import Docs
 from pipeline.errors import Problem
 from pipeline.named_files import packaged
 from pipeline.step import ManifestView
+from winnow.testing import warm_up
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The 'registered_domain' property:DeprecationWarning"
@@ -294,7 +295,7 @@ def test_lists_may_be_files_beside_the_manifest(tmp_path: Path) -> None:
     assert problems(step, tmp_path) == []
     rows = [f"http://{host}{path}" for host in HOSTS for path in PATHS]
     sent = pickle.loads(pickle.dumps(step))  # noqa: S301 - what a worker is given
-    sent.prepare()
+    warm_up([sent])
     assert ours(sent, rows) == ours(UrlFilter(**OWN), rows)
     assert "domain" in ours(sent, rows)
 

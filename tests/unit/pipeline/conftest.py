@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+import pyarrow as pa
 import pytest
 from pydantic import Field
 
@@ -33,12 +34,11 @@ class Classify(GlobalStep):
 
     def check(self, view: ManifestView) -> Iterator[Problem]:
         if self.positive not in view.sources:
-            yield Problem(("positive",), "unknown-source", f"no source {self.positive!r}")
-        if self.column in view.columns:
-            yield Problem(("column",), "column-exists", f"{self.column!r} exists already")
+            message = f"no source {self.positive!r}"
+            yield Problem(("positive",), "unknown-source", message, choices=view.sources)
 
-    def adds(self) -> tuple[str, ...]:
-        return (self.column,)
+    def adds(self) -> dict[str, pa.DataType]:
+        return {self.column: pa.float32()}
 
 
 class JsonLines(SourceFormat):

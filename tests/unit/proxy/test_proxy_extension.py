@@ -33,6 +33,13 @@ def check(folder: Path = Path(), **manifest: Any) -> list[Problem]:
     return list(extension(**manifest).check(view))
 
 
+def test_a_source_that_a_mix_cannot_name_is_refused_where_it_is() -> None:
+    view = ManifestView(Path(), 0, ("web", "max_epochs"), ())
+    (problem,) = extension(mixes={"half": {"web": 1.0}}).check(view)
+    assert (problem.path, problem.code) == (("sources", "max_epochs"), "reserved-name")
+    assert list(extension(mixes={"all": "proportional"}).check(view)) == []
+
+
 def site_of(bench: Workbench) -> BuildContext:
     rng = random.Random(3)
     shards = {}
@@ -184,6 +191,12 @@ def test_a_sound_manifest_has_no_problems(tmp_path: Path) -> None:
             ("proxy", "model"),
             "model-size",
             "larger",
+        ),
+        (
+            {"proxy": {"model": "9999b"}},
+            ("proxy", "model"),
+            "model-memory",
+            "sizes that can train here: 100k, 300k, 1m",
         ),
         (
             {"tokenizer": {"file": "missing.json"}, "proxy": {}},

@@ -81,7 +81,7 @@ def test_a_scorer_that_scored_nothing_counts_for_nothing() -> None:
 
 def test_the_bucket_is_a_32_bit_integer_even_without_documents() -> None:
     step = Ensemble(columns=["a"], column="level")
-    assert step.adds() == ("level",)
+    assert step.adds() == {"level": pa.int32()}
     ran = run_global_step(step, [], TYPES)
     assert (ran.metrics["documents"], ran.tables["cuts.parquet"]) == (0, [])
 

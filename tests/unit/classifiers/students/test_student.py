@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from classifiers.students.preprocessing import TextBatch
 from classifiers.students.student import Floats, Student
 from classifiers.students.student_loading import open_student
-from classifiers.students.student_settings import column_names
+from classifiers.students.student_settings import column_types
 from classifiers.students.top_features import top_features
 
 KINDS = ("fasttext", "linear", "mlp")
@@ -53,11 +53,12 @@ def test_probabilities_are_none_below_zero_and_add_up() -> None:
 def test_columns_of_a_scale_and_of_categories() -> None:
     rows = [[0.1, 0.7, 0.2], [1, 0, 0]]
     scale = Fixed(rows, (0.0, 1.0, 2.0)).columns("edu", batch("a", "b"))
-    assert tuple(scale) == column_names("edu", scale=True) == ("edu", "edu_student")
+    assert {n: a.type for n, a in scale.items()} == column_types("edu", scale=True)
+    assert tuple(scale) == ("edu", "edu_student")
     assert scale["edu"].type == pa.float32()
     assert scale["edu_student"].to_pylist() == ["0123456789abcdef"] * 2
     topics = Fixed(rows, None).columns("topic", batch("a", "\n"))
-    assert tuple(topics) == column_names("topic", scale=False)
+    assert {n: a.type for n, a in topics.items()} == column_types("topic", scale=False)
     assert topics["topic"].to_pylist() == ["1", None]
     assert topics["topic"].type == topics["topic_student"].type == pa.large_string()
     assert topics["topic_confidence"].to_pylist() == pytest.approx([0.7, 0])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,10 @@ from pipeline.documents import QUARANTINE_SCHEMA, Docs
 from pipeline.engine.commit import check_balance
 from pipeline.engine.row_tasks import DocumentsTask, OutcomeWriter, RowTask
 from pipeline.engine.stage import Count, Output, Receipt, StageOutputs, TaskContext, TaskResult
+from pipeline.engine.step_results import checked
 from pipeline.errors import ShardError
 from pipeline.sources.source import Read, Shard, SourceFormat
-from pipeline.step import FilterResult
+from pipeline.step import FilterResult, RowStep
 
 SHARD = Shard("web", 0, (("/nowhere", ""),), ("web.jsonl",), 0)
 
@@ -131,9 +133,51 @@ def test_no_steps_keep_everything(tmp_path: Path) -> None:
     assert outcome.counts.kept.documents == 2
 
 
-def test_misshapen_verdict_names_the_step(tmp_path: Path) -> None:
-    with pytest.raises(ShardError, match="Misshapen: keep has 1 rows, the batch has 0"):
+def test_a_result_of_another_length_names_the_step_and_the_real_batch(tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match=r"Misshapen \(.*\): keep has 2 .* has 1 documents"):
         run(tmp_path, Given(batches=(("a",),)), Misshapen())
+
+
+class Columns(RowStep):
+    """Declares a number, and refuses to be asked about nothing."""
+
+    def adds(self) -> dict[str, pa.DataType]:
+        return {"n": pa.float32()}
+
+    def filter(self, docs: Docs) -> FilterResult:
+        assert len(docs) > 0
+        return FilterResult([True] * len(docs), columns={"n": list(range(len(docs)))})  # type: ignore[arg-type]
+
+
+def test_shards_have_the_declared_columns_whatever_is_in_them(tmp_path: Path) -> None:
+    run(tmp_path / "none", Given(), Columns())
+    run(tmp_path / "all", Given(batches=(("ab", "cde"), ("f",))), Columns())
+    run(tmp_path / "gone", Given(batches=(("a",),)), DropShort(), Columns())
+    schemas = [
+        pq.read_schema(tmp_path / name / "kept" / "k.parquet") for name in ("none", "all", "gone")
+    ]
+    assert schemas[0].field("n").type == pa.float32()
+    assert schemas[0] == schemas[1] == schemas[2]
+
+
+class Fails(RowStep):
+    """Cannot take one of the documents."""
+
+    def filter(self, docs: Docs) -> FilterResult:
+        if "bad" in docs.text.to_pylist():
+            raise ValueError("no such text")
+        return FilterResult(np.ones(len(docs), dtype=bool))
+
+
+def test_a_step_that_raises_is_named_with_its_line_and_the_document(tmp_path: Path) -> None:
+    source = Given(batches=(("good",), ("fine", "bad", "bad")))
+    with pytest.raises(ShardError, match="no such text") as caught:
+        run(tmp_path, source, Fails())
+    assert re.search(
+        r"^Fails \(\S*test_row_tasks\.py:\d+\): filter raised ValueError: no such text "
+        r"at \S*test_row_tasks\.py:\d+, on document 'web/1' \(web\.jsonl:2\)$",
+        caught.value.message,
+    )
 
 
 @given(
@@ -198,7 +242,7 @@ def test_reason_per_row_and_unmeasured_signals(tmp_path: Path) -> None:
     )
     with OutcomeWriter(tmp_path, "k") as writer:
         writer.met(Read(documents=docs.batch))
-        writer.settle(docs, "s", verdict, last=True)
+        writer.settle(docs, "s", checked(DropShort(), verdict, docs), last=True)
     dropped = rows_of(tmp_path, "dropped")
     assert [(row["reason"], row["signals"]) for row in dropped] == [
         ("second", "{}"),

@@ -197,7 +197,7 @@ mixes:
     )
     assert [(p.line, p.column, p.code, p.hint) for p in found] == [
         (3, 26, "unknown-source", "did you mean 'docs'?"),
-        (4, 5, "column-exists", ""),
+        (4, 5, "column-exists", "choose another name"),
         (7, 5, "unknown-source", "did you mean 'docs'?"),
     ]
 

@@ -195,6 +195,8 @@ def test_a_failed_run_counts_the_rows_that_were_met_in_red(tmp_path: Path) -> No
     assert "a2.jsonl" in banner
     assert "row 0 says more" in banner
     assert "Read so far: 4 rows, 3 documents left." in banner
+    assert "The readers met 4 rows" in html
+    assert "not run yet: 1 task." in html
 
 
 def test_documents_in_a_later_stage_that_failed_are_accounted_for(tmp_path: Path) -> None:

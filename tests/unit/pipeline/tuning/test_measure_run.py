@@ -143,15 +143,19 @@ def test_steps_by_what_a_skipped_step_adds_are_left_out_and_named(measured: Path
         code.read_text()
         + """
 
-from pipeline.step import GlobalStep
+import pyarrow as pa
+from winnow import Column, GlobalStep
 
 
 class Score(GlobalStep):
     def adds(self):
-        return ("score",)
+        return {"score": pa.float64()}
 
 
 class Good(RowStep):
+    def reads(self):
+        return {(): Column("score")}
+
     def filter(self, docs):
         return FilterResult(keep=docs.column("score").to_numpy() > 0, reason="bad")
 """

@@ -14,7 +14,8 @@ from tasks import DropShort, Shout, documents
 from filters.gopher_quality import GopherQuality
 from filters.gopher_repetition import GopherRepetition
 from pipeline.documents import Docs
-from pipeline.step import FilterResult, RowStep, Rule, Signals, ThresholdFilter
+from pipeline.errors import ShardError
+from pipeline.step import Column, FilterResult, Location, RowStep, Rule, Signals, ThresholdFilter
 from pipeline.tuning.signals import LIMIT, Measure, measured_parameters, turned_on
 
 
@@ -31,7 +32,10 @@ class Length(ThresholdFilter):
 
 
 class Halve(Length):
-    """A rule step that edits: its verdict has the first half of the text."""
+    """A threshold filter that edits: its result has the first half of the text."""
+
+    def adds(self) -> dict[str, pa.DataType]:
+        return {"halved": pa.bool_()}
 
     def filter(self, docs: Docs) -> FilterResult:
         verdict = self.apply(self.measure(docs))
@@ -48,6 +52,9 @@ class Needs(RowStep):
     """Judges by a column."""
 
     column: str
+
+    def reads(self) -> dict[Location, Column]:
+        return {("column",): Column(self.column)}
 
     def filter(self, docs: Docs) -> FilterResult:
         values = docs.column(self.column).to_numpy(zero_copy_only=False)
@@ -69,7 +76,7 @@ class Says(RowStep):
             "list": pa.array([[1, 2]] * rows),
         }
         return FilterResult(
-            keep=np.zeros(rows, bool), reason=["", "b", "c"][:rows], signals=signals
+            keep=np.zeros(rows, bool), reason=["a", "b", "c"][:rows], signals=signals
         )
 
 
@@ -131,7 +138,7 @@ def test_steps_that_need_what_nobody_adds_are_left_out() -> None:
 
 @pytest.mark.parametrize("absent", [(), ("qual",), ("quality_2",)])
 def test_other_missing_columns_are_faults(absent: tuple[str, ...]) -> None:
-    with pytest.raises(KeyError, match="quality"):
+    with pytest.raises(ShardError, match=r"Needs.* raised KeyError: .*quality"):
         measured(["abcd"], ("needs", Needs(column="quality")), absent=absent)
 
 
@@ -144,7 +151,7 @@ def test_numbers_become_floats_and_all_else_text() -> None:
     assert column(found, "s.none") == [None, None]
     assert column(found, "s.word") == ["w", "w"]
     assert column(found, "s.list") == ["[1,2]", "[1,2]"]
-    assert column(found, "s.reason") == ["-", "b"], "dropped without a reason is still dropped"
+    assert column(found, "s.reason") == ["a", "b"]
 
 
 def test_texts_become_excerpts_with_their_size() -> None:

@@ -114,6 +114,17 @@ def test_an_unknown_source_is_named_with_the_nearest_known() -> None:
     assert problem.hint == "did you mean 'web'?"
 
 
+def test_without_a_near_name_the_sources_alone_are_listed() -> None:
+    (problem,) = problems({"xxxxxx": 0.5, "docs": 0.5})
+    assert problem.hint == "the sources are: web, docs, code"
+
+
+@pytest.mark.parametrize("share", [0.5, {"quality": "top 30%"}, [{"weight": 1}]])
+def test_a_share_for_a_source_called_tokens_is_named_as_a_clash(share: object) -> None:
+    with pytest.raises(ValidationError, match="a source called `tokens` needs another name"):
+        problems({"tokens": share, "docs": 0.5})
+
+
 def test_an_unknown_column_is_named_with_the_nearest_known() -> None:
     (problem,) = problems({"web": {"qualty": "top 30%"}})
     assert (problem.path, problem.code) == (("web", "qualty"), "unknown-column")

@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,8 @@ def test_weights_depend_on_shape_and_seed_alone():
 def test_an_untrained_model_knows_nothing():
     tokens = some_tokens(4, 65)
     loss = initialise(SMALL, seed=0).loss(tokens[:, :-1], tokens[:, 1:])
-    assert loss.item() == pytest.approx(torch.tensor(300.0).log().item(), abs=0.1)
+    # Logits of variance 1 cost half a nat beside equal ones.
+    assert loss.item() == pytest.approx(math.log(300) + 0.5, abs=0.1)
 
 
 def test_a_prediction_does_not_see_what_comes_after():
@@ -112,3 +114,10 @@ def test_weights_of_another_shape_or_name_are_refused():
         model.restore({n: w for n, w in weights.items() if n != "model.norm.weight"})
     with pytest.raises(ValueError, match=r"norm\.weight is"):
         model.restore({**weights, "model.norm.weight": torch.ones(16)})
+
+
+@pytest.mark.parametrize("size", ["100k", "1m", "10m"])
+def test_embeddings_start_as_large_as_the_matrices_beside_them(size):
+    spec = model_spec(size)
+    embedding = initialise(spec, seed=1).embed_tokens.weight
+    assert embedding.std().item() == pytest.approx(spec.width**-0.5, rel=0.02)

@@ -24,7 +24,8 @@ def counting(tokens: int) -> np.ndarray:
 
 def test_a_model_learns_a_sequence_that_can_be_learnt():
     _, curve = train(SPEC, RECIPE, counting(20_000), seed=1)
-    assert curve.loss[0] == pytest.approx(math.log(SPEC.vocabulary), abs=0.3)
+    # Logits of variance 1 cost half a nat beside equal ones.
+    assert curve.loss[0] == pytest.approx(math.log(SPEC.vocabulary) + 0.5, abs=0.3)
     assert curve.final_loss < 0.1
 
 

@@ -154,7 +154,7 @@ def charts(found: ReportSection) -> list[Chart]:
 def test_the_headline_says_the_verdict_best_first() -> None:
     said = headline([*CLAIMS, comparison("poor", 0.2, "worse")], "natural")
     assert said.startswith(
-        "`best` is better than `natural` by 0.0310 bits per byte (97.5 % interval"
+        "`best` is better than `natural`: −0.0310 bits per byte (97.5 % interval"
     )
     assert said.index("`poor` is worse") < said.index("`half` against `natural` is undecided")
     assert "0.0200 could have been found" in said
@@ -172,7 +172,7 @@ def test_the_section_counts_decisions(stages: dict[str, StageOutputs]) -> None:
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (comparison("a", 0.05, "worse"), "`a` is worse than `natural` by 0.0500 bits per byte"),
+        (comparison("a", 0.05, "worse"), "`a` is worse than `natural`: +0.0500 bits per byte"),
         (comparison("a", 0.0, "undecided", why="one seed"), "is undecided: one seed"),
         (comparison("a", -0.001, "undecided"), "is undecided: −0.0010 bits per byte"),
     ],
