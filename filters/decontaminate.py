@@ -26,6 +26,7 @@ from filters.evaluation_items import (
     Hits,
     Limits,
     Paths,
+    build,
     load,
     stamp_of,
 )
@@ -128,7 +129,8 @@ class Decontaminate(NamesFiles, ThresholdFilter):
     def _check_coverage(self) -> Iterator[Problem]:
         """A set of which nothing is looked for is a mistake, not a clean corpus."""
         try:
-            coverage = self.coverage()
+            # Built anew when work begins, which finds out whether files have changed since.
+            coverage = build(*self._indexed()).coverage
         except ShardError as error:
             yield Problem(("evaluations",), error.code, error.message, error.hint)
             return
@@ -195,9 +197,12 @@ class Decontaminate(NamesFiles, ThresholdFilter):
     @property
     def _index(self) -> EvaluationIndex:
         # In a cache of the process, so that a step handed to a worker does not carry it along.
+        return load(*self._indexed())
+
+    def _indexed(self) -> tuple[tuple[EvaluationFile, ...], Limits]:
         files = self._listed or tuple(self._files().values())
         limits = Limits(self.ngram, self.min_words, self.max_edits, self.max_document_frequency)
-        return load(files, limits)
+        return files, limits
 
     def _files(self) -> dict[Location, EvaluationFile]:
         """Every file by the place that names it; a pattern that no file matches is one itself."""

@@ -213,6 +213,11 @@ class EvaluationIndex:
 
 @lru_cache(maxsize=2)
 def load(files: tuple[EvaluationFile, ...], limits: Limits) -> EvaluationIndex:
+    """As ``build``, once in a process."""
+    return build(files, limits)
+
+
+def build(files: tuple[EvaluationFile, ...], limits: Limits) -> EvaluationIndex:
     """The index of ``files``. ShardError when one cannot be read, or has changed."""
     items = [(file.evaluation, item) for file in files for item in file.items()]
     asked = [item for evaluation, item in items if evaluation]
