@@ -66,8 +66,8 @@ class Decontaminate(NamesFiles, ThresholdFilter):
 
     evaluations: dict[str, Paths | Evaluation] = Field(
         min_length=1,
-        description="evaluation sets by name: paths of files of JSON lines (plain, .gz, .zst) "
-        "relative to the manifest, or `paths` with the `fields` to read",
+        description="evaluation sets by name: paths of files of JSON lines or Parquet, relative to "
+        "the manifest, or `paths` with the `fields` to read",
     )
     ngram: int = Field(
         13,
@@ -88,8 +88,8 @@ class Decontaminate(NamesFiles, ThresholdFilter):
     )
     common: Paths = Field(
         (),
-        description="files of JSON lines with texts that may repeat items (laws, scripture, "
-        "licences); what they contain half of is not looked for",
+        description="files of JSON lines or Parquet with texts that may repeat items (laws, "
+        "scripture, licences); what they contain half of is not looked for",
     )
     mode: Literal["drop", "tag"] = Field(
         "drop",

@@ -1,4 +1,4 @@
-"""Items of evaluation sets: read from JSON lines, and indexed so that documents can be searched."""
+"""Items of evaluation sets: read from files, and indexed so that documents can be searched."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 import kernels.ngrams
 import kernels.text
 import kernels.words
-from winnow import ShardError
+from winnow import ShardError, read_rows
 
 # What fields of evaluation sets are called, by their part in an item.
 PROMPTS: tuple[str, ...] = (
@@ -59,7 +58,7 @@ class Evaluation(BaseModel):
 
 @dataclass(frozen=True)
 class Item:
-    """One line of an evaluation file. ``prompts`` are what is asked or judged, each by itself."""
+    """One row of an evaluation file. ``prompts`` are what is asked or judged, each by itself."""
 
     name: str
     prompts: tuple[str, ...]
@@ -79,35 +78,19 @@ class EvaluationFile:
     stamp: Stamp
 
     def items(self) -> Iterator[Item]:
-        """Every line that is not blank. ShardError when the file or a line cannot be read."""
+        """Every row of the file. ShardError when the file or a row cannot be read."""
+        if stamp_of(self.path) != self.stamp:
+            message = f"{self.name} has changed since it was planned"
+            raise ShardError("input-changed", message, "leave it alone, and run again")
         prompts = self.fields[:1] if self.fields else PROMPTS
         answers = self.fields[1:] if self.fields else ANSWERS
         stem = self.evaluation if self.alone else f"{self.evaluation}/{self.path.name}"
-        for number, line in enumerate(self._lines(), 1):
-            if line.isspace() or not line:
-                continue
-            try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                raise ShardError("evaluation-row", f"{self.name}:{number} {error}") from error
-            if not isinstance(row, dict):
-                raise ShardError("evaluation-row", f"{self.name}:{number} is not a JSON object")
+        for number, row in read_rows(self.path, self.name):
             yield Item(
                 f"{stem}#{number}",
                 tuple(text for name in prompts for text in _strings(row.get(name))),
                 tuple(text for name in answers for text in _strings(row.get(name))),
             )
-
-    def _lines(self) -> Iterator[bytes]:
-        compression = {".gz": "gzip", ".zst": "zstd"}.get(self.path.suffix)
-        if stamp_of(self.path) != self.stamp:
-            message = f"{self.name} has changed since it was planned"
-            raise ShardError("input-changed", message, "leave it alone, and run again")
-        try:
-            with pa.input_stream(self.path, compression=compression) as stream:
-                yield from stream.read().split(b"\n")
-        except (pa.ArrowException, OSError) as error:
-            raise ShardError("evaluation-file", f"{self.name}: {error}") from error
 
 
 def stamp_of(path: Path) -> Stamp:

@@ -3,6 +3,7 @@ from .character_sets import character_table, count_characters
 from .edits import lower
 from .normalisation import normalise
 from .spaced_punctuation import space_punctuation
+from .unspaced import separate_unspaced
 from .utf8 import Bytes, Offsets, text_buffers
 
 VERSION: int
@@ -17,6 +18,7 @@ __all__ = [
     "is_script",
     "lower",
     "normalise",
+    "separate_unspaced",
     "space_punctuation",
     "text_buffers",
 ]

@@ -5,7 +5,8 @@ left out, and forms that Unicode has of a character for its width, font or place
 that character. The rest is datatrove's ``simplify_text`` with its default configuration, which the
 MinHash recipe of FineWeb uses, and the result for texts without the above is equal to it: lower
 case; every number (digits of any script, at most one decimal part) becomes ``0``; punctuation and
-white space become one space; letters are decomposed (NFD) and lose their marks (category Mn).
+white space become one space; letters are decomposed (NFD) and lose their marks (category Mn). On
+request numbers keep their digits, of any script as ASCII.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ _DIGIT_RUNS = [(0x1D7CE, 50), (0x116D0, 20)] + [
 ]
 _DIGITS = frozenset(chr(first + i) for first, count in _DIGIT_RUNS for i in range(count))
 _DIGIT_CLASS = "".join(f"{chr(first)}-{chr(first + count - 1)}" for first, count in _DIGIT_RUNS)
+_ASCII_DIGITS = {first + i: str(i % 10) for first, count in _DIGIT_RUNS for i in range(count)}
 _NUMBER = re.compile(f"[{_DIGIT_CLASS}]+(?:[{_SEPARATORS}][{_DIGIT_CLASS}]+)?")
 
 # Tags of decompositions (UAX #44, table 14) that give the same character in another form. Others
@@ -70,10 +72,11 @@ _SPACE_BYTE, _DIGIT_BYTE = 0x20, 0x30
 Actions = npt.NDArray[np.int32]
 
 
-def normalise(text: pa.LargeStringArray) -> pa.LargeStringArray:
-    """``text`` [rows], each row normalised. ValueError when there are nulls."""
+def normalise(text: pa.LargeStringArray, keep_digits: bool = False) -> pa.LargeStringArray:
+    """``text`` [rows], each row normalised; with ``keep_digits`` each number as its digits instead
+    of ``0``. ValueError when there are nulls."""
     data, offsets = text_buffers(text)
-    alphabet = _alphabet()
+    alphabet = _alphabet(keep_digits)
     alphabet.learn(data, offsets)
     out = np.empty(_GROWTH * int(offsets[-1] - offsets[0]) + 1, np.uint8)
     ends = np.zeros(len(text) + 1, np.int64)
@@ -83,7 +86,7 @@ def normalise(text: pa.LargeStringArray) -> pa.LargeStringArray:
         offsets,
         alphabet.actions,
         np.frombuffer(alphabet.replacements, np.uint8),
-        _ascii_bytes(),
+        _ascii_bytes(keep_digits),
         out,
         ends,
         contextual,
@@ -91,15 +94,19 @@ def normalise(text: pa.LargeStringArray) -> pa.LargeStringArray:
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(out[: ends[-1]].copy())]
     normalised = pa.Array.from_buffers(pa.large_string(), len(text), buffers)
     if contextual.any():
-        rest = [normalise_one(row.as_py()) for row in text.filter(pa.array(contextual))]
+        rest = [
+            normalise_one(row.as_py(), keep_digits) for row in text.filter(pa.array(contextual))
+        ]
         mask, replacements = pa.array(contextual), pa.array(rest, pa.large_string())
         normalised = pc.replace_with_mask(normalised, mask, replacements)
     return normalised
 
 
-def normalise_one(text: str) -> str:
+def normalise_one(text: str, keep_digits: bool = False) -> str:
     """One text, without the kernel: the definition, and the way where context matters."""
-    text = _NUMBER.sub("0", text.translate(_plain_forms()).lower()).translate(_TO_SPACE)
+    text = text.translate(_plain_forms()).lower()
+    text = text.translate(_ASCII_DIGITS) if keep_digits else _NUMBER.sub("0", text)
+    text = text.translate(_TO_SPACE)
     decomposed = unicodedata.normalize("NFD", " ".join(text.split()))
     return "".join(c for c in decomposed if unicodedata.category(c) != "Mn").strip()
 
@@ -132,7 +139,8 @@ class _Alphabet:
     ``actions`` [code points]; ``replacements`` holds a length and that many bytes per entry.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep_digits: bool) -> None:
+        self._keep_digits = keep_digits
         self.actions: Actions = np.full(_CODE_POINTS, _UNKNOWN, np.int32)
         self.replacements = bytearray()
         self._add(range(128))
@@ -148,14 +156,14 @@ class _Alphabet:
             self.actions[code_point] = self._action(chr(code_point))
 
     def _action(self, char: str) -> int:
-        if char in _DIGITS:
+        if char in _DIGITS and not self._keep_digits:
             return _DIGIT
         plain = _plain_forms()[ord(char)]
         if not plain:
             return _IGNORED
         if plain.translate(_TO_SPACE).isspace():
             return _SPACE
-        normalised = normalise_one(char)
+        normalised = normalise_one(char, self._keep_digits)
         # A capital sigma's lower case depends on its neighbours, and marks that stay (category Mc)
         # but have a combining class are sorted among them.
         if "Σ" in plain or any(map(unicodedata.combining, normalised)):
@@ -166,17 +174,17 @@ class _Alphabet:
 
 
 @cache
-def _alphabet() -> _Alphabet:
-    return _Alphabet()
+def _alphabet(keep_digits: bool) -> _Alphabet:
+    return _Alphabet(keep_digits)
 
 
 @cache
-def _ascii_bytes() -> Bytes:
+def _ascii_bytes(keep_digits: bool) -> Bytes:
     """What each byte [256] becomes where that needs no look around: a letter or a space, else 0."""
     table = np.zeros(256, np.uint8)
     for byte in range(128):
-        if chr(byte) not in _DIGITS:
-            table[byte] = ord(normalise_one(chr(byte)) or " ")
+        if keep_digits or chr(byte) not in _DIGITS:
+            table[byte] = ord(normalise_one(chr(byte), keep_digits) or " ")
     return table
 
 

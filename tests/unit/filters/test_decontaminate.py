@@ -257,8 +257,8 @@ def test_every_missing_file_is_a_problem_with_its_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (b"{", "evaluation-row"),
-        (b'{"text": "a"}\nno\n', "evaluation-row"),
+        (b"{", "bad-row"),
+        (b'{"text": "a"}\nno\n', "bad-row"),
         (b'{"label": 1}\n', "no-text"),
         (b"", "no-text"),
     ],
@@ -274,7 +274,7 @@ def test_a_truncated_file_is_a_problem(tmp_path: Path) -> None:
     path = write(tmp_path, "quiz.jsonl.zst", ITEMS)
     path.write_bytes(path.read_bytes()[:-20])
     (problem,) = problems(Decontaminate(evaluations={"quiz": path.name}), tmp_path)
-    assert problem.code == "evaluation-file"
+    assert problem.code == "corrupt-compression"
 
 
 # Different items without a trigram of their own.

@@ -119,3 +119,24 @@ def test_equals_datatrove_on_real_text(shared_data: Any, name: str) -> None:
     lines = pa.CompressedInputStream(str(path), "zstd").read().splitlines()
     texts = [orjson.loads(line)["text"] for line in lines[::7]]
     assert normalised(*texts) == [simplify_text(plain(text)) for text in texts]
+
+
+def with_digits(*texts: str) -> list[str]:
+    result: list[str] = normalise(pa.array(texts, pa.large_string()), keep_digits=True).to_pylist()
+    return result
+
+
+@given(st.lists(st.one_of(st.text(max_size=60), SPECIAL), max_size=6))
+@settings(max_examples=100, deadline=None)
+@example(["1.2.3 4,5 1..2 1.", "٣٫٤⎖5", "𝟘Σ1", "x२y"])
+def test_digits_are_kept_on_request_and_nothing_else_changes(texts: list[str]) -> None:
+    found = with_digits(*texts)
+    assert found == [normalise_one(text, keep_digits=True) for text in texts]
+    letters = str.maketrans("", "", "0123456789 ،٫⎖⎗⎘")  # and what parts decimals from the whole
+    plain = [text.translate(letters) for text in normalised(*texts)]
+    assert [text.translate(letters) for text in found] == plain
+
+
+def test_numbers_that_differ_stay_apart() -> None:
+    assert with_digits("Costs 3.50, not ١٢!", "1,000 m²") == ["costs 3 50 not 12", "1 000 m²"]
+    assert normalised("Costs 3.50, not ١٢!") == ["costs 0 not 0"]

@@ -52,7 +52,7 @@ def tokenised(bench: Workbench, parts: int, share: float = 0.2) -> dict[str, Sta
         )
         for n in range(parts)
     }
-    corpus = bench.corpus(shards).committed
+    corpus = bench.corpus(shards).outputs
     held = bench.done("held_out", {"h": HeldOutTask(corpus, (("web", share),), (), 1)})
     split = bench.done("split", {key: SplitTask(corpus, key, held, 1) for key in shards})
     tokenizer = bench.done("tokenizer", {"t": TrainTokenizerTask(corpus, split, 320, END_OF_TEXT)})

@@ -47,7 +47,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(bench: Workbench, texts: list[str], vocabulary: int = 300) -> StageOutputs:
-    corpus = bench.corpus({"web-0": batch_of("web", texts)}).committed
+    corpus = bench.corpus({"web-0": batch_of("web", texts)}).outputs
     held = bench.done("held_out", {"h": HeldOutTask(corpus, (), (), 0)})
     split = bench.done("split", {"web-0": SplitTask(corpus, "web-0", held, 0)})
     return bench.done(

@@ -34,7 +34,7 @@ def tokenised(
             else:
                 batch = batch.append_column(name, pa.array(column, TYPES.get(name, pa.float32())))
         batches[key] = batch
-    corpus = bench.corpus(batches).committed
+    corpus = bench.corpus(batches).outputs
     held = bench.done("held_out", {"h": HeldOutTask(corpus, (), (), 0)})
     split = bench.done("split", {key: SplitTask(corpus, key, held, 0) for key in batches})
     tokenizer = bench.done("tokenizer", {"t": TrainTokenizerTask(corpus, split, 300, END_OF_TEXT)})
