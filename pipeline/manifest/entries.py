@@ -10,9 +10,16 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from pipeline.errors import LocatedProblem
+from pipeline.extension import Extension
 from pipeline.manifest.manifest import NamedStep
 from pipeline.manifest.overrides import step_name
-from pipeline.manifest.registry import PluginError, Registry, custom_step, is_custom, step_labels
+from pipeline.manifest.plugin_files import (
+    custom_extension,
+    custom_format,
+    custom_step,
+    is_custom,
+)
+from pipeline.manifest.registry import PluginError, Registry, step_labels
 from pipeline.manifest.renamed import renamed_word
 from pipeline.manifest.validation import build
 from pipeline.manifest.wording import did_you_mean, show_text
@@ -102,8 +109,7 @@ class EntryBuilder:
                 f"formats: {', '.join(self.registry.format_names)}",
             )
             return None
-        names = self.registry.format_names
-        model = self._chosen(chosen.place, chosen.value, self.registry.format, names, "format")
+        model = self._format_type(chosen)
         if model is None:
             return None
         values = MapNode(entry.value.place, fields)
@@ -147,16 +153,47 @@ class EntryBuilder:
         step = self.built(model, parameters, at, label)
         return NamedStep(name, step, label) if step is not None else None
 
+    def _format_type(self, chosen: Entry) -> type[SourceFormat] | None:
+        name = chosen.value.text if isinstance(chosen.value, Scalar) else ""
+        load, names = self.registry.format, self.registry.format_names
+        return self._found(chosen.place, chosen.value, name, load, names, custom_format, "format")
+
     def _step_type(self, chosen: Scalar, name: str) -> type[Step] | None:
+        load, names = self.registry.step, self.registry.step_names
+        return self._found(chosen.place, chosen, name, load, names, custom_step, "step")
+
+    def extension_types(self, entry: Entry) -> dict[str, type[Extension]]:
+        """The extensions in files that the manifest lists, by what it calls them."""
+        if not isinstance(entry.value, ListNode):
+            self.wrong_type(entry.place, entry.value, "extensions", "a list of FILE.py:CLASS")
+            return {}
+        found = {}
+        for node in entry.value.items:
+            name = node.text if isinstance(node, Scalar) else ""
+            model = self._found(
+                node.place, node, name, self.registry.extension, [], custom_extension, "extension"
+            )
+            if model is not None:
+                found[name] = model
+        return found
+
+    def _found(
+        self,
+        at: Place,
+        node: Node,
+        name: str,
+        load: Callable[[str], type[M]],
+        names: Sequence[str],
+        custom: Callable[[str, Path], type[M]],
+        what: str,
+    ) -> type[M] | None:
+        """An installed class by its name, or one of a file beside the manifest."""
         if not is_custom(name):
-            names = self.registry.step_names
-            return self._chosen(chosen.place, chosen, self.registry.step, names, "step")
+            return self._chosen(at, node, load, names, what)
         folder = self.folder
         if folder is None:
             return None
-        return self._chosen(
-            chosen.place, chosen, lambda given: custom_step(given, folder), [name], "step"
-        )
+        return self._chosen(at, node, lambda given: custom(given, folder), [name], what)
 
     def _chosen(
         self, at: Place, node: Node, load: Callable[[str], T], names: Sequence[str], what: str

@@ -16,7 +16,7 @@ from pipeline.extension import Extension
 from pipeline.manifest.column_checks import added_columns, column_problems
 from pipeline.manifest.entries import EntryBuilder
 from pipeline.manifest.environment import redact, secrets_in, substitute
-from pipeline.manifest.manifest import Head, Manifest, cpu_count
+from pipeline.manifest.manifest import STORE, Head, Manifest, cpu_count
 from pipeline.manifest.overrides import apply_override, override_name, parse_override
 from pipeline.manifest.registry import PluginError, Registry
 from pipeline.manifest.renamed import renamed_word
@@ -101,6 +101,7 @@ class _Loader:
         tree, problems = read_tree(source)
         self.problems += problems
         root: Node = self.root(tree, source)
+        self.add_extensions(cast(MapNode, root))
         for number, text in enumerate(overrides, 1):
             try:
                 override = parse_override(number, text)
@@ -109,6 +110,16 @@ class _Loader:
                 self.problems += error.problems
         root = substitute(root, environment, self.problems)
         return self.manifest(cast(MapNode, root), output)
+
+    def add_extensions(self, root: MapNode) -> None:
+        """Those that are classes in files; their fields are keys of this manifest."""
+        if "extensions" not in root.entries:
+            return
+        folder = None if self.problems else self.path.resolve().parent
+        entries = EntryBuilder(self.registry, folder, self.problems)
+        for name, extension in entries.extension_types(root.entries["extensions"]).items():
+            self.extension_types[name] = extension
+            self.known += extension_fields(extension)
 
     def root(self, tree: Node | None, source: SourceText) -> MapNode:
         """The tree as a mapping; raises when there is none to go on with."""
@@ -140,12 +151,14 @@ class _Loader:
         if self.problems or head is None:
             raise ManifestError(self.problems)
         name = head.name or re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem).strip("-._") or "run"
+        run_folder = output or Path(head.output or f"runs/{name}")
         manifest = Manifest(
             path=self.path,
             folder=folder,
             name=name,
             seed=head.seed,
-            output=output or Path(head.output or f"runs/{name}"),
+            output=run_folder,
+            store=Path(head.store) if head.store else run_folder.parent / STORE,
             executor=head.executor,
             gates=head.gates,
             sources=sources,
@@ -167,8 +180,14 @@ class _Loader:
                 self.problems.append(entry.place.problem("unknown-field", message, hint + notes))
 
     def check(self, manifest: Manifest, root: MapNode) -> None:
-        """What is wrong with steps and extensions beside the rest. Raises ManifestError."""
+        """What is wrong beside the fields' types: with files, and with parts that name others.
+
+        Raises ManifestError.
+        """
         columns: dict[str, pa.DataType | None] = {}
+        for name, source in manifest.sources.items():
+            for problem in source.check(manifest.view(())):
+                self.located(root, ("sources", name), problem)
         for number, named in enumerate(manifest.steps):
             view = manifest.view(tuple(columns))
             for problem in (*named.step.check(view), *column_problems(named.step, columns)):

@@ -23,19 +23,19 @@ Cell = str | int | float | None
 
 def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
     """Write ``report.html`` from what is committed. A failed run gets a report of what is there."""
-    done = {stage.fingerprint for stage in results.stages if stage.status in ("reused", "done")}
+    done = {stage.name for stage in results.stages if stage.status in ("reused", "done")}
     sections: list[ReportSection] = []
     if results.failures:
         sections.append(_failures(results))
     for name, stages in graph.extensions.items():
-        if stages and all(stage.fingerprint in done for stage in stages):
+        if stages and all(stage.name in done for stage in stages):
             sections += manifest.extensions[name].report_sections(stages)
-    of_sections = {stage.fingerprint for stages in graph.extensions.values() for stage in stages}
+    of_sections = {stage.name for stages in graph.extensions.values() for stage in stages}
     of_steps = _of_steps(manifest, graph, done)
     sections += [section for found in of_steps.values() for section in found]
-    begun = {stage.fingerprint for stage in results.stages if stage.status != "blocked"}
+    begun = {stage.name for stage in results.stages if stage.status != "blocked"}
     sections += funnel_sections(
-        [s for s in graph.stages if s.fingerprint in begun - of_sections],
+        [s for s in graph.stages if s.name in begun - of_sections],
         _tokens_per_byte(results),
         with_sections=of_steps,
     )
@@ -71,14 +71,13 @@ def _of_steps(
     """Sections of the global steps that are done, by the name of the stage that reduced."""
     found: dict[str, Sequence[ReportSection]] = {}
     for named in manifest.steps:
-        stage = graph.conclusions.get(named.label)
-        if stage is None or stage.fingerprint not in done:
+        stage = graph.reductions.get(named.label)
+        if stage is None or stage.name not in done:
             continue
         assert isinstance(named.step, GlobalStep)
-        (receipt,) = stage.committed.receipts()
-        sections = named.step.report_sections(
-            named.label, stage.folder / ARTIFACTS, receipt.metrics
-        )
+        (receipt,) = stage.outputs.receipts()
+        folder = stage.outputs.folder(receipt.key) / ARTIFACTS
+        sections = named.step.report_sections(named.label, folder, receipt.metrics)
         if sections:
             found[stage.name] = sections
     return found

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from small_runs import winnow
+from small_runs import files_of, stages_of, winnow
 from tiny_model import make_tiny_model
 
 from pipeline.errors import ManifestError
@@ -97,9 +97,8 @@ def load(root: Path, recipe: str, model: Path) -> Any:
 
 def rows_of(output: Path, door: str = "kept") -> list[dict[str, Any]]:
     """Rows that the last step kept or dropped."""
-    folders = [output / stage["folder"] for stage in results(output)["stages"]]
-    last = [path for path in folders if (path / "kept").is_dir()][-1]
-    tables = [pq.read_table(path) for path in sorted(last.glob(f"{door}/*.parquet"))]
+    last = [name for name in stages_of(output) if files_of(output, name)][-1]
+    tables = [pq.read_table(path) for path in files_of(output, last, f"{door}/*.parquet")]
     rows: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist() if tables else []
     return rows
 
@@ -141,7 +140,7 @@ def test_nemotron_cc_joins_three_scores_into_buckets(folder: Path, root: Path) -
     assert {name: tally["documents"] for name, tally in rationale_text.items()} == {
         "other_source": DOCUMENTS
     }
-    (cuts,) = output.glob("stages/*ensemble.reduce*/artifacts/cuts.parquet")
+    (cuts,) = files_of(output, "ensemble.reduce", "artifacts/cuts.parquet")
     table = pq.read_table(cuts).to_pylist()
     for row in kept:
         bins = [
