@@ -16,7 +16,7 @@ from pipeline.extension import Extension
 from pipeline.manifest.column_checks import added_columns, column_problems
 from pipeline.manifest.entries import EntryBuilder
 from pipeline.manifest.environment import redact, secrets_in, substitute
-from pipeline.manifest.manifest import Head, Manifest, cpu_count
+from pipeline.manifest.manifest import STORE, Head, Manifest, cpu_count
 from pipeline.manifest.overrides import apply_override, override_name, parse_override
 from pipeline.manifest.registry import PluginError, Registry
 from pipeline.manifest.renamed import renamed_word
@@ -151,12 +151,14 @@ class _Loader:
         if self.problems or head is None:
             raise ManifestError(self.problems)
         name = head.name or re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem).strip("-._") or "run"
+        run_folder = output or Path(head.output or f"runs/{name}")
         manifest = Manifest(
             path=self.path,
             folder=folder,
             name=name,
             seed=head.seed,
-            output=output or Path(head.output or f"runs/{name}"),
+            output=run_folder,
+            store=Path(head.store) if head.store else run_folder.parent / STORE,
             executor=head.executor,
             gates=head.gates,
             sources=sources,
@@ -178,8 +180,14 @@ class _Loader:
                 self.problems.append(entry.place.problem("unknown-field", message, hint + notes))
 
     def check(self, manifest: Manifest, root: MapNode) -> None:
-        """What is wrong with steps and extensions beside the rest. Raises ManifestError."""
+        """What is wrong beside the fields' types: with files, and with parts that name others.
+
+        Raises ManifestError.
+        """
         columns: dict[str, pa.DataType | None] = {}
+        for name, source in manifest.sources.items():
+            for problem in source.check(manifest.view(())):
+                self.located(root, ("sources", name), problem)
         for number, named in enumerate(manifest.steps):
             view = manifest.view(tuple(columns))
             for problem in (*named.step.check(view), *column_problems(named.step, columns)):

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pytest
+from small_runs import files_of
 from tiny_model import make_tiny_model
 
 pytestmark = pytest.mark.slow
@@ -67,7 +68,7 @@ def metrics(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> dict
         env=environment,
         check=True,
     )
-    (card,) = folder.glob("runs/judged/stages/*label.reduce@*/artifacts/card.json")
+    (card,) = files_of(folder / "runs" / "judged", "label.reduce", "artifacts/card.json")
     found: dict[str, Any] = orjson.loads(card.read_bytes())
     return found
 

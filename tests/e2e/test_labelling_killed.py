@@ -27,6 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from gateway import Gateway
+from small_runs import files_of
 from tiny_model import make_tiny_model
 from vllm_cpu import ARGS, ENVIRONMENT, vllm_command
 
@@ -134,7 +135,7 @@ def finished(process: subprocess.Popen[bytes]) -> str:
 def labels_in(folder: Path) -> list[Any]:
     """Scores of all documents in the output of a run."""
     found: list[Any] = []
-    for path in sorted(folder.glob("stages/05-label@*/kept/*.parquet")):
+    for path in files_of(folder, "label"):
         found += pq.read_table(path)["worth"].to_pylist()
     return found
 

@@ -6,7 +6,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from workbench import Workbench, batch_of
 
 from pipeline.errors import ShardError
 from proxy.mixing.components import Component
@@ -22,6 +21,7 @@ from proxy.mixing.mixing_tasks import (
 from proxy.mixing.tokenizer import committed_encoder
 from proxy.mixing.training_pool import PIECE_TOKENS, Categories, TrainingPool
 from proxy.proxy_settings import END_OF_TEXT
+from winnow.testing import Workbench, batch_of
 
 SOURCES = ("web", "docs", "code")
 
@@ -229,7 +229,7 @@ def test_a_mix_is_written_as_the_documents_it_lists(bench: Workbench) -> None:
     shards = {
         f"{name}-0": batch_of(name, rows, {"quality": range(30)}) for name, rows in texts.items()
     }
-    corpus = bench.corpus(shards).committed
+    corpus = bench.corpus(shards).outputs
     held = bench.done("held_out", {"h": HeldOutTask(corpus, (), (), 0)})
     split = bench.done("split", {k: SplitTask(corpus, k, held, 0) for k in shards})
     tokenizer = bench.done("tokenizer", {"t": TrainTokenizerTask(corpus, split, 300, END_OF_TEXT)})
@@ -261,7 +261,7 @@ def test_a_mix_is_written_as_the_documents_it_lists(bench: Workbench) -> None:
 def test_long_documents_are_drawn_in_pieces(bench: Workbench) -> None:
     letters = np.random.default_rng(0).integers(97, 123, (3, 9_000), np.uint8)
     texts = [bytes(row).decode() for row in letters]
-    corpus = bench.corpus({"web-0": batch_of("web", texts)}).committed
+    corpus = bench.corpus({"web-0": batch_of("web", texts)}).outputs
     held = bench.done("held_out", {"h": HeldOutTask(corpus, (), (), 0)})
     split = bench.done("split", {"web-0": SplitTask(corpus, "web-0", held, 0)})
     tokenizer = bench.done("tokenizer", {"t": TrainTokenizerTask(corpus, split, 300, END_OF_TEXT)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,16 @@ import pyarrow as pa
 
 from pipeline.documents import DOCUMENT_SCHEMA
 from pipeline.engine.commit import commit
-from pipeline.engine.fingerprint import digest
-from pipeline.engine.lock import Fence
-from pipeline.engine.stage import KEPT, Stage, StageOutputs, Task, TaskContext, TaskResult, TaskSpec
+from pipeline.engine.stage import (
+    KEPT,
+    Reads,
+    Stage,
+    StageOutputs,
+    Task,
+    TaskContext,
+    TaskResult,
+    TaskSpec,
+)
 from pipeline.extension import BuildContext
 from pipeline.parquet import DocumentWriter
 from pipeline.step import ManifestView
@@ -64,7 +71,6 @@ class Workbench:
     seed: int = 7
     columns: tuple[str, ...] = ()
     stages: list[Stage] = field(default_factory=list)
-    recipes: dict[str, str] = field(default_factory=dict)
 
     def make(
         self,
@@ -72,45 +78,41 @@ class Workbench:
         tasks: Sequence[Task],
         parameters: Mapping[str, Any],
         after: Sequence[Stage],
-        code: Sequence[str],
+        version: int = 1,
     ) -> Stage:
-        """A StageMaker; fingerprints as the engine makes them, but for the code."""
-        own = any(task.fingerprint for task in tasks)
-        below = [self.recipes[s.name] if own else s.fingerprint for s in after]
-        recipe = digest([name, parameters, below])
-        tasks = [
-            Task(t.key, t.spec, t.label or t.key, t.bytes, digest([recipe, t.fingerprint]))
-            for t in tasks
-        ]
-        fingerprint = digest([recipe, [task.fingerprint for task in tasks]])
+        """A StageMaker, which makes stages as the engine does."""
+        everything = tuple(Reads(stage.outputs) for stage in after)
         stage = Stage(
-            f"{len(self.stages) + 1:02d}-{name}",
-            fingerprint,
-            self.folder / name,
-            tuple(tasks),
-            parameters,
+            name=f"bench.{name}",
+            kind=name,
+            tasks=tuple(t if t.reads is not None else replace(t, reads=everything) for t in tasks),
+            parameters=parameters,
+            versions={name: version},
+            outputs=StageOutputs(self.folder, tuple(task.key for task in tasks)),
+            after=tuple(stage.name for stage in after),
         )
         self.stages.append(stage)
-        self.recipes[stage.name] = recipe if own else fingerprint
         return stage
 
     def run(self, stage: Stage) -> StageOutputs:
         """Run and commit every task, each as another process would get it."""
         for task in stage.tasks:
-            out = self.folder / "scratch" / stage.name / task.key
+            ready = stage.resolve(task)
+            assert ready is not None, "a stage that it reads has not been run"
+            out = self.folder / "scratch" / ready.fingerprint
             out.mkdir(parents=True)
-            outcome = pickle.loads(pickle.dumps(task.spec)).run(TaskContext(out))  # noqa: S301
-            commit(stage.folder, stage.name, task.key, task.fingerprint, out, outcome, Fence())
-        return stage.committed
+            result = pickle.loads(pickle.dumps(task.spec)).run(TaskContext(out))  # noqa: S301
+            commit(self.folder, stage.name, ready, out, result)
+        return stage.outputs
 
     def done(self, name: str, works: Mapping[str, TaskSpec]) -> StageOutputs:
         """A stage of these works, run."""
-        return self.run(self.make(name, [Task(k, w) for k, w in works.items()], {}, [], []))
+        return self.run(self.make(name, [Task(k, w) for k, w in works.items()], {}, []))
 
     def corpus(self, shards: Mapping[str, pa.RecordBatch]) -> Stage:
         """A corpus stage with these shards, run."""
         tasks = [Task(key, Write(key, batch)) for key, batch in shards.items()]
-        stage = self.make("corpus", tasks, {}, [], [])
+        stage = self.make("corpus", tasks, {}, [])
         self.run(stage)
         return stage
 
