@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from global_steps import Ran, run_global_step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -15,18 +14,19 @@ from classifiers.scores.ensemble import Ensemble
 from classifiers.scores.keep import Keep
 from pipeline.errors import ShardError
 from pipeline.step import ManifestView
+from winnow.testing import StepRun, run_global_step
 
 TYPES = {"a": pa.float32(), "b": pa.float32(), "c": pa.float64()}
 VIEW = ManifestView(Path(), 0, ("web",), ("a", "b", "c"))
 Rows = list[dict[str, Any]]
 
 
-def run(rows: Rows, shards: int = 1, batch: int = 4_096, **parameters: Any) -> Ran:
+def run(rows: Rows, shards: int = 1, batch: int = 4_096, **parameters: Any) -> StepRun:
     step = Ensemble(**{"columns": ["a", "b"], "bins": 4, **parameters})
     return run_global_step(step, rows, TYPES, shards, batch)
 
 
-def buckets(ran: Ran) -> list[int | None]:
+def buckets(ran: StepRun) -> list[int | None]:
     return [added["quality_bucket"] for added in ran.columns.values()]
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from global_steps import Ran, run_global_step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -16,13 +15,14 @@ from pydantic import ValidationError
 from classifiers.scores.keep import Keep, parse_share
 from pipeline.errors import ShardError
 from pipeline.step import ManifestView
+from winnow.testing import StepRun, run_global_step
 
 TYPES = {"edu": pa.float32(), "topic": pa.large_string()}
 VIEW = ManifestView(Path(), 0, ("web",), ("edu", "topic"))
 Rows = list[dict[str, Any]]
 
 
-def run(rows: Rows, shards: int = 1, batch: int = 4_096, **parameters: Any) -> Ran:
+def run(rows: Rows, shards: int = 1, batch: int = 4_096, **parameters: Any) -> StepRun:
     return run_global_step(Keep(column="edu", **parameters), rows, TYPES, shards, batch)
 
 
