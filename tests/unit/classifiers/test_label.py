@@ -1,5 +1,5 @@
 """The label step without a judge: what a manifest may say, what decides labels, what is made of
-answers. ``ask`` is stood in for; tests/e2e/test_label.py has the real one."""
+answers. ``ask`` is stood in for; tests/e2e/test_label_run.py has the real one."""
 
 from __future__ import annotations
 
