@@ -16,7 +16,7 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -147,8 +147,7 @@ def _reduce_custom(plugin: object) -> tuple[Any, ...]:
 
 def _blank_custom(file: str, module: str, class_name: str) -> object:
     """An instance without its fields, in whatever process unpickles it."""
-    model = _class(f"{Path(file).name}:{class_name}", Path(file).parent)
-    assert isinstance(model, type)
+    model = cast(type[object], _class(f"{Path(file).name}:{class_name}", Path(file).parent))
     if model.__module__ != module:
         message = f"{Path(file).name} was edited during the run"
         raise Refusal("step-changed", message, "plan and run again")
