@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from winnow import Refusal
 from winnow.commands import OutputFolder, Overrides, load, print_table, run_loaded
@@ -63,7 +62,7 @@ def _import(path: Path) -> None:
     from classifiers.labelling.label_store import LabelStore, store_path
 
     moved = import_labels(LabelStore(store_path()), path)
-    differing = f", {moved.different} of them said otherwise" if moved.different else ""
+    differing = f", {moved.different} of them with another answer here" if moved.different else ""
     print(f"{path}: {moved.new:,} new labels, {moved.known:,} known{differing}")
 
 
@@ -75,6 +74,8 @@ def _export(path: Path) -> None:
 
 
 def _costs() -> None:
+    from rich.table import Table
+
     from classifiers.labelling.label_store import LabelStore, store_path
 
     table = Table(box=None, pad_edge=False)
@@ -99,5 +100,5 @@ def _costs() -> None:
 
 
 def _printable(name: str) -> str:
-    """Names may come from somebody else's export, and with them orders to the terminal."""
+    """Names may come from another user's export, and with them control codes of the terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in name)

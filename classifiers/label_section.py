@@ -1,4 +1,4 @@
-"""What the report tells of a label step."""
+"""The report's section on a label step."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from pipeline.commands.gc_command import gc
 from pipeline.commands.measure_command import measure
 from pipeline.commands.plan_command import plan
 from pipeline.commands.report_command import report
@@ -46,7 +47,7 @@ def _offered() -> dict[str, EntryPoint]:
 
 
 def _command(point: EntryPoint) -> Any:
-    """The command behind an entry point; one that cannot be imported says so when it is run."""
+    """The command behind an entry point; one that cannot be imported fails when it is run."""
     try:
         function = _imported(point)
     except Refusal as refusal:
@@ -88,7 +89,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich takes longer to import than everything else that help needs
 )
 
-for command in (validate, plan, run, measure, tune, status, verify, report, schema):
+for command in (validate, plan, run, measure, tune, status, verify, gc, report, schema):
     app.command()(command)
 
 

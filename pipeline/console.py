@@ -89,10 +89,10 @@ class Console:
         if self._progress:
             for task in self._progress.task_ids:
                 self._progress.remove_task(task)
-            self.say(f"{name}: {status} in {duration(seconds)}" + (f"; {note}" if note else ""))
+            self.print(f"{name}: {status} in {duration(seconds)}" + (f"; {note}" if note else ""))
         self._stage = None
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """A line for people; terminals get it with control characters made visible."""
         if self._progress:
             self._progress.console.print(visible(text), markup=False, highlight=False)
@@ -101,7 +101,7 @@ class Console:
         fields = {key: value for key, value in vars(failure).items() if value}
         self.event("task-failed", **fields)
         text = f"{failure.label or failure.key}: {failure.code} {failure.message}"
-        self.say(text + (f"\n  hint: {failure.hint}" if failure.hint else ""))
+        self.print(text + (f"\n  hint: {failure.hint}" if failure.hint else ""))
 
 
 class RunningStage:

@@ -1,4 +1,4 @@
-"""What goes wrong, said so that the reader knows what to do next.
+"""Errors: what went wrong, and what to do next.
 
 WinnowError            anything winnow itself reports; carries a code, a message and a hint
 ├── ManifestError      the manifest is wrong; holds every problem found (exit 2, nothing ran)

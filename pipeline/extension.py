@@ -23,8 +23,7 @@ class BuildContext:
 
     ``corpus`` is the stage whose outputs under ``kept/`` are those documents, one Parquet file per
     task, in input order (sources as the manifest lists them, then files by name).
-    ``make`` numbers and fingerprints a stage; its ``code`` argument names the modules whose source
-    belongs to the fingerprint (their imports of ours are followed).
+    ``make`` makes a stage (see ``StageMaker``).
     """
 
     view: ManifestView

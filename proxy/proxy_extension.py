@@ -50,7 +50,7 @@ class ProxyExtension(Extension):
     def report_sections(self, stages: Sequence[Stage]) -> list[ReportSection]:
         from proxy.verdicts.proxy_report import sections
 
-        found = {name: stage.committed for name, stage in stages_by_name(stages).items()}
+        found = {name: stage.outputs for name, stage in stages_by_name(stages).items()}
         return sections(found) if found else []
 
     def targets(self, view: ManifestView) -> dict[str, str]:

@@ -25,17 +25,17 @@ def proxy_results(stages: Sequence[Stage]) -> dict[str, JsonValue]:
         "tokens": _metrics(found["tokenise"]),
         "mixes": _metrics(found["mix"]),
     }
-    found_warnings = mix_warnings(receipt.metrics for receipt in found["mix"].committed.receipts())
+    found_warnings = mix_warnings(receipt.metrics for receipt in found["mix"].outputs.receipts())
     results["warnings"] = [text for texts in found_warnings.values() for text in texts]
     if (measured := _tokens_per_byte(found["tokenise"])) is not None:
         results["tokens_per_byte"] = measured
     if "trial" in found:
         results["trials"] = _metrics(found["trial"])
     if "verdict" in found:
-        for receipt in found["verdict"].committed.receipts():
+        for receipt in found["verdict"].outputs.receipts():
             results["headline"] = f"{receipt.metrics['headline']}{_reservation(found_warnings)}"
             results["tone"] = receipt.metrics["tone"]
-            (path,) = found["verdict"].committed.outputs(VERDICT)
+            (path,) = found["verdict"].outputs.outputs(VERDICT)
             results["verdict"] = orjson.loads(path.read_bytes())
     return results
 
@@ -48,19 +48,19 @@ def _reservation(warnings: Mapping[str, list[str]]) -> str:
 
 
 def stages_by_name(stages: Sequence[Stage]) -> dict[str, Stage]:
-    """Stages by the names they were made with, without numbers."""
-    return {stage.name.rpartition("-")[2]: stage for stage in stages}
+    """Stages by the names they were made with, without the extension's."""
+    return {stage.name.partition(".")[2]: stage for stage in stages}
 
 
 def _metrics(stage: Stage) -> dict[str, JsonValue]:
     """Metrics of the tasks that are done, by key."""
-    return {receipt.key: dict(receipt.metrics) for receipt in stage.committed.receipts()}
+    return {receipt.key: dict(receipt.metrics) for receipt in stage.outputs.receipts()}
 
 
 def _tokens_per_byte(stage: Stage) -> float | None:
     """Tokens per byte of training text, all sources together; None without any text."""
     tokens = bytes_ = 0
-    for receipt in stage.committed.receipts():
+    for receipt in stage.outputs.receipts():
         sources = cast(dict[str, list[int]], receipt.metrics.get("sources", {}))
         for _, source_tokens, source_bytes in sources.values():
             tokens += source_tokens

@@ -23,7 +23,7 @@ from proxy.mixing.mixing_tasks import (
 from proxy.proxy_settings import Proxy
 from proxy.training.trial import TrialTask
 from proxy.verdicts.verdict import TrialName, VerdictTask
-from winnow import BuildContext, Stage, Task, digest, sha256_file
+from winnow import KEPT, BuildContext, Reads, Stage, Task, sha256_file
 
 if TYPE_CHECKING:
     from proxy.proxy_extension import ProxyExtension
@@ -65,58 +65,51 @@ class ProxyStages:
             for sha256 in [sha256_file(folder / targets[target])]
         ]
         known = tuple((t, share) for t, share in shares.items() if share is not None)
-        spec = HeldOutTask(self.build.corpus.committed, known, tuple(external), self.seed)
-        parameters = {
-            "proxy": {"evaluate": targets},
-            "files": {file.name: file.sha256 for file in external},
-            "seed": self.seed,
-        }
-        return self.build.make(
+        spec = HeldOutTask(self.build.corpus.outputs, known, tuple(external), self.seed)
+        parameters = {"proxy": {"evaluate": targets}, "seed": self.seed}
+        task = Task(
             "held_out",
-            [Task("held_out", spec)],
-            parameters,
-            [self.build.corpus],
-            ["proxy.mixing.held_out"],
+            spec,
+            reads=(Reads(self.build.corpus.outputs, under=KEPT),),
+            inputs={file.name: file.sha256 for file in external},
         )
+        return self.build.make("held_out", [task], parameters, [self.build.corpus])
 
     def split(self, held_out: Stage) -> Stage:
         corpus = self.build.corpus
         tasks = [
             Task(
                 task.key,
-                SplitTask(corpus.committed, task.key, held_out.committed, self.seed),
+                SplitTask(corpus.outputs, task.key, held_out.outputs, self.seed),
                 task.label,
                 task.bytes,
+                (Reads(corpus.outputs, (task.key,), KEPT), Reads(held_out.outputs)),
             )
             for task in corpus.tasks
         ]
         parameters = {"seed": self.seed}
-        return self.build.make(
-            "split", tasks, parameters, [corpus, held_out], ["proxy.mixing.split"]
-        )
+        return self.build.make("split", tasks, parameters, [corpus, held_out])
 
     def tokenizer(self, split: Stage) -> Stage:
         settings, corpus = self.extension.tokenizer, self.build.corpus
         spec: CopyTokenizerTask | TrainTokenizerTask
         parameters: dict[str, JsonValue]
+        reads: tuple[Reads, ...]
         if settings.file is not None:
             path = self.build.view.folder / settings.file
             spec = CopyTokenizerTask(path, sha256_file(path), settings.end_of_text)
             parameters = {**settings.model_dump(mode="json"), "sha256": spec.sha256}
-            after = []
+            after, reads = [], ()
         else:
             vocabulary = self.extension.vocabulary(self.build.view.folder)
             spec = TrainTokenizerTask(
-                corpus.committed, split.committed, vocabulary, settings.end_of_text
+                corpus.outputs, split.outputs, vocabulary, settings.end_of_text
             )
             parameters = {"vocabulary": vocabulary, "end_of_text": settings.end_of_text}
             after = [corpus, split]
+            reads = (Reads(corpus.outputs, under=KEPT), Reads(split.outputs))
         return self.build.make(
-            "tokenizer",
-            [Task("tokenizer", spec)],
-            {"tokenizer": parameters},
-            after,
-            ["proxy.mixing.tokenizer"],
+            "tokenizer", [Task("tokenizer", spec, reads=reads)], {"tokenizer": parameters}, after
         )
 
     def tokenise(self, split: Stage, tokenizer: Stage) -> Stage:
@@ -125,30 +118,27 @@ class ProxyStages:
             Task(
                 task.key,
                 TokeniseTask(
-                    corpus.committed,
+                    corpus.outputs,
                     task.key,
-                    split.committed,
-                    tokenizer.committed,
+                    split.outputs,
+                    tokenizer.outputs,
                     self.end_of_text,
                 ),
                 task.label,
                 task.bytes,
+                (
+                    Reads(corpus.outputs, (task.key,), KEPT),
+                    Reads(split.outputs, (task.key,)),
+                    Reads(tokenizer.outputs),
+                ),
             )
             for task in corpus.tasks
         ]
-        return self.build.make(
-            "tokenise", tasks, {}, [corpus, split, tokenizer], ["proxy.mixing.tokenise"]
-        )
+        return self.build.make("tokenise", tasks, {}, [corpus, split, tokenizer])
 
     def evaluation(self, held_out: Stage, tokenizer: Stage) -> Stage:
-        spec = TokeniseHeldOutTask(held_out.committed, tokenizer.committed, self.end_of_text)
-        return self.build.make(
-            "evaluation",
-            [Task("evaluation", spec)],
-            {},
-            [held_out, tokenizer],
-            ["proxy.mixing.tokenise"],
-        )
+        spec = TokeniseHeldOutTask(held_out.outputs, tokenizer.outputs, self.end_of_text)
+        return self.build.make("evaluation", [Task("evaluation", spec)], {}, [held_out, tokenizer])
 
     def names(self) -> list[TrialName]:
         """All trials: mixes in the manifest's order, seeds from 1."""
@@ -159,58 +149,62 @@ class ProxyStages:
             for seed in range(1, seeds + 1)
         ]
 
+    def budget(self, name: TrialName) -> int | None:
+        """Tokens of a trial; None where all that there are are taken."""
+        proxy = self.extension.proxy
+        tokens = with_natural(self.extension.mixes)[name.mix].tokens
+        return tokens or (proxy.tokens if proxy is not None else None)
+
     def own_seed(self, name: TrialName) -> int:
         """What a trial's order and initialisation come from; the same for all mixes."""
         return 1_000 * self.seed + name.seed
 
     def mix(self, tokenise: Stage) -> Stage:
-        """One task per mix and seed. Each has a fingerprint of its own, so that another mix or
+        """One task per mix and seed, each with parameters of its own, so that another mix or
         seed leaves the others as they are."""
         mixes = with_natural(self.extension.mixes)
-        proxy_tokens = self.extension.proxy.tokens if self.extension.proxy is not None else None
         tasks = []
         for name in self.names():
             mix = mixes[name.mix]
             components = mix.components(self.build.view.sources)
-            budget = mix.tokens or proxy_tokens
+            budget = self.budget(name)
             seed = self.own_seed(name)
-            spec = SampleTask(name.key, name.mix, components, budget, seed, tokenise.committed)
-            identity = digest([[asdict(component) for component in components], budget, seed])
-            tasks.append(Task(name.key, spec, _label(name), fingerprint=identity))
-        return self.build.make("mix", tasks, {}, [tokenise], ["proxy.mixing.mix_sample"])
+            spec = SampleTask(name.key, name.mix, components, budget, seed, tokenise.outputs)
+            own = {
+                "mixes": {name.mix: [asdict(component) for component in components]},
+                "proxy": {"tokens": budget},
+                "seed": seed,
+            }
+            tasks.append(Task(name.key, spec, _label(name), parameters=own, effort=budget or 0))
+        return self.build.make("mix", tasks, {}, [tokenise])
 
     def trial(self, proxy: Proxy, mix: Stage, evaluation: Stage) -> Stage:
         model = self.extension.shape(proxy, self.build.view.folder)
-        sampled = {task.key: task.fingerprint for task in mix.tasks}
         tasks = [
             Task(
                 name.key,
                 TrialTask(
                     key=name.key,
-                    tokens=mix.committed,
+                    tokens=mix.outputs,
                     tokens_key=name.key,
-                    evaluation=evaluation.committed,
+                    evaluation=evaluation.outputs,
                     model=model,
                     seed=self.own_seed(name),
                     evaluation_name=HELD_OUT_TOKENS,
                 ),
                 _label(name),
-                fingerprint=digest([sampled[name.key], asdict(model)]),
+                reads=(Reads(mix.outputs, (name.key,)), Reads(evaluation.outputs)),
+                parameters={"seed": self.own_seed(name)},
+                effort=model.flops(self.budget(name) or 0),
             )
             for name in self.names()
         ]
-        code = [
-            "proxy.training.trial",
-            "proxy.training.train",
-            "proxy.training.evaluate",
-            "proxy.training.model",
-        ]
         parameters = {"proxy": {"model": proxy.model}, "shape": asdict(model)}
-        return self.build.make("trial", tasks, parameters, [mix, evaluation], code)
+        return self.build.make("trial", tasks, parameters, [mix, evaluation])
 
     def verdict(self, trial: Stage, names: Sequence[TrialName]) -> Stage:
         baseline = self.extension.baseline()
-        spec = VerdictTask(trial.committed, tuple(names), baseline)
+        spec = VerdictTask(trial.outputs, tuple(names), baseline)
         parameters = {
             "mixes": {
                 name: mix.model_dump(mode="json")
@@ -218,9 +212,7 @@ class ProxyStages:
             },
             "proxy": {"baseline": baseline, "seeds": max(name.seed for name in names)},
         }
-        return self.build.make(
-            "verdict", [Task("verdict", spec)], parameters, [trial], ["proxy.verdicts.verdict"]
-        )
+        return self.build.make("verdict", [Task("verdict", spec)], parameters, [trial])
 
 
 def _label(name: TrialName) -> str:

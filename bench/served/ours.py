@@ -1,4 +1,4 @@
-"""Our side: a whole job of the clerk, timed from its first question to its last answer."""
+"""Our side: a whole job of the worker, timed from its first question to its last answer."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ import pyarrow.parquet as pq
 
 from bench.served.sides import Ran, Server, pin
 from classifiers.judges.answers import Answer
-from classifiers.judges.completions_judge import CompletionsJudge, Connection
+from classifiers.judges.completions_judge import CompletionsJudge
+from classifiers.judges.http_client import Connection
 from classifiers.judges.judge import LabelRequest, RequestError, Usage
+from classifiers.judges.judge_config import EndpointSpec, ServerSpec, TransformersSpec
 from classifiers.judges.judge_identity import Wording
 from classifiers.judges.local_judge import LocalJudge, Model
 from classifiers.judges.prompts import PromptMakers
 from classifiers.judges.rubric import load_rubric
 from classifiers.labelling import labelling_worker, server_launcher
-from classifiers.labelling.label_config import Budget, EndpointSpec, ServerSpec, TransformersSpec
+from classifiers.labelling.label_config import Budget
 from classifiers.labelling.labelling_job import Job, Pass, WorkerStatus
 from classifiers.labelling.request_loop import RequestLoop
 
@@ -106,7 +108,7 @@ class RecordingLocal(LocalJudge):
 
 
 class Timed(RequestLoop):
-    """Keeps how long asking took."""
+    """Keeps how long the requests took."""
 
     seconds = cpu = 0.0
     limit = 0
@@ -126,7 +128,7 @@ def measure(server: Server, asked: Asked, record: Path | None = None) -> Ran:
     every text got a label.
     """
     pin(server.core)
-    # The parts of the clerk that are watched; the rest is as it always is.
+    # The parts of the worker that are replaced to measure them.
     for module, name, part in (
         (server_launcher, "Connection", Salted),
         (server_launcher, "CompletionsJudge", Recording),
@@ -164,7 +166,7 @@ def measure(server: Server, asked: Asked, record: Path | None = None) -> Ran:
     )
 
 
-def _ignore_status(said: WorkerStatus) -> None:
+def _ignore_status(status: WorkerStatus) -> None:
     """Nobody listens."""
 
 

@@ -83,21 +83,21 @@ def _in_process(server: Server, record: Path) -> Ran:
     from classifiers.judges.transformers_server import TransformersServer
 
     model = TransformersServer(server.tokenizer)
-    said: list[list[int]] = []
+    rationales: list[list[int]] = []
     asked: list[list[int]] = []
     labels: list[int] = []
     longest = 0
     for line in record.read_bytes().splitlines():
         for payload in orjson.loads(line):
             if "max_tokens" in payload:
-                said += payload["prompt"]
+                rationales += payload["prompt"]
                 longest = payload["max_tokens"]
             else:
                 asked += payload["prompt"]
                 labels = payload["logprob_token_ids"]
     model.logprobs(asked[:2], labels)  # what is loaded first is not measured
     begun, cpu = time.monotonic(), time.process_time()
-    if said:
-        model.generate(said, longest)
+    if rationales:
+        model.generate(rationales, longest)
     model.logprobs(asked, labels)
     return Ran(len(asked), time.monotonic() - begun, time.process_time() - cpu)

@@ -23,7 +23,7 @@ SEEKING = 300  # documents that it is sought with
 
 
 class Plan(NamedTuple):
-    """What to measure; ``say`` is told what is going on."""
+    """What to measure; ``report`` gets lines of progress."""
 
     server: Server
     folder: Path
@@ -32,7 +32,7 @@ class Plan(NamedTuple):
     most_at_once: int
     rounds: int
     datatrove: bool
-    say: Callable[[str], None]
+    report: Callable[[str], None]
 
 
 class Runs:
@@ -59,7 +59,7 @@ class Runs:
         after = counters(self._plan.server)
         if before is not None and after is not None:
             self.cached[name].append(after.cached - before.cached)
-        self._plan.say(f"{name}: {ran.documents / ran.seconds:.1f} documents/s")
+        self._plan.report(f"{name}: {ran.documents / ran.seconds:.1f} documents/s")
         self.found[name].append(ran)
         return ran
 
@@ -96,7 +96,7 @@ class Runs:
             arguments = (plan.server, self._record, self._salt, self._next_salt(), at_once, SEEKING)
             ran = fresh(raw.measure, *arguments)
             speeds[at_once] = ran.documents / ran.seconds
-            plan.say(f"{at_once} connections: {speeds[at_once]:.1f} documents/s")
+            plan.report(f"{at_once} connections: {speeds[at_once]:.1f} documents/s")
         return max(speeds, key=lambda at_once: speeds[at_once])
 
     def forget(self) -> None:
@@ -168,7 +168,7 @@ def _side(runs: Runs, name: str) -> dict[str, Any]:
 
 
 def counters(server: Server) -> Counters | None:
-    """The server's own counters of tokens; None where it does not tell."""
+    """The server's own counters of tokens; None where it has none."""
     if not server.url:
         return None
     try:

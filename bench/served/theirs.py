@@ -25,12 +25,12 @@ PYTHON = ROOT / ".venv-bench" / "bin" / "python"  # it needs packages that label
 
 def measured(server: Server, record: Path, old_salt: str, salt: str) -> Ran:
     """``measure`` in a process of the bench's environment. Raises RuntimeError when it fails."""
-    told = orjson.dumps([list(server), str(record), old_salt, salt]).decode()
-    command = [str(PYTHON), "-m", "bench.served.theirs", told]
+    arguments = orjson.dumps([list(server), str(record), old_salt, salt]).decode()
+    command = [str(PYTHON), "-m", "bench.served.theirs", arguments]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if ended.returncode:
-        said = ended.stderr.strip().splitlines() or ["nothing"]
-        raise RuntimeError(said[-1][:300])
+        lines = ended.stderr.strip().splitlines() or ["nothing"]
+        raise RuntimeError(lines[-1][:300])
     return Ran(*orjson.loads(ended.stdout.splitlines()[-1]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from classifiers.agreement.agreement_charts import (
     Cell,
@@ -15,12 +15,15 @@ from classifiers.agreement.agreement_charts import (
     means_chart,
     spread_chart,
 )
-from classifiers.agreement.label_agreement import AgreementMetrics, AttributeMetrics
+from classifiers.agreement.label_agreement import (
+    AgreementMetrics,
+    AttributeMetrics,
+    warnings_about,
+)
 from classifiers.agreement.paired_effects import ALPHA, TOLERANCE
-from winnow import Block, Prose, ReportSection, Sample, Samples, Table
+from winnow import Block, Prose, ReportSection, Sample, Samples, Table, Tone
 
 Metrics = Mapping[str, Any]
-Tone = Literal["", "better", "worse", "undecided"]
 
 CHECKS = {
     "retest": ("asked again", "the same request twice: noise of the server alone"),
@@ -156,7 +159,7 @@ def gold_blocks(gold: Metrics, labels: Sequence[str], suffix: str) -> Iterator[B
         for name, estimate in gold["overall"].items()
     ]
     missing = f" Gold documents without a label: {gold['missing']:,}." if gold["missing"] else ""
-    columns = ["figure", "value", "95 % interval", "documents", "what it tells"]
+    columns = ["figure", "value", "95 % interval", "documents", "meaning"]
     note = f"Intervals resample documents.{missing}"
     yield Table(f"Against the gold set{suffix}", columns, rows, note)
     for kind, groups in gold["groups"].items():
@@ -169,7 +172,7 @@ def gold_blocks(gold: Metrics, labels: Sequence[str], suffix: str) -> Iterator[B
             gold["calibration"],
             (low, high),
             ("mean score", "mean gold grade"),
-            "On the dashed line a score means what it says. A curve that rises but leaves the line "
+            "On the dashed line a score means its grade. A curve that rises but leaves the line "
             "ranks well: take a top share of documents, not a fixed grade.",
         )
     if "confusion" in gold:
@@ -201,8 +204,17 @@ def section(anchor: str, title: str, metrics: AgreementMetrics) -> ReportSection
     blocks: list[Block] = []
     for name, attribute in metrics["attributes"].items():
         suffix = f" ({name})" if several else ""
+        blocks += _warnings(name, attribute)
         blocks += _attribute(attribute, suffix)
     return ReportSection(anchor, title, blocks, _lead(metrics))
+
+
+def _warnings(name: str, metrics: AttributeMetrics) -> Iterator[Block]:
+    """A red box where the labels cannot be relied on."""
+    if found := warnings_about(name, metrics):
+        advice = "Take another judge or rubric before anything is kept or trained by these labels."
+        sentences = [f"{sentence[0].upper()}{sentence[1:]}." for sentence in found]
+        yield Prose(" ".join([*sentences, advice]), f"Labels not to rely on: {name}", "worse")
 
 
 def _lead(metrics: AgreementMetrics) -> str:

@@ -79,7 +79,7 @@ TURNS: Final = (
     ("[INST] ", " [/INST]"),
 )
 
-# Letters of other scripts that look like ours, and a space that nobody sees.
+# Letters of other scripts that look like ours, and a space that is not shown.
 LOOKALIKES: Final = str.maketrans("aceiopxyAEOCPTX", "асеіорхуАЕОСРТХ")
 ZERO_WIDTH: Final = "\u200b"
 
@@ -189,7 +189,7 @@ def injection_probes(
     Wording and place are picked by a hash of the text, the kind and ``seed``: equal input gives
     equal injection_probes, and a few dozen documents meet every wording in every place.
     ``special_tokens`` are the judge's control tokens as text. Give texts that the judge reads
-    whole: a probe at the end of what is cut off says nothing.
+    whole: a probe at the end that is cut off measures nothing.
     """
     found = []
     for kind, how in KINDS.items():
@@ -204,7 +204,7 @@ def injection_probes(
 def benign(text: str, probe: InjectionProbe) -> str:
     """``text`` with harmless words where ``probe`` has its order, of about the same length.
 
-    Not sentences of the document itself: repeated, they would cost it marks, or tell more of its
+    Not sentences of the document itself: repeated, they would cost it marks, or add to its
     topic. The form (a comment, JSON, base64, odd letters) is the probe's, except where the form
     is the attack.
     """

@@ -192,6 +192,11 @@ def _confusion(gold: Column, predicted: Column, labels: Sequence[float]) -> dict
 
 
 EXCERPT = 600
+# The same model answers within about 0.01 of itself: closer values order nothing.
+SAME = 0.01
+FEWEST_TIED = 10  # documents from which on equal answers are no accident
+# Figures that say whether there is any agreement with gold labels, and their value without it.
+CHANCE = {"spearman": 0.0, "auc": 0.5, "cohen_kappa": 0.0}
 BINS_PER_GRADE = 4
 
 
@@ -216,6 +221,7 @@ class _Labelled(TypedDict):
 class AttributeMetrics(_Labelled, total=False):
     """One attribute of the rubric."""
 
+    tied: bool  # the judge answers alike whatever the document
     gold: dict[str, Any]
     disagreements: list[Disagreement]
     retest: dict[str, Any]
@@ -332,3 +338,30 @@ def disagreements(
 
 def _formatted(label: Any) -> str:
     return label if isinstance(label, str) else f"{float(label):.4g}"
+
+
+def is_tied(values: Column) -> bool:
+    """Whether ``values`` [n] or [n, labels] are the same for all of 10 documents or more, within
+    0.01: scores of a scale, probabilities of categories. Rows with NaN are left out."""
+    rows = (values if values.ndim == 2 else values[:, None]).astype(np.float64)
+    known = rows[~np.isnan(rows).any(axis=1)]
+    return len(known) >= FEWEST_TIED and bool((np.ptp(known, axis=0) <= SAME).all())
+
+
+def warnings_about(name: str, metrics: AttributeMetrics) -> list[str]:
+    """What a reader must know of the attribute's labels before relying on them, as sentences."""
+    found = []
+    if metrics.get("tied"):
+        found.append(
+            f"the judge answers alike about every document (`{name}`): its labels order nothing"
+        )
+    if (gold := metrics.get("gold")) is not None:
+        figures = gold["overall"]
+        figure = "cohen_kappa" if gold["kind"] == "categories" else next(iter(figures))
+        estimate, chance = figures[figure], CHANCE[figure]
+        shown = estimate["low"] is None or estimate["low"] > chance
+        if not shown or (estimate["value"] is None and gold["n"] >= FEWEST_TIED):
+            found.append(
+                f"agreement of `{name}` with {gold['n']:,} gold labels may be no more than chance"
+            )
+    return found

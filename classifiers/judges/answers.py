@@ -1,8 +1,8 @@
-"""What a judge said of one attribute: probabilities over its labels, and whether to believe them.
+"""A judge's answer about one attribute: probabilities of its labels, and how far to trust them.
 
 ``p = softmax(logprobs of the labels)``; ``mass`` is what the labels got of all the probability
-there was, before it was shared out among them: a judge with little mass wanted to say something
-else.
+there was, before it was shared out among them: a judge with little mass was about to write
+something else.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Answer:
-    """All that was said of one document: ``labels`` by attribute, ``errors`` (codes) for the
+    """The whole answer about one document: ``labels`` by attribute, ``errors`` (codes) for the
     attributes without one ("" stands for all), and the ``rationale`` where one was asked for."""
 
     labels: Mapping[str, Label]

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from classifiers.judges.answers import MISSING, Answer, Label
-from classifiers.judges.completions_judge import TOP, Connection, check_top
-from classifiers.judges.http_client import read_body, read_usage
+from classifiers.judges.http_client import TOP, Connection, check_top, read_body, read_usage
 from classifiers.judges.judge import LabelRequest, RequestError, Usage
 from classifiers.judges.judge_identity import Wording
 from classifiers.judges.prompts import (
@@ -128,7 +127,7 @@ class ChatJudge:
         return True
 
     async def restart(self) -> None:
-        """Nothing can be done here about a server that somebody else runs."""
+        """A server that was not started here cannot be restarted here."""
 
 
 def _system(wording: Wording) -> Message:

@@ -1,16 +1,15 @@
-"""A judge behind /v1/completions, asked in token ids: vLLM, and what speaks as it does."""
+"""A judge behind /v1/completions, asked in token ids: vLLM, and servers with its protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import aiohttp
-import orjson
-
 from classifiers.judges.answers import Answer, Label
 from classifiers.judges.http_client import (
-    check_status,
+    TOP,
+    Connection,
+    check_top,
     first_choice,
     read_body,
     read_logprobs,
@@ -19,61 +18,6 @@ from classifiers.judges.http_client import (
 from classifiers.judges.judge import LabelRequest, RequestError, Usage
 from classifiers.judges.judge_identity import Wording
 from classifiers.judges.prompts import PromptMaker, PromptMakers
-
-# What servers that do not know logprob_token_ids give at most (vLLM before 0.26).
-TOP = 20
-# Shorter keys ("EMPTY", "x") are no secrets, and may be part of an honest answer.
-SECRET = 8
-
-
-class Connection:
-    """A server's address with the session that talks to it. The key is never in an error."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str, key: str = "") -> None:
-        self._session, self.url, self._key = session, url.rstrip("/"), key
-
-    async def post(self, path: str, payload: Mapping[str, Any]) -> bytes:
-        """The body of a reply with status 200. Raises Trouble for everything else."""
-        return await self._exchange("POST", path, orjson.dumps(payload))
-
-    async def get(self, path: str) -> bytes:
-        return await self._exchange("GET", path, None)
-
-    async def _exchange(self, method: str, path: str, data: bytes | None) -> bytes:
-        headers = {"Content-Type": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        try:
-            async with self._session.request(
-                method,
-                self.url + path,
-                data=data,
-                headers=headers,
-                allow_redirects=False,  # whoever is there would get the key and the documents
-            ) as reply:
-                body: bytes = await reply.read()
-                check_status(reply.status, reply.headers, self._redacted(body))
-                return self._redacted(body) if len(self._key) >= SECRET else body
-        except TimeoutError:
-            raise RequestError("again", "timeout", "no answer in time") from None
-        except (aiohttp.ClientError, OSError) as error:
-            message = self._redacted(str(error).encode()).decode()
-            raise RequestError("again", "unreachable", message[:200]) from None
-
-    def _redacted(self, body: bytes) -> bytes:
-        return body.replace(self._key.encode(), b"(key)") if self._key else body
-
-
-def check_top(wording: Wording, usage: Usage) -> None:
-    """Raises Trouble when the TOP likeliest tokens cannot be all labels of an attribute."""
-    for name, attribute in wording.rubric.attributes.items():
-        if len(attribute.labels) > TOP:
-            message = (
-                f"this server names its {TOP} likeliest tokens alone, and {name} has "
-                f"{len(attribute.labels)} labels"
-            )
-            hint = "vLLM 0.26 or newer names any token; or take attributes with fewer labels"
-            raise RequestError("fatal", "labels-not-told", message, hint=hint, usage=usage)
 
 
 class CompletionsJudge:
@@ -127,7 +71,7 @@ class CompletionsJudge:
         return labels, usage
 
     async def _rationale(self, prompt: list[int], maker: PromptMaker) -> tuple[list[int], Usage]:
-        """Ids of what the judge says before it answers."""
+        """Ids of the rationale before the answer."""
         payload = {
             "model": self.model,
             "prompt": prompt,
@@ -154,10 +98,10 @@ class CompletionsJudge:
         return self.makers.shorten(request)
 
     async def check_labels(self, wording: Wording) -> Usage:
-        """Find out how the server tells log probabilities; what asking cost. Raises Trouble when
-        it does not tell them at all, or not those of all labels.
+        """Find out how the server reports log probabilities; what that cost. Raises RequestError
+        when it reports none at all, or not those of all labels.
 
-        A server that does not know ``logprob_token_ids`` ignores it without a word.
+        A server that does not know ``logprob_token_ids`` ignores it.
         """
         maker = self.makers.of(wording)
         ids = sorted({number for ids in maker.answer_ids.values() for number in ids})
@@ -190,4 +134,4 @@ class CompletionsJudge:
         return True
 
     async def restart(self) -> None:
-        """Nothing can be done here about a server that somebody else runs."""
+        """A server that was not started here cannot be restarted here."""

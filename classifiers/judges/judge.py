@@ -1,9 +1,9 @@
-"""What a judge is to those who ask: documents in, answers out, troubles said in one way."""
+"""What all judges have in common: documents in, answers out, errors of one kind."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from classifiers.judges.answers import Answer, Label
 from classifiers.judges.judge_identity import Wording
@@ -11,7 +11,7 @@ from classifiers.judges.judge_identity import Wording
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens that a server says it has worked on; ``cached`` ones are among ``prompt``."""
+    """Tokens by a server's own count; ``cached`` ones are among ``prompt``."""
 
     prompt: int = 0
     cached: int = 0
@@ -36,9 +36,9 @@ class Usage:
 class LabelRequest:
     """One document to be labelled, with what has happened to it so far.
 
-    ``ids`` are its tokens between the marks (none for a judge that takes text). ``said`` (or
-    ``reasons``, as text) is a rationale that has been paid for already, and ``told`` are labels of
-    a judge that is asked attribute by attribute, when it has not answered all.
+    ``ids`` are its tokens between the marks (none for a judge that takes text). ``rationale_ids``
+    (or ``rationale_text``) is a rationale that has been paid for already, and ``partial_labels``
+    are labels of a judge that is asked attribute by attribute, when it has not answered all.
     """
 
     key: bytes
@@ -51,28 +51,31 @@ class LabelRequest:
     rationale_text: str | None = None
     partial_labels: dict[str, Label] = field(default_factory=dict)
     shortened: bool = False
-    is_sent: bool = False  # the store knows that somebody asks
+    is_sent: bool = False  # the store knows that a server may have it
     retried: bool = False  # an answer to it could not be used
     tries: int = 0
     deaths: int = 0
     paid: Usage = Usage()
 
 
+ErrorKind = Literal["busy", "again", "garbage", "too_long", "refused", "dead", "fatal"]
+
+
 class RequestError(Exception):
     """A request that brought no answer. ``kind`` says what to do about it:
 
     - ``busy``: ask again later, after ``after`` seconds if the server said so; ask less at once;
-    - ``again``: ask again later (5xx, time-outs, broken connections);
+    - ``again``: ask again later (5xx, 408 and the like, time-outs, broken connections);
     - ``garbage``: ask once more, for the answer made no sense;
     - ``too_long``: cut the document and ask once more;
-    - ``never``: this document will not be answered;
+    - ``refused``: this run gets no answer about the document, a later one may;
     - ``dead``: the server is gone;
     - ``fatal``: nothing will be answered; ``hint`` says what to mend.
     """
 
     def __init__(
         self,
-        kind: str,
+        kind: ErrorKind,
         code: str,
         message: str = "",
         *,
@@ -86,15 +89,15 @@ class RequestError(Exception):
 
 
 class Judge(Protocol):
-    """Somebody who answers; one per server."""
+    """A model that answers; one per server."""
 
     name: str
 
     async def ask(self, request: LabelRequest) -> tuple[Answer, Usage]:
-        """The answer about one document and what it cost now. Raises Trouble."""
+        """The answer about one document and what it cost now. Raises RequestError."""
 
     async def check_labels(self, wording: Wording) -> Usage:
-        """Find out whether it can answer, and how; what asking cost. Raises Trouble."""
+        """Find out whether it can answer, and how; what asking cost. Raises RequestError."""
 
     def estimate(self, request: LabelRequest) -> Usage:
         """The most that the next request about it is likely to take."""
@@ -103,7 +106,7 @@ class Judge(Protocol):
         """Cut the document to half its tokens; False when it cannot be cut (again)."""
 
     async def is_alive(self, failure: RequestError) -> bool:
-        """Whether, after this trouble, it is worth asking again without ``revive``."""
+        """Whether, after this error, it is worth asking again without ``restart``."""
 
     async def restart(self) -> None:
-        """Start the server again. Raises Trouble of kind ``fatal`` when that is not possible."""
+        """Start the server again. Raises a fatal RequestError when that is not possible."""

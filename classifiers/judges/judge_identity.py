@@ -11,9 +11,8 @@ from typing import Any
 import orjson
 import xxhash
 
-from classifiers.judges.judge_tokenizer import Truncation
+from classifiers.judges.judge_config import EndpointSpec, TransformersSpec, Truncation, VllmSpec
 from classifiers.judges.rubric import Rubric
-from classifiers.labelling.label_config import EndpointSpec, TransformersSpec, VllmSpec
 from winnow import Refusal, digest, sha256_file
 
 Spec = VllmSpec | EndpointSpec | TransformersSpec

@@ -1,7 +1,7 @@
 """From text to the token ids that a judge reads, so that a document stays a document.
 
 The frame around a document is tokenised with the judge's control tokens, the document without: a
-``<|im_end|>`` that somebody wrote into a web page becomes the tokens of these characters.
+``<|im_end|>`` in a web page becomes the tokens of these characters.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jinja2 import TemplateError
 from tokenizers import Tokenizer
 
+from classifiers.judges.judge_config import Truncation
 from winnow import Refusal, digest
 
-Truncation = Literal["head", "ends"]
 # A token seldom stands for more characters than this: what is beyond need not be tokenised.
 CHARACTERS_PER_TOKEN = 16
 # Of a head, that much is tried first; it is enough when it makes EXTRA tokens more than wanted,
@@ -135,7 +135,7 @@ class JudgeTokenizer:
                 raise Refusal("answer-not-one-token", message, hint)
             ids.append(whole[-1])
         if len(set(ids)) < len(ids):
-            message = f"the tokenizer does not tell {', '.join(answers)} apart"
+            message = f"the tokenizer has one token for several of {', '.join(answers)}"
             raise Refusal("answer-not-one-token", message, "take another model as the judge")
         return ids
 

@@ -52,7 +52,7 @@ class LocalJudge:
         return result
 
     async def _answer_all(self) -> None:
-        await asyncio.sleep(0)  # let everybody who can ask now do so
+        await asyncio.sleep(0)  # collect the requests of all tasks that can run now
         while self._waiting:
             first = self._waiting[0][0].wording
             together = [item for item in self._waiting if item[0].wording.id == first.id][:TOGETHER]
@@ -64,11 +64,11 @@ class LocalJudge:
             except WinnowError as error:
                 fatal = RequestError("fatal", error.code, error.message, hint=error.hint)
                 answers = [fatal] * len(requests)
-            except Exception as error:  # noqa: BLE001 - raised to all who wait: they would for ever
+            except Exception as error:  # noqa: BLE001 - raised in every waiting task, which would wait for ever
                 message = f"{type(error).__name__}: {error}"[:300]
                 answers = [RequestError("fatal", "model-failed", message)] * len(requests)
             for (_, answered), answer in zip(together, answers, strict=True):
-                if answered.done():  # nobody waits for it any more
+                if answered.done():  # its task was cancelled
                     continue
                 if isinstance(answer, Exception):
                     answered.set_exception(answer)
@@ -79,7 +79,7 @@ class LocalJudge:
     def _answers(
         self, requests: Sequence[LabelRequest], wording: Wording
     ) -> list[tuple[Answer, Usage] | Exception]:
-        """What is said of each document, or the Trouble with it."""
+        """The answer about each document, or the RequestError with it."""
         maker = self.makers.of(wording)
         for request in requests:
             request.ids = request.ids or maker.encode([request.text])[0]

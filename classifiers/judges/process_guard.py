@@ -2,9 +2,9 @@
 
 A server such as vLLM is several processes, and killing the first leaves the others holding a GPU.
 The guard puts them into a process group of their own and ends the whole group when the server's
-first process ends, when it is told to (SIGTERM), and when the process that started it is gone,
+first process ends, when it gets SIGTERM, and when the process that started it is gone,
 however it went: then its end of the guard's standard input closes. Should the guard itself be
-killed, the kernel tells the server.
+killed, the kernel sends the server SIGTERM.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ class PromptMaker:
         return self._rationale.before + document + self._rationale.after
 
     def verdicts(self, prompt: list[int], rationale_ids: Sequence[int]) -> list[list[int]]:
-        """One prompt per attribute that goes on from a rationale, ``said`` after ``prompt``."""
+        """One prompt per attribute that goes on after ``prompt`` and its rationale."""
         words = [i for i in rationale_ids if i not in self.tokenizer.controls]
         return [prompt + words + ids for ids in self._verdicts.values()]
 

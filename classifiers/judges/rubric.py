@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from winnow import ManifestError, digest, read_yaml
@@ -101,14 +102,24 @@ class Rubric(BaseModel):
         return attributes
 
     @property
+    def first(self) -> str:
+        """Name of the first attribute: gold labels and injection probes are about it by default."""
+        return next(iter(self.attributes))
+
+    @property
     def digest(self) -> str:
         """Of every word in it: another wording gives other labels. So does another order, which
         gives categories other letters."""
         return digest(self.model_dump_json())
 
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns that labels by this rubric add to documents."""
-        return tuple(name for a in self.attributes for name in (a, f"{a}_p"))
+    def column_types(self) -> dict[str, pa.DataType]:
+        """The columns that labels by this rubric add to documents: a score (or category) and the
+        probabilities of each attribute's labels."""
+        types: dict[str, pa.DataType] = {}
+        for name, attribute in self.attributes.items():
+            types[name] = pa.large_string() if attribute.values is None else pa.float32()
+            types[f"{name}_p"] = pa.struct([(label, pa.float32()) for label in attribute.labels])
+        return types
 
 
 def shipped() -> Sequence[str]:

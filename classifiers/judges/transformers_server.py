@@ -68,7 +68,7 @@ class TransformersServer:
         self._network: Any = network.to(self.device).eval()
         ends = network.generation_config.eos_token_id
         self._ends = ends if isinstance(ends, list) else [ends] if ends is not None else []
-        # A model's own settings ask for sampling and penalties, also where ours say nothing.
+        # A model's own settings ask for sampling and penalties, also where ours are silent.
         network.generation_config = GenerationConfig()
         config = network.config.get_text_config()
         self.max_length = int(config.max_position_embeddings)

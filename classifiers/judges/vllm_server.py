@@ -174,7 +174,7 @@ class VllmServer:
         return self._before + self._last
 
     def last_lines(self) -> str:
-        """The end of what it said since it was last started."""
+        """The end of its log since it was last started."""
         return "\n".join(self._log_text().splitlines()[-LAST_LINES:])
 
     def _launch(self, hold_port: bool) -> None:
@@ -233,13 +233,13 @@ class VllmServer:
                     if await self._answers(session, end - time.monotonic()):
                         return
                 except (aiohttp.ClientError, TimeoutError):
-                    pass  # not yet, or no more: the next turn tells
+                    pass  # not yet, or no more: the next turn shows
                 await asyncio.sleep(0.2)
 
     async def _answers(self, session: aiohttp.ClientSession, seconds: float) -> bool:
         """Whether a first request is answered.
 
-        The first takes long, for kernels are compiled on it; nobody else should wait for that.
+        The first takes long, for kernels are compiled on it; no document should wait for that.
         """
         async with session.get(f"{self.url}/health", timeout=aiohttp.ClientTimeout(5)) as response:
             if response.status != 200:
@@ -299,7 +299,7 @@ def reserve_port() -> tuple[socket.socket, int]:
 
 
 def answers(port: int) -> bool:
-    """Whether somebody listens there; vLLM would share the port with another vLLM."""
+    """Whether a process listens there; vLLM would share the port with another vLLM."""
     try:
         socket.create_connection((HOST, port), timeout=5).close()
     except OSError:

@@ -1,1 +1,1 @@
-"""Labels from a large model: what it is asked, who serves it, what it said and what that cost."""
+"""Labels from a large model: a worker asks judges about a sample and keeps answers in a store."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from classifiers.judges.judge import Usage
-from classifiers.labelling.label_config import Budget, Prices
+from classifiers.judges.judge_config import Prices
+from classifiers.labelling.label_config import Budget
 from classifiers.labelling.label_store import Attempt
 
 MILLION = 1_000_000
@@ -15,7 +16,7 @@ HOUR_S = 3_600
 class BudgetTracker:
     """Counts what a job has cost, earlier tries of it included.
 
-    ``gpu_seconds`` tells server time × GPUs up to now.
+    ``gpu_seconds`` gives server time × GPUs up to now.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from classifiers.judges.rubric import Attribute, Rubric
+from classifiers.judges.rubric import Attribute
 from classifiers.labelling.label_config import GoldSpec
 from winnow import ShardError
 
@@ -28,10 +28,6 @@ class Gold:
     labels: npt.NDArray[Any]
     sources: npt.NDArray[Any]
     languages: npt.NDArray[Any]
-
-
-def attribute_of(spec: GoldSpec, rubric: Rubric) -> str:
-    return spec.attribute or next(iter(rubric.attributes))
 
 
 def read_gold(spec: GoldSpec, folder: Path, attribute: Attribute) -> Gold:

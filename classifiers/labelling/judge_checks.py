@@ -14,6 +14,7 @@ from classifiers.agreement.label_agreement import (
     AttributeMetrics,
     against_gold,
     disagreements,
+    is_tied,
     length_groups,
     spread,
 )
@@ -122,6 +123,10 @@ def attribute_metrics(name: str, rubric: Rubric, checked: CheckedAnswers) -> Att
             checked.seed,
         ),
     )
+    scores = scores_of(answers, name, attribute)
+    # Categories are probable to some degree: equally often the likeliest is no sign of a tie.
+    if is_tied(scores if ordered else probabilities_of(answers, name, len(attribute.labels))):
+        metrics["tied"] = True
     if checked.gold is not None and name == checked.gold_attribute:
         metrics["gold"], metrics["disagreements"] = _gold(name, attribute, checked, checked.gold)
     if "retest" in checked.answers:
@@ -138,7 +143,7 @@ def attribute_metrics(name: str, rubric: Rubric, checked: CheckedAnswers) -> Att
     if checked.other:
         mine = checked.answers["gold"] if checked.gold is not None else answers
         metrics["other_judge"] = _paired(name, attribute, mine, checked.other, checked.seed)
-    if checked.injected and name == next(iter(rubric.attributes)):
+    if checked.injected and name == rubric.first:
         metrics["injection_probes"] = _injection_metrics(name, attribute, checked)
     return metrics
 

@@ -114,15 +114,6 @@ def label_columns(
     return {name: hard, f"{name}_p": soft}
 
 
-def column_types(rubric: Rubric) -> dict[str, pa.DataType]:
-    """The names and types of the columns that ``columns_for`` gives."""
-    types: dict[str, pa.DataType] = {}
-    for name, attribute in rubric.attributes.items():
-        types[name] = pa.large_string() if attribute.values is None else pa.float32()
-        types[f"{name}_p"] = pa.struct([(label, pa.float32()) for label in attribute.labels])
-    return types
-
-
 @lru_cache(maxsize=2)
 def _loaded(path: Path, size: int, modified: int) -> pa.Table:
     return pq.read_table(path).combine_chunks()
@@ -139,7 +130,7 @@ def columns_for(
     take = np.full(rows, -1, dtype=np.int64)
     take[places[here] - row] = here
     indices = pa.array(take, mask=take < 0)
-    return {name: _plain(pc.take(table[name], indices)) for name in rubric.columns()}
+    return {name: _plain(pc.take(table[name], indices)) for name in rubric.column_types()}
 
 
 def _plain(array: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -1,6 +1,6 @@
 """Labels carried from one machine to another: JSON lines, compressed by zstd.
 
-The first line says what the file is; then judges, requests and labels, each line by itself. The
+The first line names the kind of file; then judges, requests and labels, each line by itself. The
 ledger stays where the money was spent.
 """
 
@@ -29,7 +29,7 @@ JUDGE = ("judge", "model", "revision", "tokenizer", "probe")
 @dataclass(frozen=True)
 class ImportCounts:
     """What an import found: labels that were ``new``, ``known`` ones, and those of the known
-    that say something ``different`` here, which stay as they are."""
+    with a ``different`` answer here, which stay as they are."""
 
     new: int = 0
     known: int = 0
@@ -142,7 +142,7 @@ def _label(value: dict[str, Any]) -> Stored:
 
 
 def _check_answer(answer: Answer) -> None:
-    """A key says nothing of the answer that it leads to. Raises ValueError."""
+    """A key is no check of the answer that it leads to. Raises ValueError."""
     for name, label in answer.labels.items():
         p = label.probabilities
         # False for NaN too.

@@ -92,8 +92,8 @@ class Stored:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A request and what became of it. ``outcome`` is "labelled" or a code; "lost" when the one
-    who asked died before the answer was written down. ``seconds`` is the time until the answer."""
+    """A request and what became of it. ``outcome`` is "labelled" or a code; "lost" when the process
+    that asked died before the answer was written down. ``seconds`` is the time until the answer."""
 
     job: str
     engine: str
@@ -109,7 +109,8 @@ class Attempt:
 @dataclass(frozen=True)
 class Costs:
     """The ledger of a job in sums. ``answers`` are labels that came back, ``failed`` requests
-    brought none, and of ``lost`` ones nobody knows; ``gpu_seconds`` are of servers started here."""
+    brought none, and nothing is known of ``lost`` ones; ``gpu_seconds`` are of servers that
+    were started here."""
 
     job: str
     model: str
@@ -221,7 +222,7 @@ class LabelStore:
             self._db.executemany("update claimed set sent=1 where key=?", rows)
 
     def renew(self) -> None:
-        """Tell those who cannot see this process that it lives; due well within a lease."""
+        """Show processes on other hosts that this one lives; due well within a lease."""
         with self._writing():
             query = "update claimed set seen=? where host=? and pid=? and born=?"
             self._db.execute(query, [time.time(), *me()])
@@ -234,7 +235,7 @@ class LabelStore:
     def write(self, labels: Sequence[Stored], attempts: Sequence[Attempt]) -> None:
         """Labels with the attempts that brought them, all or none; their claims end.
 
-        Whoever was first stays: a key is never overwritten.
+        The first one stays: a key is never overwritten.
         """
         with self._writing():
             self._db.executemany(
@@ -251,7 +252,7 @@ class LabelStore:
         )
 
     def withdraw(self, keys: Sequence[bytes]) -> None:
-        """Take labels back that turned out to be somebody else's; the attempts stay."""
+        """Remove labels that turned out to be another model's; the attempts stay."""
         with self._writing():
             self._db.executemany("delete from labels where key=?", [[key] for key in keys])
 
@@ -303,7 +304,7 @@ class LabelStore:
         return known["answers"] if isinstance(known, dict) and known["asked"] == asked else None
 
     def set_probe(self, judge: str, asked: str, answers: Sequence[float]) -> None:
-        """Whoever was first stays, until other probes are asked."""
+        """The first answers stay, until other probes are asked."""
         with self._writing():
             if self.probe(judge, asked) is None:
                 text = orjson.dumps({"asked": asked, "answers": list(answers)}).decode()

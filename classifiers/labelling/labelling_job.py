@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from classifiers.judges.judge_config import ServerSpec, Truncation
 from classifiers.judges.judge_identity import Wording
-from classifiers.judges.judge_tokenizer import Truncation
 from classifiers.judges.rubric import Rubric
-from classifiers.labelling.label_config import Budget, ServerSpec
+from classifiers.labelling.label_config import Budget
 from winnow import ShardError
 
 
@@ -35,7 +35,7 @@ class Pass(BaseModel):
 
 
 class Job(BaseModel):
-    """Everything that the clerk needs. ``id`` is the same for the same documents and request."""
+    """Everything that the worker needs. ``id`` is the same for the same documents and request."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,8 +55,10 @@ class Job(BaseModel):
 
 
 class WorkerStatus(BaseModel):
-    """A line of the clerk: progress, or the end. ``judge`` names it in the store; ``code`` is
-    empty when all is well."""
+    """A line that the worker writes: progress, or the end.
+
+    ``judge`` names the judge in the store; ``code`` is empty when all is well.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,8 +80,8 @@ Progress = Callable[[float, float], None]  # (done, total) documents
 def run_job(job: Job, progress: Progress = lambda done, total: None) -> WorkerStatus:
     """Return when every document of the job has what it can get.
 
-    The clerk outlives this process for as long as answers are under way. Raises ShardError with
-    the clerk's code, message and hint.
+    The worker outlives this process for as long as answers are under way. Raises ShardError with
+    the worker's code, message and hint.
     """
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with job.log.open("ab") as log:
@@ -88,7 +90,7 @@ def run_job(job: Job, progress: Progress = lambda done, total: None) -> WorkerSt
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            start_new_session=True,  # not killed with us: see clerk.py
+            start_new_session=True,  # it outlives this process: see labelling_worker.py
         )
     assert worker.stdin is not None
     assert worker.stdout is not None
@@ -104,7 +106,7 @@ def run_job(job: Job, progress: Progress = lambda done, total: None) -> WorkerSt
         for line in worker.stdout:
             try:
                 last = WorkerStatus.model_validate_json(line)
-            except ValidationError:  # a library that prints
+            except ValidationError:  # written by some library
                 continue
             progress(last.done, last.total)
             if last.ended:

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 from classifiers.judges.answers import Answer
 from classifiers.judges.completions_judge import CompletionsJudge
 from classifiers.judges.judge import Judge, LabelRequest, RequestError
+from classifiers.judges.judge_config import EndpointSpec
 from classifiers.judges.judge_identity import judge_id, label_key, model_name, revision_of
 from classifiers.judges.local_judge import LocalJudge
 from classifiers.judges.prompts import document_id
 from classifiers.labelling.budget import BudgetTracker
-from classifiers.labelling.label_config import EndpointSpec
 from classifiers.labelling.label_store import LabelStore, Stored
 from classifiers.labelling.labelling_job import Job, Pass, WorkerStatus
 from classifiers.labelling.model_probes import TRIES, ModelMonitor, ModelProbes
@@ -100,7 +100,7 @@ class LabellingWorker:
     # --- the job ---
 
     async def run(self) -> None:
-        """Label everything. Raises Trouble or WinnowError."""
+        """Label everything. Raises RequestError or WinnowError."""
         job = self.job
         self.revision = revision_of(job.server, job.folder)
         if judge := self.known_judge():
@@ -159,8 +159,8 @@ class LabellingWorker:
             raise self._budget_spent(budget)
 
     def _forget_refusals(self) -> None:
-        """So many refusals are the server's doing (its longest context, say), not the documents':
-        they are asked about again once it is mended. What has a label keeps it."""
+        """Forget documents without a label: so many come from the server (such as its longest
+        context), and they are asked about again once it is mended."""
         for part in self.job.passes:
             found = self.store.find(self.keys(part, self.judge))
             self.store.withdraw([key for key, label in found.items() if not label.answer.labels])
@@ -171,7 +171,7 @@ class LabellingWorker:
         for part in job.passes:
             if self._loop is not None:
                 self._done_before += self._loop.done + self._loop.known
-            asking = self._loop = RequestLoop(
+            loop = self._loop = RequestLoop(
                 self.store,
                 job.id,
                 pool,
@@ -183,8 +183,8 @@ class LabellingWorker:
             )
             if self._ending:
                 return
-            await asking.run(self._requests(part, pool.slots[0].judge, asking))
-            if asking.stopped:
+            await loop.run(self._requests(part, pool.slots[0].judge, loop))
+            if loop.stopped:
                 return
 
     def _stored(self, request: LabelRequest, answer: Answer) -> Stored:
@@ -203,7 +203,7 @@ class LabellingWorker:
             write_status(self.status())
 
     async def _requests(
-        self, part: Pass, judge: Judge, asking: RequestLoop
+        self, part: Pass, judge: Judge, loop: RequestLoop
     ) -> AsyncGenerator[LabelRequest, None]:
         """Documents without a label, claimed; those that another process asks about come last, if
         it leaves them without one."""
@@ -215,7 +215,7 @@ class LabellingWorker:
                 for text in chunk
             }
             mine, taken = self.store.claim(list(keyed))
-            asking.known += len(keyed) - len(mine) - len(taken)
+            loop.known += len(keyed) - len(mine) - len(taken)
             others.update({key: keyed[key] for key in taken})
             requests = [
                 LabelRequest(key, keyed[key], wording, part.purpose, part.repeat) for key in mine
@@ -223,14 +223,14 @@ class LabellingWorker:
             async with aclosing(self._handed_out(requests, judge)) as handed_out:
                 async for request in handed_out:
                     yield request
-        while others and not asking.is_over:
+        while others and not loop.is_over:
             await asyncio.sleep(WAIT_FOR_OTHERS_S)
             keys = list(others)
             for start in range(0, len(keys), OTHERS):
                 some = keys[start : start + OTHERS]
                 self.lost += self.store.abandoned(self.job.id, "", some)
                 mine, taken = self.store.claim(some)
-                asking.known += len(some) - len(mine) - len(taken)
+                loop.known += len(some) - len(mine) - len(taken)
                 texts = {key: others.pop(key) for key in set(some) - set(taken)}
                 requests = [
                     LabelRequest(key, texts[key], wording, part.purpose, part.repeat)
@@ -243,7 +243,7 @@ class LabellingWorker:
     async def _handed_out(
         self, requests: list[LabelRequest], judge: Judge
     ) -> AsyncGenerator[LabelRequest, None]:
-        """Claimed documents, tokenised; the claims of those that nobody wants are given back."""
+        """Claimed documents, tokenised; the claims of those that are not taken are given back."""
         left = list(requests)
         try:
             await encoded(requests, judge)
@@ -259,7 +259,7 @@ class LabellingWorker:
         return RequestError("fatal", "budget-spent", message, hint=hint)
 
     def end(self) -> None:
-        """Nobody wants the labels any more."""
+        """The labels are no longer wanted: ask about nothing new."""
         self._ending = True
         if self._loop is not None:
             self._loop.stop("stopped")
@@ -270,8 +270,8 @@ class LabellingWorker:
 
     @property
     def _done(self) -> int:
-        asking = self._loop
-        return self._done_before + (asking.done + asking.known if asking is not None else 0)
+        loop = self._loop
+        return self._done_before + (loop.done + loop.known if loop is not None else 0)
 
     def status(self) -> WorkerStatus:
         return WorkerStatus(
@@ -297,7 +297,7 @@ async def renewing(store: LabelStore, launcher: JudgeLauncher) -> AsyncIterator[
     async def renew() -> None:
         while True:
             await asyncio.sleep(RENEW_S)
-            with suppress(Refusal):  # whoever writes labels will say it
+            with suppress(Refusal):  # the next write of labels raises it too
                 store.renew()
                 launcher.note()
 
@@ -309,7 +309,7 @@ async def renewing(store: LabelStore, launcher: JudgeLauncher) -> AsyncIterator[
 
 
 def write_status(status: WorkerStatus) -> None:
-    """A line to whoever has hired this clerk; nothing when nobody listens any more."""
+    """Write a line to the launcher, if that still reads."""
     with suppress(BrokenPipeError):
         print(status.model_dump_json(exclude_defaults=True), flush=True)
 
@@ -320,7 +320,7 @@ async def _serve() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     line = await reader.readline()
     if not line:
-        return  # whoever started this process is gone already
+        return  # the launcher has ended already
     try:
         worker = LabellingWorker(Job.model_validate_json(line))
     except WinnowError as error:  # no label store
@@ -330,13 +330,13 @@ async def _serve() -> None:
         return
     run = asyncio.create_task(worker.run())
 
-    async def until_nobody_wants_it() -> None:
+    async def until_input_ends() -> None:
         await reader.read()
         worker.end()
-        if not worker.is_requesting:  # a server that is starting is waited for by nobody
+        if not worker.is_requesting:  # no answer is under way that would be lost
             run.cancel()
 
-    listening = asyncio.create_task(until_nobody_wants_it())
+    listening = asyncio.create_task(until_input_ends())
     loop.add_signal_handler(signal.SIGTERM, reader.feed_eof)
     try:
         await run

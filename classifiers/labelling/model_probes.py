@@ -19,7 +19,7 @@ from classifiers.labelling.label_store import Attempt, LabelStore
 from winnow import digest
 
 TRIES = 4
-EVERY = 500  # documents between two looks
+EVERY = 500  # documents between two probes
 # The same model answers the same within about 0.01 in other company (batches round differently);
 # another one is further off, on one of the documents at least.
 TOLERANCE = 0.1
@@ -49,13 +49,13 @@ ASKED = digest([WORDING.id, *_TEXTS])[:32]
 
 
 class ModelProbes:
-    """Keeps watch over one job's judges, which must all be the same model."""
+    """Compares one job's judges, which must all be the same model, with the first answers ever."""
 
     def __init__(self, store: LabelStore, judge: str) -> None:
         self._store, self._judge = store, judge
 
     async def check(self, judge: Judge) -> Usage:
-        """Ask and compare; what that cost. Raises Trouble of kind ``fatal`` for another model."""
+        """Ask and compare; what that cost. Raises a fatal RequestError for another model."""
         answers, paid = await self._ask(judge)
         self._store.set_probe(self._judge, ASKED, answers)  # unless there are first ones
         known = self._store.probe(self._judge, ASKED) or answers
@@ -86,8 +86,8 @@ class ModelProbes:
 
 
 class ModelMonitor:
-    """Looks at the probes now and then, and takes back what was labelled since the last good look
-    when the model has changed."""
+    """Asks the probes now and then, and withdraws what was labelled since they were last answered
+    as before when the model has changed."""
 
     def __init__(
         self,
@@ -98,19 +98,19 @@ class ModelMonitor:
         budget: BudgetTracker,
     ) -> None:
         self._store, self._job, self._probes = store, job, probes
-        self._judges, self._budget_tracker = judges, budget
+        self._judges, self._budget = judges, budget
         self._since: list[bytes] = []
         self._next = EVERY
         self._checking = asyncio.Lock()
 
     async def start(self, wording: Wording) -> None:
-        """Ask once for how labels are told, then look."""
+        """Find out how labels are reported, then probe."""
         for judge in self._judges:
             for asked in (wording, WORDING):
                 await self._with_retries(judge, partial(judge.check_labels, asked), TRIES)
-        before = self._budget_tracker.used
+        before = self._budget.used
         await self.check(TRIES)
-        self._budget_tracker.keep(self._budget_tracker.used - before)  # for the last look
+        self._budget.keep(self._budget.used - before)  # for the last probes
 
     async def finished(self, request: LabelRequest) -> None:
         self._since.append(request.key)
@@ -118,8 +118,8 @@ class ModelMonitor:
             await self.check()
 
     async def check(self, tries: int = 1) -> None:
-        """Raises Trouble when a judge is another model than it was, and when one of several tries
-        was not answered. After a single try, the next look is somewhat later."""
+        """Raises RequestError when a judge is another model than it was, and when one of several
+        tries was not answered. After a single try, the next probes are somewhat later."""
         async with self._checking:
             before = len(self._since)
             for judge in self._judges:
@@ -134,13 +134,14 @@ class ModelMonitor:
             self._next = EVERY
 
     def withdraw(self) -> None:
-        """Take back everything since the last good look: another model may have said it."""
+        """Take back everything since the last good probes: it may be of another model."""
         self._store.withdraw(self._since)
 
     async def _with_retries(
         self, judge: Judge, ask: Callable[[], Awaitable[Usage]], tries: int
     ) -> None:
-        """Ask, again where that may help. Raises the last Trouble, as fatal if it had ``tries``."""
+        """Ask, again where that may help. Raises the last RequestError, as a fatal one after
+        several ``tries``."""
         for turn in range(tries):
             try:
                 self._pay(await ask(), "labelled")
@@ -149,14 +150,14 @@ class ModelMonitor:
                 self._pay(failure.usage, failure.code)
                 if failure.kind == "fatal" or tries == 1:
                     raise
-                if failure.kind == "never" or turn == tries - 1:
+                if failure.kind == "refused" or turn == tries - 1:
                     message = f"{judge.name} gave no answer: {failure.code} {failure.message}"
                     raise RequestError("fatal", "no-answer", message) from None
                 wait = 0.5 * 2**turn if failure.after is None else failure.after
                 await asyncio.sleep(wait)
 
     def _pay(self, usage: Usage, outcome: str) -> None:
-        self._budget_tracker.paid(usage)
+        self._budget.paid(usage)
         attempt = Attempt(
             self._job, "", None, "probe", outcome, usage.prompt, usage.cached, usage.completion
         )

@@ -1,4 +1,4 @@
-"""From questions about texts to labels: writes the clerk's job, waits, and reads the store."""
+"""From questions about texts to labels: has a labelling worker answer them, reads the store."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from classifiers.judges.judge_config import Truncation
 from classifiers.judges.judge_identity import Spec, model_name
-from classifiers.judges.judge_tokenizer import CHARACTERS_PER_TOKEN, Truncation
+from classifiers.judges.judge_tokenizer import CHARACTERS_PER_TOKEN
 from classifiers.judges.prompts import document_id
 from classifiers.judges.rubric import Rubric
 from classifiers.labelling.label_columns import has_words, stored_labels
@@ -35,7 +36,7 @@ class Question:
 
 @dataclass(frozen=True)
 class LabellingSettings:
-    """On which terms is asked; see ``Job``."""
+    """How is asked, and for how much; see ``Job``."""
 
     keep: Truncation
     rationale_tokens: int
@@ -53,10 +54,10 @@ def ask(
     folder: Path,
     progress: Progress,
 ) -> tuple[WorkerStatus, dict[str, list[Stored | None]]]:
-    """What the store holds of every question, by purpose, once the clerk is done; None for texts
-    without any word, which nobody is asked about.
+    """What the store holds of every question, by purpose, once the worker is done; None for texts
+    without any word, about which no judge is asked.
 
-    ``folder`` is the manifest's. Raises ShardError with what the clerk could not do.
+    ``folder`` is the manifest's. Raises ShardError with what the worker could not do.
     """
     stored: dict[str, list[Stored | None]] = {
         purpose: [None] * len(question.texts) for purpose, question in asked.items()

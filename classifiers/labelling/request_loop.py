@@ -1,4 +1,4 @@
-"""Asks the judges about documents: many at once, again where it helps, and never twice in vain.
+"""The loop of requests about documents: many at once, and again where that may help.
 
 An answer is in the label store before anything else happens. What a document gets: its label, or
 codes for what is wrong with it; what has no answer for reasons beyond it (a busy server, a broken
@@ -26,7 +26,7 @@ FIRST_WAIT_S, MOST_WAIT_S = 0.5, 60.0
 SUSPECT = 2  # deaths of servers, from which on a document is asked about alone
 BUDGET_WAIT_S = 0.2
 BUDGET_SPENT = "budget-spent"
-FEW_ERRORS = 2  # of a small pass, whatever share of it they are
+FEW_ERRORS = 2  # allowed in a small pass, whatever share of it they are
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ def too_many_errors(bad: int, done: int, errors: Mapping[str, int]) -> tuple[str
     hint = "raise max_errors to go on without them"
     if errors.get("low-mass"):
         hint = (
-            "low-mass: the judge wanted to say something else than a label; take a model that "
-            "follows instructions, see its words with mode: rationale, or lower min_mass"
+            "low-mass: the judge was about to write something else than a label; take a model that "
+            "follows instructions, read its rationale with mode: rationale, or lower min_mass"
         )
     return "too-many-errors", f"{bad} of {done} documents got no label ({counts})", hint
 
 
 class RequestLoop:
     """One pass over documents. ``store_label`` makes the entry of an answer; ``after_each`` is
-    awaited for every finished document and may raise Trouble."""
+    awaited for every finished document and may raise RequestError."""
 
     def __init__(
         self,
@@ -71,21 +71,21 @@ class RequestLoop:
         store_label: Callable[[LabelRequest, Answer], Stored],
         after_each: Callable[[LabelRequest], Awaitable[None]],
     ) -> None:
-        self._store, self._job, self._pool, self._budget_tracker = store, job, pool, budget
+        self._store, self._job, self._pool, self._budget = store, job, pool, budget
         self._policy, self._least_mass = policy, least_mass
         self._store_label, self._after_each = store_label, after_each
         self._random = random.Random()  # waits alone depend on it
         self.done = 0
         self.known = 0  # documents of the pass that had labels when it came to them
         self.errors: Counter[str] = Counter()  # documents without a label, by code
-        self.stopped = ""  # why asking ended early: a code
+        self.stopped = ""  # why the loop ended early: a code
         self._labels: list[Stored] = []
         self._attempts: list[Attempt] = []
         self._flush: asyncio.Handle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._idle: set[asyncio.Task[None]] = set()  # those that have asked nothing right now
+        self._idle: set[asyncio.Task[None]] = set()  # those without a request under way
         self._room = asyncio.Semaphore(2 * sum(slot.window.most for slot in pool.slots))
-        self._ended = asyncio.Event()  # all tasks, or all hope
+        self._ended = asyncio.Event()  # all tasks have ended, or a fatal error has happened
 
     @property
     def is_over(self) -> bool:
@@ -93,8 +93,10 @@ class RequestLoop:
         return bool(self.stopped) or self._pool.fatal is not None
 
     async def run(self, requests: AsyncGenerator[LabelRequest, None]) -> None:
-        """Ask about all of ``works``, or until ``stop``. Raises Trouble when nothing more can be
-        asked, and any error that nobody foresaw; what was answered by then is in the store."""
+        """Ask about all of ``requests``, or until ``stop``. What was answered is in the store.
+
+        Raises RequestError when nothing more can be asked, and any unforeseen error.
+        """
         try:
             async with aclosing(requests):
                 async for request in requests:
@@ -120,7 +122,7 @@ class RequestLoop:
         self._wake()
 
     def _wake(self) -> None:
-        """End the waits for a next try, or a seat, that would lead to nothing."""
+        """End the waits for a next try, or a slot, that would lead to nothing."""
         for task in self._idle:
             task.cancel()
 
@@ -151,7 +153,7 @@ class RequestLoop:
             await asyncio.gather(*left, return_exceptions=True)
 
     async def _label_document(self, request: LabelRequest) -> None:
-        """Ask until there is an answer or no hope."""
+        """Ask until there is an answer, or until asking again cannot help."""
         me = asyncio.current_task()
         assert me is not None
         wait: float | None = 0.0
@@ -161,7 +163,7 @@ class RequestLoop:
                     self._store.release([request.key])
                     return
                 self._idle.add(me)
-                await asyncio.sleep(wait)  # without a seat: others are asked meanwhile
+                await asyncio.sleep(wait)  # without a slot, which others use meanwhile
                 async with self._pool.slot(exclusive=request.deaths >= SUSPECT) as slot:
                     self._idle.discard(me)
                     came = await self._attempt(slot, request)
@@ -176,10 +178,8 @@ class RequestLoop:
     async def _attempt(self, slot: Slot, request: LabelRequest) -> Answer | float | None:
         """One request: what to note down, or seconds until the next one, or None to give up."""
         need = slot.judge.estimate(request)
-        if not self._budget_tracker.reserve(need):
-            if (
-                self._budget_tracker.is_waiting
-            ):  # for requests that may turn out smaller than they might
+        if not self._budget.reserve(need):
+            if self._budget.is_waiting:  # for requests that may turn out smaller
                 return BUDGET_WAIT_S
             self.stop(BUDGET_SPENT)
             self._store.release([request.key])
@@ -196,7 +196,7 @@ class RequestLoop:
             self._note(request, "lost", Usage(), time.monotonic() - start)
             raise
         finally:
-            self._budget_tracker.release(need)
+            self._budget.release(need)
         slot.window.answered()
         fault = self._fault(answer)
         self._note(request, fault or "labelled", usage, time.monotonic() - start)
@@ -216,9 +216,13 @@ class RequestLoop:
         if failure.kind == "garbage" and not request.retried:
             request.retried = True
             return 0.0
-        if failure.kind in ("too_long", "garbage", "never"):
+        if failure.kind in ("too_long", "garbage"):
             slot.window.answered()
             return Answer.refused(failure.code)
+        if failure.kind == "refused":  # for a reason that a later run may not meet
+            slot.window.answered()
+            await self._give_up(request, failure.code)
+            return None
         if not await slot.judge.is_alive(failure):
             self._pool.restart(slot)
             request.deaths += 1
@@ -261,14 +265,14 @@ class RequestLoop:
             raise self.too_many_errors()
 
     def too_many_errors(self) -> RequestError:
-        """What to say of the share of documents without a label."""
+        """The error for the share of documents without a label."""
         bad = sum(self.errors.values())
         code, message, hint = too_many_errors(bad, self.done, self.errors)
         return RequestError("fatal", code, message, hint=hint)
 
     def _note(self, request: LabelRequest, outcome: str, usage: Usage, seconds: float) -> None:
         request.paid += usage
-        self._budget_tracker.paid(usage)
+        self._budget.paid(usage)
         attempt = Attempt(
             self._job, "", request.key, request.purpose, outcome,
             usage.prompt, usage.cached, usage.completion, seconds,

@@ -17,14 +17,15 @@ from typing import IO
 import aiohttp
 
 from classifiers.judges.chat_judge import ChatJudge
-from classifiers.judges.completions_judge import CompletionsJudge, Connection
+from classifiers.judges.completions_judge import CompletionsJudge
+from classifiers.judges.http_client import Connection
 from classifiers.judges.judge import Judge, RequestError
+from classifiers.judges.judge_config import EndpointSpec, TransformersSpec, VllmSpec
 from classifiers.judges.judge_identity import Spec
 from classifiers.judges.judge_tokenizer import JudgeTokenizer
 from classifiers.judges.local_judge import LocalJudge
 from classifiers.judges.prompts import PromptMakers
 from classifiers.judges.vllm_server import Counters, VllmServer
-from classifiers.labelling.label_config import EndpointSpec, TransformersSpec, VllmSpec
 from classifiers.labelling.label_store import LabelStore
 from winnow import Refusal, WinnowError
 
@@ -45,7 +46,7 @@ def gpus() -> tuple[str, ...]:
     if tool is None:
         return ()
     asked = [tool, "--query-gpu=uuid", "--format=csv,noheader"]
-    # A machine whose driver does not answer has no GPU to use; servers then say what is missing.
+    # A machine whose driver does not answer has no GPU to use; servers then report what is missing.
     listed = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
     return tuple(listed.stdout.split()) if listed.returncode == 0 else ()
 
@@ -98,7 +99,7 @@ class ServerUsage:
         return (self._before + self._seconds) * max(self._gpus, 1)
 
     def note(self, counters: Counters | None = None) -> None:
-        """Write down how long it has run so far, lest a killed clerk takes that along."""
+        """Write down how long it has run so far, so that a killed worker loses nothing of it."""
         if self._id:
             counted = (counters.prompt, counters.cached, counters.generated) if counters else None
             self._store.engine_ended(
@@ -122,7 +123,7 @@ class VllmJudge(CompletionsJudge):
         self._at_start = Counters()
 
     async def start(self) -> None:
-        """Raises Trouble of kind ``fatal``."""
+        """Raises RequestError of kind ``fatal``."""
         self.engine.began()
         try:
             await self.server.restart()
@@ -136,7 +137,7 @@ class VllmJudge(CompletionsJudge):
         return failure.kind != "dead" and self.server.is_alive()
 
     async def restart(self) -> None:
-        self.engine.ended(None)  # what it counted went with it
+        self.engine.ended(None)  # its counters ended with it
         await self.start()
 
     async def stop(self) -> None:
@@ -194,7 +195,7 @@ class JudgeLauncher:
 
     @property
     def gpu_seconds(self) -> float:
-        """Server time × GPUs since the clerk began."""
+        """Server time × GPUs since the worker began."""
         return sum(engine.gpu_seconds for engine in self.engines)
 
     def note(self) -> None:
@@ -262,7 +263,7 @@ class JudgeLauncher:
 
 
 async def _reach(connection: Connection) -> None:
-    """Wait a little for a server that does not answer. Raises Trouble when it never does."""
+    """Wait a little for a server that does not answer. Raises RequestError when it never does."""
     for turn in range(REACH_TRIES):
         try:
             await connection.get("/v1/models")
@@ -291,7 +292,7 @@ def _options(args: Mapping[str, bool | int | float | str]) -> Sequence[str]:
 
 
 async def _hold_gpu(folder: Path, gpu: str) -> IO[bytes]:
-    """Wait until no other clerk of this user runs a server on the GPU; close to let go."""
+    """Wait until no other worker of this user runs a server on the GPU; close to let go."""
     name = "".join(letter if letter.isalnum() else "-" for letter in gpu)
     file = (folder / f"gpu-{name}.lock").open("wb")
     try:

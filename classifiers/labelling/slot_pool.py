@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from classifiers.judges.judge import Judge, RequestError
 
 # Twice as much at once should bring a third more answers in the round after, half of which are to
-# requests from before, where the server was not busy yet: far enough from GAIN to be told by noise.
+# requests from before, where the server was not busy yet: far enough from GAIN for noise
+# not to decide.
 GROWTH = 2.0
 GAIN = 1.05  # more at once has to bring so much more throughput
-MOST_IDLE_ROUNDS = (
-    8  # rounds without a try to grow after it brought nothing several times; 1 at first
-)
+# Rounds without a try to grow after growing brought nothing several times; 1 at first.
+MOST_IDLE_ROUNDS = 8
 ROUND = 16  # answers that a round has at least, so that its rate means something
 
 
@@ -26,7 +26,7 @@ class ConcurrencyWindow:
 
     It grows while a round brings more answers per second than the one before; when growing brought
     nothing it is taken back and tried again some rounds later, more of them each time up to
-    PATIENCE. It is halved when the server says that it is busy, and not again by what had been
+    MOST_IDLE_ROUNDS. It is halved when the server is busy, and not again by what had been
     asked before that.
     """
 
@@ -53,7 +53,7 @@ class ConcurrencyWindow:
             self._round()
 
     def pushed_back(self, others: int) -> None:
-        """The server said that it is busy, or did not answer in time; ``others`` are the requests
+        """The server is busy, or did not answer in time; ``others`` are the requests
         that are still under way."""
         if self._behind > 0:
             self._behind -= 1
@@ -107,9 +107,9 @@ class Slot:
 
 
 class SlotPool:
-    """Gives out seats; waits when every judge has as much to do as is good for it.
+    """Gives out slots; waits when every judge has as much to do as is good for it.
 
-    ``fatal`` is what ends all asking: a Trouble, or an error that nobody foresaw.
+    ``fatal`` is what ends all requests: a RequestError, or an unforeseen error.
     """
 
     def __init__(self, judges: Sequence[Judge], most: int) -> None:
@@ -117,11 +117,11 @@ class SlotPool:
         self.fatal: BaseException | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._exclusive_lock = asyncio.Lock()
-        self._last: asyncio.Future[None] | None = None  # waits for a seat to become empty
+        self._last: asyncio.Future[None] | None = None  # waits for a slot to become empty
 
     @asynccontextmanager
     async def slot(self, *, exclusive: bool = False) -> AsyncIterator[Slot]:
-        """The judge with most room; with ``alone``, one that nobody else asks meanwhile, for a
+        """The judge with most room; with ``alone``, one that gets no other request meanwhile, for a
         document that judges may die of. Raises ``fatal`` once there is one."""
         if exclusive:
             async with self._exclusive_lock, self._exclusive() as slot:
@@ -172,7 +172,7 @@ class SlotPool:
             raise
 
     def _wake(self) -> None:
-        """Let as many go on as there is room for; everybody when nothing will be answered."""
+        """Let as many go on as there is room for; all when nothing will be answered."""
         if self._last is not None and not self._last.done():
             self._last.set_result(None)
         room = sum(max(slot.room, 0) for slot in self.slots)
@@ -183,7 +183,7 @@ class SlotPool:
                 room -= 1
 
     def fail(self, error: BaseException) -> None:
-        """Let nobody ask any more."""
+        """Give out no slot any more."""
         self.fatal = self.fatal or error
         self._wake()
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kernels.hashing.hashing import Hashes, xxh64
-from kernels.text.normalise import normalise
+from kernels.text.normalisation import normalise
+from kernels.text.unspaced import unspaced_width
 from kernels.text.utf8 import Bytes, Offsets, text_buffers
 
 Rows = npt.NDArray[np.int32]
@@ -140,23 +141,12 @@ def distinct(few: Shingles) -> tuple[Hashes, Rows]:
 
 
 @numba.njit(cache=True, inline="always")
-def _stands_alone(data: Bytes, at: int) -> bool:
-    """Whether the character at ``at`` is a word by itself: U+0E00–0EFF, 1000–109F, 1780–17FF and
-    U+3000–9FFF, by their first two bytes."""
-    lead, next_byte = data[at], data[at + 1] if data[at] >= 0xE0 else np.uint8(0)
-    if lead == 0xE0:
-        return bool(0xB8 <= next_byte <= 0xBB)
-    if lead == 0xE1:
-        return bool(next_byte in (0x80, 0x81) or next_byte in (0x9E, 0x9F))
-    return bool(0xE3 <= lead <= 0xE9)
-
-
-@numba.njit(cache=True, inline="always")
 def _word_end(data: Bytes, at: int, stop: int) -> int:
     """Where the word that begins at ``at`` ends; ``at`` is not at a space."""
-    if _stands_alone(data, at):
-        return at + 3
-    while at < stop and data[at] != 0x20 and not _stands_alone(data, at):
+    width = unspaced_width(data, at)
+    if width:
+        return int(at + width)
+    while at < stop and data[at] != 0x20 and not unspaced_width(data, at):
         at += 1
     return at
 

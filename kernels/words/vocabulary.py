@@ -2,7 +2,7 @@
 
 A word is what lies between spaces, with two exceptions. What an apostrophe cuts off in English
 (don't, it's, we'll) is part of the word before it, so that "don't", "dont" and "don t" are one
-word. And a number is no word: ``kernels.text.normalise`` makes one of all of them.
+word. And a number is no word: ``kernels.text.normalisation`` makes one of all of them.
 
 Words of up to eight ASCII bytes are their own key; other keys are hashes, and the bytes are
 compared. So two words get one number only if they are equal.
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kernels.hashing.hashing import Hashes
+from kernels.text.unspaced import unspaced_width
 from kernels.text.utf8 import HASH_START, SPACE, Bytes, Offsets, hash_step, mix, text_buffers
 from kernels.text.wide import load64
 
@@ -111,24 +112,13 @@ def fill_slots(keys: Hashes, slots: Ids) -> None:
         slots[slot] = i
 
 
-@numba.njit(cache=True, forceinline=True)
-def _stands_alone(data: Bytes, at: int) -> bool:
-    """Whether a word of one character begins ``at``: Thai, Lao, Burmese, Khmer, Chinese and
-    Japanese have no spaces between words. By the first two bytes, of which ``at`` has the first."""
-    lead = data[at]
-    if lead == 0xE0:
-        return bool(0xB8 <= data[at + 1] <= 0xBB)
-    if lead == 0xE1:
-        return bool(0x80 <= data[at + 1] <= 0x82 or 0x9E <= data[at + 1] <= 0x9F)
-    return bool(0xE3 <= lead <= 0xE9)
-
-
 @numba.njit(cache=True, nogil=True)
 def _find_end(data: Bytes, at: int, stop: int) -> int:
     """Where the word that begins ``at`` ends."""
-    if _stands_alone(data, at):
-        return at + 3
-    while at < stop and data[at] != SPACE and not _stands_alone(data, at):
+    width = unspaced_width(data, at)
+    if width:
+        return int(at + width)
+    while at < stop and data[at] != SPACE and not unspaced_width(data, at):
         at += 1
     return at
 

@@ -10,7 +10,6 @@ def report(
     manifest: ManifestPath, overrides: Overrides = None, output: OutputFolder = None
 ) -> None:
     """Write the report of the last run again."""
-    from pipeline.engine.graph import build_graph
     from pipeline.engine.plan import make_plan
     from pipeline.engine.results import REPORT
     from pipeline.engine.run import load_results
@@ -18,7 +17,7 @@ def report(
 
     loaded = load(manifest, overrides, output)
     results = load_results(loaded.output)
-    graph = build_graph(loaded, make_plan(loaded).shards)
+    graph = make_plan(loaded).graph
     if [(s.name, s.fingerprint) for s in graph.stages] != [
         (s.name, s.fingerprint) for s in results.stages
     ]:

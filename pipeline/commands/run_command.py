@@ -21,18 +21,22 @@ def run(
     until: Annotated[
         str, typer.Option("--until", metavar="STEP", help="Stop after this step.")
     ] = "",
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Of the stage in which shards failed, do those alone."),
+    ] = False,
 ) -> None:
     """Run a manifest; what is done already is reused."""
     loaded = load(manifest, overrides, output)
-    run_loaded(loaded.until(until) if until else loaded)
+    run_loaded(loaded.until(until) if until else loaded, retry_failed=retry_failed)
 
 
-def run_loaded(loaded: Manifest) -> None:
+def run_loaded(loaded: Manifest, *, retry_failed: bool = False) -> None:
     """Run it, print what came of it, and end with its exit code."""
     from pipeline.engine.results import REPORT, RESULTS
     from pipeline.engine.run import run as run_manifest
 
-    results = run_manifest(loaded)
+    results = run_manifest(loaded, retry_failed=retry_failed)
     print_failures(results.failures)
     reused = sum(stage.status == "reused" for stage in results.stages)
     counts = results.documents
@@ -50,5 +54,7 @@ def run_loaded(loaded: Manifest) -> None:
     for extension in results.extensions.values():
         if isinstance(headline := extension.get("headline"), str):
             print(visible(headline))
+    if results.corpus is not None:
+        print(f"corpus:  {results.corpus}")
     print(f"report:  {loaded.output / REPORT}\nresults: {loaded.output / RESULTS}")
     raise typer.Exit(results.exit_code)

@@ -17,4 +17,4 @@ def verify(output: RunFolder) -> None:
     if faults:
         print("run the manifest again: what is wrong is made anew")
         raise typer.Exit(1)
-    print("every output is as its receipt says")
+    print("every output is as its receipt lists it")

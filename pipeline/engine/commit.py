@@ -1,4 +1,4 @@
-"""The commit: a task's files get their names, and then the receipt says that they exist.
+"""The commit: a task's files get their place in the store, and then the receipt says they exist.
 
 Order matters. Files are written under a temporary name, their footers re-read, hashed and synced;
 renamed; and last the receipt is renamed into place. A crash before that leaves files that no
@@ -8,6 +8,7 @@ receipt lists, which do not exist for winnow and are overwritten by the next try
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,26 +17,38 @@ import pyarrow.parquet as pq
 from pipeline.engine.failpoints import reach
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.engine.lock import Fence
-from pipeline.engine.stage import DROPPED, KEPT, QUARANTINE, Counts, Output, Receipt, TaskResult
+from pipeline.engine.stage import (
+    DROPPED,
+    KEPT,
+    QUARANTINE,
+    RECEIPT,
+    Counts,
+    Output,
+    Receipt,
+    Task,
+    TaskResult,
+    task_folder,
+)
 from pipeline.errors import ShardError
 
 
-def commit(folder: Path, stage: str, key: str, fingerprint: str, out: Path, outcome: TaskResult,
-           fence: Fence) -> Receipt:  # fmt: skip
-    """Commit everything under ``out`` as the outputs of task ``key`` in stage folder ``folder``.
+def commit(
+    store: Path, stage: str, task: Task, out: Path, result: TaskResult, *fences: Fence
+) -> Receipt:
+    """Commit everything under ``out`` as the outputs of ``task``, a task of ``stage``.
 
     Raises ShardError when the rows do not add up, a Parquet file cannot be read back, or another
-    run has taken over the output folder; nothing is committed then.
+    run has taken over a lock of ``fences``; nothing is committed then.
     """
+    folder = task_folder(store, task.fingerprint)
     files = sorted(path for path in out.rglob("*") if path.is_file())
     outputs = [_describe(path, out) for path in files]
-    if outcome.counts is not None:
-        check_balance(outcome.counts, outputs)
+    if result.counts is not None:
+        check_balance(result.counts, outputs)
     for path in files:
         _sync(path)
     reach("files-synced")
-    fence.check()
-    receipt_path = folder / "receipts" / f"{key}.json"
+    _check(fences)
     for number, path in enumerate(files):
         target = folder / path.relative_to(out)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,26 +60,31 @@ def commit(folder: Path, stage: str, key: str, fingerprint: str, out: Path, outc
     reach("files-renamed")
     receipt = Receipt(
         stage=stage,
-        key=key,
-        fingerprint=fingerprint,
+        key=task.key,
+        fingerprint=task.fingerprint,
         outputs=outputs,
-        counts=outcome.counts,
-        metrics=dict(outcome.metrics),
+        counts=result.counts,
+        metrics=dict(result.metrics),
     )
-    _commit_receipt(receipt, receipt_path, out, fence)
+    _commit_receipt(receipt, folder / RECEIPT, out, fences)
     return receipt
 
 
-def _commit_receipt(receipt: Receipt, path: Path, scratch: Path, fence: Fence) -> None:
+def _commit_receipt(receipt: Receipt, path: Path, scratch: Path, fences: Sequence[Fence]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = scratch / "receipt.json"
     temporary.write_bytes(receipt.model_dump_json(indent=1).encode() + b"\n")
     _sync(temporary)
     reach("receipt-written")
-    fence.check()
+    _check(fences)
     temporary.replace(path)
     _sync(path.parent)
     reach("receipt-renamed")
+
+
+def _check(fences: Sequence[Fence]) -> None:
+    for fence in fences:
+        fence.check()
 
 
 def check_balance(counts: Counts, outputs: list[Output]) -> None:
@@ -115,6 +133,10 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace a file so that a reader sees the old content or the new, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
-    _sync(temporary)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
+        _sync(temporary)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

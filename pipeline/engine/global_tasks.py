@@ -1,4 +1,4 @@
-"""The tasks of a global step's first two phases: observe every shard, then conclude once."""
+"""The tasks of a global step's first two phases: map every shard, then reduce once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.engine.step_results import mapped, reduced
 from pipeline.engine.warm_up import warm_up
 from pipeline.step import GlobalStep, ReduceInput
 
-MAPPED = "observed/"
+MAPPED = "mapped/"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class ReduceTask:
     """A global step's artifacts, from what was mapped."""
 
     corpus: StageOutputs
-    observed: StageOutputs
+    mapped: StageOutputs
     step: GlobalStep
     seed: int
 
@@ -55,7 +55,7 @@ class ReduceTask:
         folder = context.out / ARTIFACTS
         folder.mkdir(parents=True, exist_ok=True)
         reduce_input = ReduceInput(
-            mapped=tuple(self.observed.outputs(MAPPED)),
+            mapped=tuple(self.mapped.outputs(MAPPED)),
             documents=tuple(self.corpus.outputs(KEPT)),
             seed=self.seed,
             progress=context.progress,

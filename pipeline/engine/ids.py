@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ EXAMPLES = 5
 class CountIds:
     """Counts documents whose id an earlier document has (by 64-bit hash: 8 bytes a document)."""
 
+    version: ClassVar[int] = 1
     corpus: StageOutputs
 
     def run(self, context: TaskContext) -> TaskResult:

@@ -1,8 +1,10 @@
 """One run at a time on one output folder, also when an earlier one died.
 
 The lock is a file that names its holder and is touched while the holder lives. It is stale when
-the holder's process is gone (same host) or has not touched it for a lease (another host). Workers
-carry the lock's token as a fence: a run that has lost its lock can no longer commit.
+the holder's process is gone (same machine and same container) or has not touched it for a lease
+(anywhere else). Workers carry the lock's token as a fence: a run that has lost its lock can no
+longer commit. Each task in the store is locked in the same way while it is worked on, since other
+runs may want the same task at the same time.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline.engine.processes import process_birth
+from pipeline.engine.processes import process_birth, process_place
 from pipeline.errors import Refusal, ShardError
 
 LEASE_S = 60.0
@@ -28,9 +30,11 @@ HEARTBEAT_S = 5.0
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds an output folder. ``born`` is the process's start in clock ticks since boot."""
+    """Who holds a lock. ``place`` is the machine's boot and the container: only there do ``pid``
+    and ``born`` (its start in clock ticks since boot) mean anything."""
 
     host: str
+    place: str
     pid: int
     born: int
     token: str
@@ -60,10 +64,25 @@ def read_holder(path: Path) -> Holder | None:
 
 
 def is_stale(path: Path, holder: Holder, lease_s: float) -> bool:
-    """Whether the holder is gone: its process died, or its lease ran out on another host."""
-    if holder.host == socket.gethostname():
+    """Whether the holder is gone: its process died, or its lease ran out elsewhere.
+
+    A lock from the future was touched by a clock that goes ahead of ours. Its age means nothing,
+    so it is watched: it stands if it is touched again within three heartbeats.
+    """
+    if holder.place == process_place():
         return process_birth(holder.pid) != holder.born
-    return time.time() - path.stat().st_mtime > lease_s
+    age = time.time() - path.stat().st_mtime
+    return age > lease_s if age >= 0 else not _is_touched(path)
+
+
+def _is_touched(path: Path) -> bool:
+    before = path.stat().st_mtime_ns
+    deadline = time.monotonic() + 3 * HEARTBEAT_S
+    while time.monotonic() < deadline:
+        time.sleep(HEARTBEAT_S / 10)
+        if not path.exists() or path.stat().st_mtime_ns != before:
+            return True
+    return False
 
 
 @contextmanager
@@ -73,17 +92,28 @@ def hold(folder: Path, lease_s: float = LEASE_S) -> Iterator[Fence]:
     Raises Refusal naming host, process and age when somebody else holds it, or when it cannot be
     written at all.
     """
-    path = folder / "lock.json"
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            fence = stack.enter_context(locked(folder / "lock.json", lease_s))
+        except OSError as error:
+            raise Refusal(
+                "output-not-writable",
+                f"cannot write to {folder}: {error.strerror}",
+                "name another folder with --output, or make this one writable",
+            ) from error
+        yield fence
+
+
+class LockedError(Refusal):
+    """Somebody else holds the lock."""
+
+
+@contextmanager
+def locked(path: Path, lease_s: float = LEASE_S) -> Iterator[Fence]:
+    """Hold the lock file ``path``. Raises LockedError when somebody else does."""
     fence = Fence(path, secrets.token_hex(8))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _take(path, fence.token, lease_s)
-    except OSError as error:
-        raise Refusal(
-            "output-not-writable",
-            f"cannot write to {folder}: {error.strerror}",
-            "name another folder with --output, or make this one writable",
-        ) from error
+    _take(path, fence.token, lease_s)
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(fence, stop), daemon=True)
     beat.start()
@@ -106,17 +136,24 @@ def _take(path: Path, token: str, lease_s: float) -> None:
         except (ValueError, TypeError):  # half a file: the machine went down while it was written
             holder = None
         if holder and not is_stale(path, holder, lease_s):
-            age = time.time() - path.stat().st_mtime
-            raise Refusal(
+            raise LockedError(
                 "output-locked",
-                f"{path.parent} is in use by process {holder.pid} on {holder.host}, "
-                f"last seen {age:.0f} s ago",
+                f"{path.parent} is in use by process {holder.pid} on {holder.host}, {seen(path)}",
                 "wait for it to end, stop it, or name another folder with --output",
             )
-        mine = Holder(socket.gethostname(), os.getpid(), process_birth(os.getpid()) or 0, token)
+        pid = os.getpid()
+        mine = Holder(socket.gethostname(), process_place(), pid, process_birth(pid) or 0, token)
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(asdict(mine)))
         temporary.replace(path)
+
+
+def seen(path: Path) -> str:
+    """When the lock was last touched, in words."""
+    age = time.time() - path.stat().st_mtime
+    if age < -1:
+        return f"last seen by a clock that is {-age:,.0f} s ahead of this machine's"
+    return f"last seen {max(0.0, age):.0f} s ago"
 
 
 def _beat(fence: Fence, stop: threading.Event) -> None:

@@ -30,5 +30,5 @@ def _has_old_results(output: Path) -> bool:
     try:
         results = json.loads((output / _RESULTS).read_bytes())
     except (OSError, ValueError):
-        return False  # there are none, or none that tell a version: the engine looks at the rest
+        return False  # there are none, or none with a version: the engine looks at the rest
     return isinstance(results, dict) and results.get("schema_version") == 1

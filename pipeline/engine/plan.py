@@ -1,48 +1,61 @@
 """What a run would do, stage by stage, and why.
 
-A task is done when its receipt carries the fingerprint that its manifest, code and input have now,
-and the files it lists are there unchanged. Everything else is compared with the plan of the last
-run, to say which field it was.
+A task is done when the store has its receipt, under the fingerprint that its versions, parameters
+and input have now, and the files it lists are there unchanged. What a stage gives decides what
+follows, so the fingerprints of later tasks are known only once the earlier ones are done: a plan
+says of them that they depend on that, and a run plans again after every stage.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from pipeline.engine.cache import Cache
 from pipeline.engine.commit import write_atomically
+from pipeline.engine.explain import Explainer, StagePlan, load_plan, record
 from pipeline.engine.graph import Graph, build_graph
-from pipeline.engine.stage import Receipt, Stage, StageOutputs, Task
+from pipeline.engine.stage import Stage, Task
+from pipeline.engine.store import PLAN, fault
 from pipeline.errors import Refusal
 from pipeline.manifest import Manifest
-from pipeline.sources.source import DigestCache, Shard
+from pipeline.sources.source import Shard
 
-Status = Literal["reuse", "run", "blocked"]
+Status = Literal["reuse", "run", "depends"]
 
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """``pending`` are the tasks without a valid receipt; ``seconds`` is what they took last time,
-    scaled by bytes, None when never measured."""
+    """``pending`` are the tasks to run, with fingerprints, and ``waiting`` those whose input is
+    not made yet: they are reused if it turns out as before. ``seconds`` is what the stage is going
+    to take by how long it took; None when it never ran. ``changes`` are the causes in the stage
+    itself, ``follows`` the earlier stages that are not done."""
 
     stage: Stage
     status: Status
     why: str
     pending: tuple[Task, ...]
+    waiting: tuple[Task, ...]
     seconds: float | None
+    changes: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
+    """``stages`` are as far as is known now; ``explainer`` says why each is as it is."""
+
     manifest: Manifest
     graph: Graph
     shards: tuple[Shard, ...]
     stages: tuple[PlannedStage, ...]
-    digests: DigestCache
+    cache: Cache
+    explainer: Explainer
 
     @property
     def pending_bytes(self) -> int:
@@ -50,168 +63,133 @@ class Plan:
 
 
 def make_plan(manifest: Manifest) -> Plan:
-    """Freeze the input and compare it and the manifest with what is committed.
+    """Freeze the input and compare it and the manifest with what is in the store.
 
     Writes nothing. Raises Refusal when a source has nothing to read or may not be read.
     """
-    digests = _load_digests(manifest.output)
+    _check_age(manifest.output)
+    cache = Cache(manifest.store)
     shards: list[Shard] = []
     for name, source in manifest.sources.items():
-        shards += source.freeze(name, manifest.folder, digests)
+        shards += source.freeze(name, manifest.folder, cache)
     _check_inputs(manifest, shards)
     graph = build_graph(manifest, shards)
-    last = load_json(manifest.output / "plan.json").get("stages", {})
-    timings = load_json(manifest.output / "timings.json")
+    explainer = Explainer(load_plan(manifest.output), manifest.values, cache, manifest)
     planned: list[PlannedStage] = []
     for stage in graph.stages:
-        planned.append(_plan_stage(stage, last, timings, planned, digests))
-    return Plan(manifest, graph, tuple(shards), tuple(planned), digests)
+        planned.append(plan_stage(stage, cache, explainer, planned))
+    return Plan(manifest, graph, tuple(shards), tuple(planned), cache, explainer)
+
+
+def _check_age(output: Path) -> None:
+    """Folders of runs before there was a store are left alone."""
+    if (output / "stages").is_dir():
+        raise Refusal(
+            "older-run",
+            f"{output} holds a run of an older winnow, whose results cannot be reused",
+            "name another folder with --output, or delete this one",
+        )
 
 
 def _check_inputs(manifest: Manifest, shards: Sequence[Shard]) -> None:
     """A source must not read what the run itself writes."""
-    output = manifest.output.resolve()
+    written = {"output folder": manifest.output.resolve(), "store": manifest.store.resolve()}
     for shard in shards:
         for path, _ in shard.files:
-            if Path(path).resolve().is_relative_to(output):
-                raise Refusal(
-                    "input-in-output",
-                    f"source {shard.source!r} reads {path}, which is in the output folder",
-                    "write elsewhere with --output, or narrow the source's paths",
-                )
+            for what, folder in written.items():
+                if Path(path).resolve().is_relative_to(folder):
+                    raise Refusal(
+                        "input-in-output",
+                        f"source {shard.source!r} reads {path}, which is in the {what}",
+                        "write elsewhere with --output, or narrow the source's paths",
+                    )
 
 
-def _plan_stage(
-    stage: Stage,
-    last: Mapping[str, Any],
-    timings: Mapping[str, Any],
-    earlier: list[PlannedStage],
-    digests: DigestCache,
+def plan_stage(
+    stage: Stage, cache: Cache, explainer: Explainer, earlier: Sequence[PlannedStage]
 ) -> PlannedStage:
-    faults = {task.key: _fault(stage, task, digests) for task in stage.tasks}
-    pending = tuple(task for task in stage.tasks if faults[task.key])
-    if not pending:
-        return PlannedStage(stage, "reuse", "", (), 0.0)
-    upstream = {p.stage.fingerprint: p for p in earlier if p.status == "run"}
-    follows = [upstream[fp].stage.name for fp in stage.after if fp in upstream]
-    why = _explain(stage, last.get(base_name(stage.name)), follows)
-    if not why:
-        why = next(fault for fault in faults.values() if fault)
-        if len(pending) < len(stage.tasks):
-            why = f"{len(pending)} of {len(stage.tasks)} tasks: {why}"
-    timing = timings.get(base_name(stage.name))
-    share = sum(t.bytes for t in pending) / max(1, sum(t.bytes for t in stage.tasks))
-    seconds = None if timing is None else timing * (share or len(pending) / len(stage.tasks))
-    return PlannedStage(stage, "run", why, pending, seconds)
+    """What is to be done of a stage, by what is committed now."""
+    pending, waiting, faults = [], [], {}
+    for task in stage.tasks:
+        if task.is_lost:
+            stage.outputs.missing.add(task.key)
+            continue
+        ready = stage.resolve(task)
+        if ready is None:
+            waiting.append(task)
+        elif wrong := fault(stage.outputs.store, ready.fingerprint, cache.digest):
+            pending.append(ready)
+            faults[task.key] = wrong
+    if not pending and not waiting:
+        return PlannedStage(stage, "reuse", "", (), (), 0.0)
+    open_before = {p.stage.name for p in earlier if p.status != "reuse"}
+    follows = [name for name in stage.after if name in open_before]
+    found = StagePlan(stage, tuple(pending), tuple(waiting), faults, tuple(follows))
+    changes = tuple(explainer.changes(found))
+    why = explainer.why(found)
+    status: Status = "run"
+    if waiting and not pending and not changes and explainer.knows(stage):
+        status = "depends"
+        why += "; reused if that gives the same"
+    return PlannedStage(
+        stage=stage,
+        status=status,
+        why=why,
+        pending=tuple(pending),
+        waiting=tuple(waiting),
+        seconds=cache.seconds(stage.name, sum(task.weight for task in (*pending, *waiting))),
+        changes=changes,
+        follows=tuple(follows),
+    )
 
 
-def base_name(name: str) -> str:
-    """A stage's name without its number, which moves when steps are put in before it."""
-    return name.partition("-")[2]
+def root_causes(plan: Plan, name: str) -> list[str]:
+    """Why a stage is not reused, down to the fields, files or versions that changed: a line for
+    each step back from it. Raises Refusal when there is no such stage."""
+    stages = {planned.stage.name: planned for planned in plan.stages}
+    if name not in stages:
+        message = f"there is no stage {name!r}"
+        raise Refusal("unknown-stage", message, f"the stages: {', '.join(stages)}")
+    if stages[name].status == "reuse":
+        return [f"{name} is reused"]
+    lines, todo, seen = [], [name], set[str]()
+    while todo:
+        planned = stages[todo.pop(0)]
+        if planned.stage.name in seen:
+            continue
+        seen.add(planned.stage.name)
+        # Where it follows from others, their changes are the cause of what it reads.
+        lines.append(f"{planned.stage.name}: {planned.why}")
+        todo += planned.follows
+    return lines
 
 
-def _explain(stage: Stage, before: Mapping[str, Any] | None, follows: list[str]) -> str:
-    """Why a stage is not what the last run made: the fields that changed, or what it follows."""
-    if before is None or before["fingerprint"] == stage.fingerprint:
-        # Same fingerprint and still pending: then a receipt or an output is the reason.
-        return "" if before else "new"
-    changes = list(_changes(before["parameters"], _plain(stage.parameters)))
-    if changes:
-        return "; ".join(changes)
-    if before["code"] != stage.code:
-        return "code or a library changed"
-    if follows:
-        return "follows from " + ", ".join(follows)
-    return "input changed"
-
-
-def _changes(before: Any, now: Any, path: str = "") -> Iterator[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(before.keys() | now.keys()):
-            inner = f"{path}.{key}" if path else key
-            if key not in now:
-                yield f"{inner} removed"
-            elif key not in before:
-                yield f"{inner} added"
-            else:
-                yield from _changes(before[key], now[key], inner)
-    elif before != now:
-        yield f"{path}: {json.dumps(before)} → {json.dumps(now)}"
-
-
-def _fault(stage: Stage, task: Task, digests: DigestCache) -> str:
-    """Why a task's receipt does not hold; "" when it does."""
-    path = StageOutputs(stage.folder, (task.key,)).receipt_path(task.key)
-    if not path.exists():
-        return "not done yet"
-    try:
-        receipt = Receipt.model_validate_json(path.read_bytes())
-    except ValueError:
-        return f"the receipt of {task.label} cannot be read"
-    if receipt.fingerprint != task.fingerprint:
-        return f"input of {task.label} changed"
-    for output in receipt.outputs:
-        path = stage.folder / output.path
-        if not path.exists():
-            return f"output {output.path} is gone"
-        if path.stat().st_size != output.bytes or digests.digest(path) != output.sha256:
-            return f"output {output.path} was changed"
-    return ""
-
-
-def save_plan(plan: Plan) -> None:
-    """Remember what this run is made from, for the next plan to compare with."""
-    stages = {
-        base_name(stage.name): {
-            "name": stage.name,
-            "folder": stage.folder.name,
-            "fingerprint": stage.fingerprint,
-            "parameters": _plain(stage.parameters),
-            "code": stage.code,
-            "tasks": {task.key: task.fingerprint for task in stage.tasks},
-        }
-        for stage in plan.graph.stages
+def save_plan(plan: Plan, *, complete: bool = False) -> None:
+    """Remember what this run is made from: for the next plan to compare with, and for garbage
+    collection to know what is referred to. What the run before referred to stays referred to
+    until this one is complete."""
+    stages = {stage.name: record(stage) for stage in plan.graph.stages}
+    saved = {
+        "schema_version": 2,
+        "manifest": plan.manifest.values,
+        "store": os.path.relpath(plan.manifest.store.absolute(), plan.manifest.output.absolute()),
+        "order": [stage.name for stage in plan.graph.stages],
+        "code": plan.explainer.code,
+        "stages": stages,
+        "before": [] if complete else sorted(plan.explainer.referred),
     }
-    text = json.dumps({"schema_version": 1, "stages": stages}, indent=1, sort_keys=True)
-    write_atomically(plan.manifest.output / "plan.json", text + "\n")
-    save_digests(plan)
-
-
-def save_digests(plan: Plan) -> None:
-    write_atomically(plan.manifest.output / "digests.json", json.dumps(plan.digests.known))
-
-
-def save_timing(output: Path, stage: Stage, seconds: float) -> None:
-    """Remember how long a whole stage took, for the next plan's estimate."""
-    timings = load_json(output / "timings.json") | {base_name(stage.name): round(seconds, 3)}
-    write_atomically(output / "timings.json", json.dumps(timings, indent=1, sort_keys=True))
+    text = json.dumps(saved, indent=1, sort_keys=True, default=str)
+    write_atomically(plan.manifest.output / PLAN, text + "\n")
 
 
 def check_space(plan: Plan) -> None:
     """Refuse a run that cannot fit: kept, dropped and mapped rows each hold the text once."""
-    free = shutil.disk_usage(plan.manifest.output).free
+    store = plan.manifest.store
+    free = shutil.disk_usage(store).free
     if free < plan.pending_bytes * 2:
         raise Refusal(
             "disk-too-small",
             f"{plan.pending_bytes / 1e6:.0f} MB of input are to be processed and only "
-            f"{free / 1e6:.0f} MB are free under {plan.manifest.output}",
-            "free some space or name another folder with --output",
+            f"{free / 1e6:.0f} MB are free under {store}",
+            "free some space or name another folder with --set store=DIR",
         )
-
-
-def _load_digests(output: Path) -> DigestCache:
-    known = load_json(output / "digests.json")
-    return DigestCache({path: (a, b, c, d) for path, (a, b, c, d) in known.items()})
-
-
-def load_json(path: Path) -> dict[str, Any]:
-    """What winnow noted to save time; {} when it is missing or unreadable: that costs only time."""
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=str))

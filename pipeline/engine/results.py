@@ -21,12 +21,11 @@ WARNINGS: Final = "warnings"
 
 
 class StageResult(BaseModel):
-    """``seconds`` is wall time of this run; 0 for what was reused. ``folder`` is relative."""
+    """``seconds`` is wall time of this run; 0 for what was reused."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    folder: str
     fingerprint: str
     status: Literal["reused", "done", "failed", "blocked"]
     why: str
@@ -37,11 +36,13 @@ class StageResult(BaseModel):
 
 
 class FailureResult(BaseModel):
-    """A task that could not be done, and what to do about it."""
+    """A task that could not be done, and what to do about it. ``key`` is its name in the stage,
+    ``task`` the one for people."""
 
     model_config = ConfigDict(extra="forbid")
 
     stage: str
+    key: str
     task: str
     code: str
     message: str
@@ -55,21 +56,24 @@ class RunResults(BaseModel):
     ``documents`` counts every row that was met, in a failed run too. ``unfinished`` is how many of
     these documents entered a stage's tasks that failed or did not run, so that rows in = kept +
     dropped + quarantined + unfinished. ``warnings`` are what a reader must know before relying on
-    the rest, one sentence each. ``environment`` is what the run was made on and ``last_run`` the
-    one before it, if there was one.
+    the rest, one sentence each. ``corpus`` is the folder with the documents that the steps left,
+    None when they did not get so far; ``store`` is where it links to. ``environment`` is what the
+    run was made on and ``last_run`` the one before it, if there was one.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     winnow: str
     name: str
     manifest_path: str
     manifest: dict[str, JsonValue]
-    status: Literal["done", "failed"]
+    status: Literal["done", "failed", "interrupted"]
     exit_code: int
     started: str
     seconds: float
+    store: str
+    corpus: str | None
     documents: Counts
     unfinished: int = 0
     warnings: list[str] = Field(default_factory=list)
@@ -130,7 +134,7 @@ def _add_tallies(total: dict[str, Count], part: dict[str, Count]) -> None:
 
 def stage_counts(stage: Stage) -> Counts | None:
     """What the committed tasks of a stage counted; None for stages that do not move documents."""
-    counts = [r.counts for r in stage.committed.receipts() if r.counts is not None]
+    counts = [r.counts for r in stage.outputs.receipts() if r.counts is not None]
     return add_counts(counts) if counts else None
 
 
@@ -159,7 +163,7 @@ def warnings_of(
     with the name of the step or extension, and once however many shards repeat it."""
     found: dict[str, None] = {}
     for stage in stages:
-        for receipt in stage.committed.receipts():
+        for receipt in stage.outputs.receipts():
             found.update(dict.fromkeys(_warnings(_step_of(stage.name), receipt.metrics)))
     for name, results in extensions.items():
         found.update(dict.fromkeys(_warnings(name, results)))
@@ -172,5 +176,5 @@ def _warnings(name: str, metrics: Mapping[str, JsonValue]) -> list[str]:
 
 
 def _step_of(stage: str) -> str:
-    """``keep`` of ``08-keep.reduce``."""
-    return re.sub(r"^\d+-|\.(map|reduce)$", "", stage)
+    """``keep`` of ``keep.reduce``."""
+    return re.sub(r"\.(map|reduce)$", "", stage)

@@ -2,17 +2,26 @@
 
 A stage is a set of tasks that do not depend on each other. A task writes files into a folder of
 its own; the engine commits them (fsync, rename, receipt). What no receipt lists does not exist.
+
+A task's fingerprint is made of the name and version of its stage, parameters and the digests of
+what it reads. It names the task's folder in the store, so equal work of two runs is done once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from pipeline.engine.fingerprint import digest
+
+KEPT = "kept/"
+DROPPED = "dropped/"
+QUARANTINE = "quarantine/"
 
 
 class Count(BaseModel):
@@ -30,7 +39,7 @@ class Counts(BaseModel):
 
     ``rows`` is what the reader met (documents and bad rows). Always
     ``rows + expanded == kept + dropped + quarantined``, checked before every commit. ``dropped``
-    is step → reason → tally; ``entered`` is step → what reached it; ``by_source`` is source →
+    is step → reason → count; ``entered`` is step → what reached it; ``by_source`` is source →
     kept.
     """
 
@@ -44,7 +53,7 @@ class Counts(BaseModel):
 
 
 class Output(BaseModel):
-    """A committed file; ``path`` is relative to the stage's folder, ``rows`` only for Parquet."""
+    """A committed file; ``path`` is relative to the task's folder, ``rows`` only for Parquet."""
 
     path: str
     bytes: int
@@ -57,7 +66,7 @@ class Receipt(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    schema_version: int = 1
+    schema_version: int = 2
     stage: str
     key: str
     fingerprint: str
@@ -65,50 +74,113 @@ class Receipt(BaseModel):
     counts: Counts | None = None
     metrics: dict[str, JsonValue] = Field(default_factory=dict)
 
+    def given(self, under: str = "") -> list[Any]:
+        """What the task gave to those who read it: its files whose path begins ``under``, each
+        with its digest. Without ``under``, all but dropped and quarantined rows, and metrics."""
+        files = [[o.path, o.sha256] for o in self.outputs if o.path.startswith(under)]
+        if under:
+            return files
+        aside = (DROPPED, QUARANTINE)
+        return [[f for f in files if not f[0].startswith(aside)], self.metrics]
 
-@dataclass(frozen=True)
+
+RECEIPT = "receipt.json"
+
+
+def task_folder(store: Path, fingerprint: str) -> Path:
+    """Where a task's files and its receipt are."""
+    return store / "tasks" / fingerprint[:2] / fingerprint
+
+
+def find_receipt(store: Path, fingerprint: str) -> Receipt | None:
+    """A task's receipt, if there is one that can be read."""
+    try:
+        text = (task_folder(store, fingerprint) / RECEIPT).read_bytes()
+        receipt = Receipt.model_validate_json(text)
+    except (FileNotFoundError, ValueError):
+        return None
+    return receipt if receipt.fingerprint == fingerprint else None
+
+
+@dataclass(eq=False)
 class StageOutputs:
-    """A stage seen from outside: where its receipts are. Small, and safe to pickle into a task.
+    """What a stage has committed. Tasks of later stages carry it along; it is small to pickle.
 
-    With ``fingerprints`` [keys], receipts that carry others are of older input and do not count.
+    ``fingerprints`` (key → fingerprint) is filled by the engine when a task's input is known;
+    ``missing`` are the keys of shards that failed and that the run goes on without.
     """
 
-    folder: Path
-    keys: tuple[str, ...]
-    fingerprints: tuple[str, ...] = ()
+    store: Path
+    all_keys: tuple[str, ...]
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
 
-    def receipt_path(self, key: str) -> Path:
-        return self.folder / "receipts" / f"{key}.json"
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the tasks that the run goes on with, in order."""
+        return tuple(key for key in self.all_keys if key not in self.missing)
+
+    def folder(self, key: str) -> Path:
+        """A task's folder. KeyError while its input is not known."""
+        return task_folder(self.store, self.fingerprints[key])
 
     def receipt(self, key: str) -> Receipt:
         """Raises FileNotFoundError while the task is not committed."""
-        return Receipt.model_validate_json(self.receipt_path(key).read_bytes())
+        receipt = self.find(key)
+        if receipt is None:
+            raise FileNotFoundError(f"task {key} is not committed")
+        return receipt
 
     def receipts(self) -> list[Receipt]:
         """Receipts of the tasks that are committed, in task order."""
         return [receipt for key in self.keys if (receipt := self.find(key)) is not None]
 
     def find(self, key: str) -> Receipt | None:
-        """A task's receipt, if there is one that can be read and is of the present input."""
-        try:
-            receipt = self.receipt(key)
-        except (FileNotFoundError, ValueError):
-            return None
-        wanted = self.fingerprints[self.keys.index(key)] if self.fingerprints else ""
-        return receipt if wanted in ("", receipt.fingerprint) else None
+        """A task's receipt, None while it is not committed."""
+        fingerprint = self.fingerprints.get(key)
+        return None if fingerprint is None else find_receipt(self.store, fingerprint)
 
     def outputs(self, under: str = "", key: str | None = None) -> list[Path]:
-        """StageOutputs files of all tasks (or of ``key``) in order, whose path begins ``under``.
+        """Committed files of all tasks (or of ``key``) in order, whose path begins ``under``.
 
         Raises FileNotFoundError while a task is not committed.
         """
         keys = self.keys if key is None else (key,)
         return [
-            self.folder / output.path
+            self.folder(receipt.key) / output.path
             for receipt in map(self.receipt, keys)
             for output in receipt.outputs
             if output.path.startswith(under)
         ]
+
+    def committed_files(self, under: str) -> Iterator[Path]:
+        """The same of the tasks that are committed, whatever others lack."""
+        for receipt in self.receipts():
+            for output in receipt.outputs:
+                if output.path.startswith(under):
+                    yield self.folder(receipt.key) / output.path
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What a task reads of an earlier stage: all of it, or the tasks ``keys``; all files, or those
+    whose path begins ``under`` (then metrics do not count either)."""
+
+    outputs: StageOutputs
+    keys: tuple[str, ...] | None = None
+    under: str = ""
+
+    @property
+    def lost(self) -> bool:
+        """Whether it names a shard that failed, so that the task cannot be done either."""
+        return any(key in self.outputs.missing for key in self.keys or ())
+
+    def digest(self) -> str | None:
+        """Changes with what is read; None while some of it is not committed."""
+        found = [self.outputs.find(key) for key in self.keys or self.outputs.keys]
+        if any(receipt is None for receipt in found):
+            return None
+        return digest([r.given(self.under) for r in found if r is not None])
 
 
 @dataclass(frozen=True)
@@ -122,7 +194,7 @@ class TaskResult:
 @dataclass(frozen=True)
 class TaskContext:
     """Where a task works. Everything under ``out`` when it returns is committed under the same
-    relative path in the stage's folder. ``progress(done, total)`` feeds the progress bar."""
+    relative path in the task's folder. ``progress(done, total)`` feeds the progress bar."""
 
     out: Path
     progress: Callable[[float, float], None] = lambda done, total: None
@@ -142,46 +214,80 @@ class TaskSpec(Protocol):
 class Task:
     """``key`` is unique in the stage and safe as a file name; ``label`` is what users see.
 
-    ``fingerprint`` is what the receipt must carry; empty stands for the stage's own. ``bytes`` is
-    the size of the input, for estimates.
+    ``reads`` is what it reads of earlier stages (None: all of the stages that its stage comes
+    after), ``inputs`` are the digests of files from outside by name, and ``parameters`` those
+    that are its own, by their place in the manifest; with ``numbered``, its place among the tasks
+    of its stage counts too. ``bytes`` is the size of its input, and ``effort`` what its time grows
+    with where that is something else (floating-point operations, say), for estimates. The engine
+    sets ``fingerprint``.
     """
 
     key: str
     spec: TaskSpec
     label: str = ""
     bytes: int = 0
+    reads: tuple[Reads, ...] | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    numbered: bool = False
+    effort: float = 0
     fingerprint: str = ""
+
+    @property
+    def weight(self) -> float:
+        """What its time grows with, in whatever unit its stage uses."""
+        return self.effort or self.bytes or 1
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a shard that it reads has failed."""
+        return any(reads.lost for reads in self.reads or ())
 
 
 @dataclass(frozen=True)
 class Stage:
-    """``name`` is readable and ordered (``02-exact_dedup``); the folder also carries the
-    fingerprint, so it is never stale. ``parameters`` and ``code`` are what it was made from, kept
-    so that ``plan`` can say which field changed."""
+    """``name`` is readable and unique in the run. ``parameters`` by their place in the manifest
+    and ``versions`` (of steps, formats, kernels and the stage itself) are what it is made from;
+    ``after`` are the names of the stages it builds on, ``steps`` the manifest's steps done here."""
 
     name: str
-    fingerprint: str
-    folder: Path
+    kind: str
     tasks: tuple[Task, ...]
     parameters: Mapping[str, Any]
-    after: tuple[str, ...] = ()  # fingerprints it builds on
-    code: str = ""
-    steps: tuple[str, ...] = ()  # manifest steps done here, for the funnel
+    versions: Mapping[str, str | int]
+    outputs: StageOutputs
+    after: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
 
     @cached_property
-    def committed(self) -> StageOutputs:
-        """What tasks of later stages carry along to find this stage's files."""
-        keys = tuple(task.key for task in self.tasks)
-        return StageOutputs(self.folder, keys, tuple(task.fingerprint for task in self.tasks))
+    def recipe(self) -> str:
+        """What its tasks have in common, as a digest."""
+        return digest([self.kind, self.parameters, self.versions])
 
+    @property
+    def fingerprint(self) -> str:
+        """Of all its tasks; of the recipe alone while their input is not known."""
+        known = [[key, self.outputs.fingerprints.get(key)] for key in self.outputs.keys]
+        return digest([self.recipe, known])
 
-KEPT = "kept/"
-DROPPED = "dropped/"
-QUARANTINE = "quarantine/"
+    def resolve(self, task: Task) -> Task | None:
+        """The task with its fingerprint; None while something that it reads is not committed."""
+        read = [reads.digest() for reads in task.reads or ()]
+        if any(value is None for value in read):
+            return None
+        place = self.outputs.keys.index(task.key) if task.numbered else None
+        own = [task.key, sorted(task.inputs.items()), task.parameters, place, read]
+        fingerprint = digest([self.recipe, own])
+        self.outputs.fingerprints[task.key] = fingerprint
+        return Task(**{**vars(task), "fingerprint": fingerprint})
 
 
 class StageMaker(Protocol):
-    """Gives a stage its number, fingerprint and folder."""
+    """Makes a stage of an extension; ``name`` is unique among the extension's.
+
+    ``parameters`` are what its tasks have in common, by place in the manifest. Raise ``version``
+    when the same parameters and input give other bytes.
+    """
 
     def __call__(
         self,
@@ -189,5 +295,5 @@ class StageMaker(Protocol):
         tasks: Sequence[Task],
         parameters: Mapping[str, Any],
         after: Sequence[Stage],
-        code: Sequence[str],
+        version: int = 1,
     ) -> Stage: ...

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.engine.commit import write_atomically
+from pipeline.engine.cache import Cache
+from pipeline.engine.explain import load_plan
 from pipeline.engine.fingerprint import sha256_file
-from pipeline.engine.lock import LEASE_S, is_stale, read_holder
-from pipeline.engine.plan import load_json
-from pipeline.engine.stage import StageOutputs
+from pipeline.engine.lock import LEASE_S, is_stale, read_holder, seen
+from pipeline.engine.stage import StageOutputs, task_folder
+from pipeline.engine.store import fault
+from pipeline.engine.worker import Failure, read_failures
 from pipeline.errors import Refusal
 
 
@@ -24,10 +24,12 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """``holder`` names the process that is running, "" when none is."""
+    """``holder`` names the process that is running, "" when none is; ``failures`` are those of
+    the stage at hand."""
 
     holder: str
     stages: tuple[StageStatus, ...]
+    failures: tuple[Failure, ...]
 
     @property
     def is_complete(self) -> bool:
@@ -35,36 +37,35 @@ class RunStatus:
 
 
 def _planned(output: Path) -> list[tuple[str, StageOutputs]]:
-    planned = load_json(output / "plan.json").get("stages")
-    if planned is None:
+    saved = load_plan(output)
+    if not saved:
         raise Refusal(
             "no-run", f"{output} holds no run", "name the output folder of a run that was started"
         )
-    stages = sorted(planned.values(), key=lambda s: int(s["name"].partition("-")[0]))
     found = []
-    for stage in stages:
-        keys, fingerprints = tuple(stage["tasks"]), tuple(stage["tasks"].values())
-        folder = output / "stages" / stage["folder"]
-        found.append((stage["name"], StageOutputs(folder, keys, fingerprints)))
+    for name in saved["order"]:
+        tasks = saved["stages"][name]["tasks"]
+        fingerprints = {key: task["fingerprint"] for key, task in tasks.items()}
+        known = {key: value for key, value in fingerprints.items() if value}
+        store = (output / saved["store"]).resolve()
+        found.append((name, StageOutputs(store, tuple(tasks), known)))
     return found
 
 
 def read_status(output: Path) -> RunStatus:
     """Raises Refusal when no run was ever started into ``output``."""
     stages = tuple(
-        StageStatus(name, len(committed.receipts()), len(committed.keys))
-        for name, committed in _planned(output)
+        StageStatus(name, len(outputs.receipts()), len(outputs.all_keys))
+        for name, outputs in _planned(output)
     )
+    failures = tuple(read_failures(output / "scratch"))
     lock = output / "lock.json"
     holder = read_holder(lock)
     if holder is None:
-        return RunStatus("", stages)
-    text = f"process {holder.pid} on {holder.host}"
-    if is_stale(lock, holder, LEASE_S):
-        text += ", which is gone"
-    else:
-        text += f", last seen {time.time() - lock.stat().st_mtime:.0f} s ago"
-    return RunStatus(text, stages)
+        return RunStatus("", stages, failures)
+    text = f"process {holder.pid} on {holder.host}, "
+    text += "which is gone" if is_stale(lock, holder, LEASE_S) else seen(lock)
+    return RunStatus(text, stages, failures)
 
 
 def verify(output: Path) -> list[str]:
@@ -73,22 +74,15 @@ def verify(output: Path) -> list[str]:
     What is found changed is also forgotten, so that the next run reads it and makes it anew even
     when its size and time are the same.
     """
-    faults, changed = [], []
-    for name, committed in _planned(output):
-        for key in committed.keys:
-            receipt = committed.find(key)
-            if receipt is None:
-                faults.append(f"{name}/{key} is not done, or its receipt cannot be read")
-                continue
-            for wanted in receipt.outputs:
-                path = committed.folder / wanted.path
-                if not path.exists():
-                    faults.append(f"{name}/{wanted.path} is gone")
-                elif sha256_file(path) != wanted.sha256:
-                    faults.append(f"{name}/{wanted.path} was changed")
-                    changed.append(str(path))
+    faults: list[str] = []
+    changed: list[Path] = []
+    for name, outputs in _planned(output):
+        for key in outputs.all_keys:
+            fingerprint = outputs.fingerprints.get(key, "")
+            found = fault(outputs.store, fingerprint, sha256_file) if fingerprint else "not done"
+            if found:
+                faults.append(f"{name}/{key}: {found}")
+                changed += task_folder(outputs.store, fingerprint).rglob("*")
     if changed:
-        known = load_json(output / "digests.json")
-        kept = {path: digest for path, digest in known.items() if path not in changed}
-        write_atomically(output / "digests.json", json.dumps(kept))
+        Cache(_planned(output)[0][1].store).forget(changed)
     return faults

@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from pipeline.engine.stage import StageOutputs, Task
+from pipeline.engine.stage import Task, find_receipt
 from pipeline.engine.worker import BEGUN, Failure, Job, read_claims, read_failures
 
 POLL_S = 0.1
@@ -161,7 +161,7 @@ def _crew_failed(job: Job, task: Task, said: str, logs: Path) -> Failure:
 
 def _is_committed(job: Job, task: Task) -> bool:
     """Whether the outcome of a task cut short is known after all: its receipt decides."""
-    return bool(StageOutputs(job.folder, (task.key,), (task.fingerprint,)).receipts())
+    return find_receipt(job.store, task.fingerprint) is not None
 
 
 def _clear(scratch: Path) -> None:

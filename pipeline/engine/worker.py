@@ -5,33 +5,45 @@ Claims and failures are files, so that whoever watches can be another process or
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.engine.commit import commit, write_atomically
 from pipeline.engine.failpoints import reach
-from pipeline.engine.lock import Fence
+from pipeline.engine.fingerprint import sha256_file
+from pipeline.engine.lock import Fence, LockedError, locked
 from pipeline.engine.processes import process_birth
-from pipeline.engine.stage import StageOutputs, Task, TaskContext
+from pipeline.engine.stage import RECEIPT, Task, TaskContext, find_receipt, task_folder
+from pipeline.engine.store import fault
 from pipeline.errors import WinnowError
 
 PROGRESS_EVERY_S = 0.5
+WAIT_S = 0.2  # between looks at a task that another run is at work on
+ALMOST_FULL = 2**20  # bytes
 BEGUN = "begun"  # there once any task of a job has begun: a task may end before it is seen
 
 
 @dataclass(frozen=True)
 class Job:
-    """Tasks of one stage, as handed to an executor. ``scratch`` is where claims are made."""
+    """Tasks of one stage, as handed to an executor.
+
+    Files are written below ``temporary``, in the store's file system, and claims, failures and
+    progress below ``scratch``.
+    """
 
     stage: str
-    folder: Path
+    store: Path
     tasks: tuple[Task, ...]
+    temporary: Path
     scratch: Path
     fence: Fence
 
@@ -66,43 +78,80 @@ def run_task(job: Job, task: Task) -> None:
     """Run and commit one task. A fault becomes a Failure file: other tasks must go on."""
     claim = job.scratch / "claims" / f"{task.key}.json"
     pid = os.getpid()
-    write_atomically(claim, json.dumps(asdict(Claim(task.key, pid, process_birth(pid) or 0))))
-    (job.scratch / BEGUN).touch()
-    reach("task-started")
-    out = job.folder / "tmp" / f"{task.key}.{pid}"
+    out = job.temporary / f"{task.key}.{pid}"
     try:
+        write_atomically(claim, json.dumps(asdict(Claim(task.key, pid, process_birth(pid) or 0))))
+        (job.scratch / BEGUN).touch()
+        reach("task-started")
         job.fence.check()
-        # A task that is to run has no receipt that holds: an old one must not vouch for anything
-        # any more, whether this try replaces its files or fails.
-        StageOutputs(job.folder, (task.key,)).receipt_path(task.key).unlink(missing_ok=True)
-        out.mkdir(parents=True)
-        outcome = task.spec.run(TaskContext(out, _Progress(job.scratch, task.key)))
-        reach("task-finished")
-        commit(job.folder, job.stage, task.key, task.fingerprint, out, outcome, job.fence)
+        with _turn(job, task) as fence:
+            if fence is not None:
+                _work(job, task, out, fence)
     except WinnowError as error:
-        _record(
-            job, Failure(job.stage, task.key, task.label, error.code, error.message, error.hint)
-        )
+        failure = Failure(job.stage, task.key, task.label, error.code, error.message, error.hint)
+        _record(job, out, failure)
     except OSError as error:
-        hint = "free some space and run again" if error.errno == 28 else ""
-        _record(job, Failure(job.stage, task.key, task.label, "os-error", str(error), hint))
+        _record(job, out, _storage_failure(job, task, out, error))
     except Exception as error:  # noqa: BLE001 - whatever a step raises belongs to its shard alone
         message = f"{type(error).__name__}: {error}"
         trace = traceback.format_exc()
         hint = "a fault in a step or in winnow; the trace is in logs/events.jsonl"
-        _record(job, Failure(job.stage, task.key, task.label, "crash", message, hint, trace))
+        _record(job, out, Failure(job.stage, task.key, task.label, "crash", message, hint, trace))
     finally:
         shutil.rmtree(out, ignore_errors=True)
-        claim.unlink()
+        claim.unlink(missing_ok=True)
 
 
-def _record(job: Job, failure: Failure) -> None:
+@contextmanager
+def _turn(job: Job, task: Task) -> Iterator[Fence | None]:
+    """Wait until no other run is at work on this task: its lock, or None when the other one has
+    done it."""
+    path = job.store / "locks" / f"{task.fingerprint}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        while True:
+            try:
+                fence = stack.enter_context(locked(path))
+                break
+            except LockedError:
+                time.sleep(WAIT_S)
+        # A receipt may stand whose files do not hold; then there is work to do all the same.
+        done = not fault(job.store, task.fingerprint, sha256_file)
+        yield None if done else fence
+
+
+def _work(job: Job, task: Task, out: Path, fence: Fence) -> None:
+    # A task that is to run has no receipt that holds: an old one must not vouch for anything
+    # any more, whether this try replaces its files or fails.
+    (task_folder(job.store, task.fingerprint) / RECEIPT).unlink(missing_ok=True)
+    out.mkdir(parents=True)
+    result = task.spec.run(TaskContext(out, _Progress(job.scratch, task.key)))
+    reach("task-finished")
+    commit(job.store, job.stage, task, out, result, fence, job.fence)
+
+
+def _storage_failure(job: Job, task: Task, out: Path, error: OSError) -> Failure:
+    free = shutil.disk_usage(job.store).free
+    # Some libraries report a short write without the number of the error.
+    if error.errno != errno.ENOSPC and free > ALMOST_FULL:
+        return Failure(job.stage, task.key, task.label, "os-error", str(error))
+    written = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    message = (
+        f"{job.store} is full: the task had written {written / 1e6:.1f} MB there, and "
+        f"{free / 1e6:.1f} MB are free"
+    )
+    hint = "free some space, or name another store with --set store=DIR, and run again"
+    return Failure(job.stage, task.key, task.label, "disk-full", message, hint)
+
+
+def _record(job: Job, out: Path, failure: Failure) -> None:
     """Note why a task failed; not when its receipt stands, for then it is done after all."""
+    # What the task wrote goes first: on a full disk there is no room for the note before.
+    shutil.rmtree(out, ignore_errors=True)
     wanted = {task.key: task.fingerprint for task in job.tasks}[failure.key]
-    if StageOutputs(job.folder, (failure.key,), (wanted,)).receipts():
-        return
-    path = job.scratch / "failures" / f"{failure.key}.json"
-    write_atomically(path, json.dumps(asdict(failure)))
+    if find_receipt(job.store, wanted) is None:
+        path = job.scratch / "failures" / f"{failure.key}.json"
+        write_atomically(path, json.dumps(asdict(failure)))
 
 
 class _Progress:

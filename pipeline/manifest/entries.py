@@ -10,9 +10,16 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from pipeline.errors import LocatedProblem
+from pipeline.extension import Extension
 from pipeline.manifest.manifest import NamedStep
 from pipeline.manifest.overrides import step_name
-from pipeline.manifest.registry import PluginError, Registry, custom_step, is_custom, step_labels
+from pipeline.manifest.plugin_files import (
+    custom_extension,
+    custom_format,
+    custom_step,
+    is_custom,
+)
+from pipeline.manifest.registry import PluginError, Registry, step_labels
 from pipeline.manifest.renamed import renamed_word
 from pipeline.manifest.validation import build
 from pipeline.manifest.wording import did_you_mean, show_text
@@ -24,6 +31,7 @@ from pipeline.manifest.yaml_tree import (
     Place,
     Scalar,
     find,
+    must_be,
     show,
 )
 from pipeline.sources.source import SourceFormat
@@ -49,10 +57,12 @@ class EntryBuilder:
     def report(self, place: Place, code: str, message: str, hint: str = "") -> None:
         self.problems.append(place.problem(code, message, hint))
 
-    def wrong_type(self, at: Place, node: Node, expected: str, hint: str = "") -> None:
+    def wrong_type(
+        self, at: Place, node: Node, subject: str, expected: str, hint: str = ""
+    ) -> None:
         spot = find(node, at, ())
         if not spot.broken:
-            self.report(spot.place, "wrong-type", f"expected {expected}, got {show(node)}", hint)
+            self.report(spot.place, "wrong-type", must_be(subject, expected, show(node)), hint)
 
     def built(
         self, model: type[M], values: MapNode, at: Place, what: str, known: Sequence[str] = ()
@@ -73,7 +83,7 @@ class EntryBuilder:
             )
             return {}
         if not isinstance(entry.value, MapNode) or not entry.value.entries:
-            self.wrong_type(entry.place, entry.value, "a mapping with at least one source")
+            self.wrong_type(entry.place, entry.value, "sources", "a mapping with at least one")
             return {}
         made = {name: self._source(name, item) for name, item in entry.value.entries.items()}
         return {name: source for name, source in made.items() if source is not None}
@@ -87,7 +97,7 @@ class EntryBuilder:
                 "letters, digits, - and _, at most 64",
             )
         if not isinstance(entry.value, MapNode):
-            self.wrong_type(entry.place, entry.value, "a mapping with 'format'")
+            self.wrong_type(entry.place, entry.value, f"source {name}", "a mapping with 'format'")
             return None
         fields = dict(entry.value.entries)
         chosen = fields.pop("format", None)
@@ -99,8 +109,7 @@ class EntryBuilder:
                 f"formats: {', '.join(self.registry.format_names)}",
             )
             return None
-        names = self.registry.format_names
-        model = self._chosen(chosen.place, chosen.value, self.registry.format, names, "format")
+        model = self._format_type(chosen)
         if model is None:
             return None
         values = MapNode(entry.value.place, fields)
@@ -111,7 +120,7 @@ class EntryBuilder:
         if entry is None or (isinstance(entry.value, Scalar) and entry.value.value is None):
             return ()
         if not isinstance(entry.value, ListNode):
-            self.wrong_type(entry.place, entry.value, "a list")
+            self.wrong_type(entry.place, entry.value, "steps", "a list")
             return ()
         items = entry.value.items
         labels = step_labels(map(step_name, items))
@@ -125,7 +134,7 @@ class EntryBuilder:
             if isinstance(item, MapNode) and item.entries:
                 first = next(iter(item.entries))
                 hint = f"indent the parameters of {first} deeper than its name"
-            self.wrong_type(item.place, item, "a step's name, or NAME: {parameters}", hint)
+            self.wrong_type(item.place, item, "a step", "NAME or NAME: {parameters}", hint)
             return None
         if isinstance(item, MapNode):
             at, parameters = item.entries[name].place, item.entries[name].value
@@ -137,30 +146,61 @@ class EntryBuilder:
         if isinstance(parameters, Scalar) and parameters.value is None and not parameters.broken:
             parameters = MapNode(at, {})
         if not isinstance(parameters, MapNode):
-            self.wrong_type(at, parameters, f"a mapping of parameters for {label}")
+            self.wrong_type(at, parameters, f"what follows {label}", "a mapping of its parameters")
             return None
         if model is None:
             return None
         step = self.built(model, parameters, at, label)
         return NamedStep(name, step, label) if step is not None else None
 
+    def _format_type(self, chosen: Entry) -> type[SourceFormat] | None:
+        name = chosen.value.text if isinstance(chosen.value, Scalar) else ""
+        load, names = self.registry.format, self.registry.format_names
+        return self._found(chosen.place, chosen.value, name, load, names, custom_format, "format")
+
     def _step_type(self, chosen: Scalar, name: str) -> type[Step] | None:
+        load, names = self.registry.step, self.registry.step_names
+        return self._found(chosen.place, chosen, name, load, names, custom_step, "step")
+
+    def extension_types(self, entry: Entry) -> dict[str, type[Extension]]:
+        """The extensions in files that the manifest lists, by what it calls them."""
+        if not isinstance(entry.value, ListNode):
+            self.wrong_type(entry.place, entry.value, "extensions", "a list of FILE.py:CLASS")
+            return {}
+        found = {}
+        for node in entry.value.items:
+            name = node.text if isinstance(node, Scalar) else ""
+            model = self._found(
+                node.place, node, name, self.registry.extension, [], custom_extension, "extension"
+            )
+            if model is not None:
+                found[name] = model
+        return found
+
+    def _found(
+        self,
+        at: Place,
+        node: Node,
+        name: str,
+        load: Callable[[str], type[M]],
+        names: Sequence[str],
+        custom: Callable[[str, Path], type[M]],
+        what: str,
+    ) -> type[M] | None:
+        """An installed class by its name, or one of a file beside the manifest."""
         if not is_custom(name):
-            names = self.registry.step_names
-            return self._chosen(chosen.place, chosen, self.registry.step, names, "step")
+            return self._chosen(at, node, load, names, what)
         folder = self.folder
         if folder is None:
             return None
-        return self._chosen(
-            chosen.place, chosen, lambda given: custom_step(given, folder), [name], "step"
-        )
+        return self._chosen(at, node, lambda given: custom(given, folder), [name], what)
 
     def _chosen(
         self, at: Place, node: Node, load: Callable[[str], T], names: Sequence[str], what: str
     ) -> T | None:
         """What ``load`` gives for the name that ``node`` holds."""
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
-            self.wrong_type(at, node, f"a {what}'s name")
+            self.wrong_type(at, node, f"the {what}", "a name")
             return None
         if node.broken:
             return None

@@ -1,4 +1,4 @@
-"""The manifest: what one YAML file, the overrides and the environment say, checked as a whole."""
+"""Loads a manifest: one YAML file, the overrides and the environment, checked as a whole."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.extension import Extension
 from pipeline.manifest.column_checks import added_columns, column_problems
 from pipeline.manifest.entries import EntryBuilder
 from pipeline.manifest.environment import redact, secrets_in, substitute
-from pipeline.manifest.manifest import Head, Manifest, cpu_count
+from pipeline.manifest.manifest import STORE, Head, Manifest, cpu_count
 from pipeline.manifest.overrides import apply_override, override_name, parse_override
 from pipeline.manifest.registry import PluginError, Registry
 from pipeline.manifest.renamed import renamed_word
@@ -101,6 +101,7 @@ class _Loader:
         tree, problems = read_tree(source)
         self.problems += problems
         root: Node = self.root(tree, source)
+        self.add_extensions(cast(MapNode, root))
         for number, text in enumerate(overrides, 1):
             try:
                 override = parse_override(number, text)
@@ -109,6 +110,16 @@ class _Loader:
                 self.problems += error.problems
         root = substitute(root, environment, self.problems)
         return self.manifest(cast(MapNode, root), output)
+
+    def add_extensions(self, root: MapNode) -> None:
+        """Those that are classes in files; their fields are keys of this manifest."""
+        if "extensions" not in root.entries:
+            return
+        folder = None if self.problems else self.path.resolve().parent
+        entries = EntryBuilder(self.registry, folder, self.problems)
+        for name, extension in entries.extension_types(root.entries["extensions"]).items():
+            self.extension_types[name] = extension
+            self.known += extension_fields(extension)
 
     def root(self, tree: Node | None, source: SourceText) -> MapNode:
         """The tree as a mapping; raises when there is none to go on with."""
@@ -120,7 +131,7 @@ class _Loader:
                 problem = source.place(0).problem("empty", "the manifest is empty", hint)
                 self.problems.append(problem)
         else:
-            message = f"a manifest is a mapping, not {show(tree)}"
+            message = f"a manifest must be a mapping, not {show(tree)}"
             self.problems.append(tree.place.problem("wrong-type", message, hint))
         raise ManifestError(self.problems)
 
@@ -140,12 +151,14 @@ class _Loader:
         if self.problems or head is None:
             raise ManifestError(self.problems)
         name = head.name or re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem).strip("-._") or "run"
+        run_folder = output or Path(head.output or f"runs/{name}")
         manifest = Manifest(
             path=self.path,
             folder=folder,
             name=name,
             seed=head.seed,
-            output=output or Path(head.output or f"runs/{name}"),
+            output=run_folder,
+            store=Path(head.store) if head.store else run_folder.parent / STORE,
             executor=head.executor,
             gates=head.gates,
             sources=sources,
@@ -167,8 +180,14 @@ class _Loader:
                 self.problems.append(entry.place.problem("unknown-field", message, hint + notes))
 
     def check(self, manifest: Manifest, root: MapNode) -> None:
-        """What is wrong with steps and extensions beside the rest. Raises ManifestError."""
+        """What is wrong beside the fields' types: with files, and with parts that name others.
+
+        Raises ManifestError.
+        """
         columns: dict[str, pa.DataType | None] = {}
+        for name, source in manifest.sources.items():
+            for problem in source.check(manifest.view(())):
+                self.located(root, ("sources", name), problem)
         for number, named in enumerate(manifest.steps):
             view = manifest.view(tuple(columns))
             for problem in (*named.step.check(view), *column_problems(named.step, columns)):
@@ -189,7 +208,7 @@ class _Loader:
         spot = find(root, root.place, (*prefix, *problem.path))
         key = str(spot.path[-1]) if spot.path else ""
         value = spot.node.text if isinstance(spot.node, Scalar) else ""
-        # A path ends at a value; the message tells whether that or its key is meant.
+        # A path ends at a value; whether that or its key is meant is seen from the message.
         on_key = show_text(key) in problem.message and show_text(value) not in problem.message
         hint, word = problem.hint, key if on_key else value
         if not hint and problem.choices:
@@ -207,7 +226,7 @@ def _part(root: MapNode, keys: Collection[str]) -> MapNode:
 
 
 def _warnings(head: Head, root: MapNode) -> Iterator[LocatedProblem]:
-    """What a manifest may say and is probably not meant."""
+    """What is allowed in a manifest and probably a mistake."""
     workers, processors = head.executor.workers, cpu_count()
     if workers > 2 * processors:
         spot = find(root, root.place, ("executor", "workers"))

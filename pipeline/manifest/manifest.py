@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -16,6 +16,7 @@ from pipeline.manifest.wording import show_text
 from pipeline.sources.source import SourceFormat
 from pipeline.step import ManifestView, Step
 
+STORE = ".store"  # hidden, so that globs over runs find each document once
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -47,6 +48,14 @@ class Gates(BaseModel):
 
     unique_id: bool = Field(default=False, description="Fail when two documents share an id.")
     allow_empty: bool = Field(default=False, description="Accept that no document is left.")
+    max_failed_shards: int = Field(
+        default=0,
+        ge=0,
+        description="Go on without shards that failed while there are no more of them than this.",
+    )
+
+
+PluginFile = Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class Head(BaseModel):
@@ -65,8 +74,17 @@ class Head(BaseModel):
         min_length=1,
         description="Folder of the results, from the current directory; by default runs/NAME.",
     )
+    store: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder of what was computed, shared by all runs that name it, from the "
+        "current directory; by default .store beside the output.",
+    )
     executor: ExecutorSpec = Field(default_factory=ExecutorSpec)
     gates: Gates = Field(default_factory=Gates)
+    extensions: tuple[PluginFile, ...] = Field(
+        default=(), description="Extensions in files beside the manifest, as `my.py:Class`."
+    )
 
 
 @dataclass(frozen=True)
@@ -82,10 +100,10 @@ class NamedStep:
 class Manifest:
     """A manifest without errors.
 
-    ``folder`` is where relative input paths start; ``output`` is relative to the current directory,
-    or absolute. ``values`` is what was written (overrides included, ``--output`` and defaults not),
-    with ``${env:NAME}`` in place of what the environment holds. ``warnings`` are located, and for
-    whoever runs it.
+    ``folder`` is where relative input paths start; ``output`` and ``store`` are relative to the
+    current directory, or absolute. ``values`` is what was written (overrides included,
+    ``--output`` and defaults not), with ``${env:NAME}`` in place of what the environment holds.
+    ``warnings`` are located, and for whoever runs it.
     """
 
     path: Path
@@ -93,6 +111,7 @@ class Manifest:
     name: str
     seed: int
     output: Path
+    store: Path
     executor: ExecutorSpec
     gates: Gates
     sources: Mapping[str, SourceFormat]

@@ -1,4 +1,4 @@
-"""``--set steps.gopher_quality.min_stop_words=3``: values that replace what the manifest says.
+"""``--set steps.gopher_quality.min_stop_words=3``: values that replace those of the manifest.
 
 The path names a top-level key, ``sources.NAME`` or ``steps.LABEL``, and goes on through mappings by
 key and through lists by number (from 0). The value is YAML, on one line. A path may add keys that
@@ -51,7 +51,7 @@ def parse_override(number: int, text: str) -> Override:
         raise _wrong(
             source.place(0),
             "bad-override",
-            f"no '=' in {show_text(text)}",
+            f"there is no '=' in {show_text(text)}",
             "write --set KEY.KEY=VALUE",
         )
     keys, index = [], 0
@@ -59,7 +59,7 @@ def parse_override(number: int, text: str) -> Override:
         place = source.place(index)
         if not part.strip():
             raise _wrong(
-                place, "bad-override", "an empty name in the path", "write --set KEY.KEY=VALUE"
+                place, "bad-override", "the path has an empty name", "write --set KEY.KEY=VALUE"
             )
         keys.append(Key(place, part.strip()))
         index += len(part) + 1

@@ -25,9 +25,8 @@ def reference_page(schema: JsonSchema) -> str:
     lines = [_HEAD, "## Top-level keys", "", *_table({"properties": properties})]
     lines += ["", "## Sources", "", properties["sources"]["description"]]
     for source in sources:
-        name = source["properties"]["format"]["const"]
         fields = {k: v for k, v in source["properties"].items() if k != "format"}
-        lines += _entry(f"format: {name}", {**source, "properties": fields})
+        lines += _entry(f"format: {_format_name(source)}", {**source, "properties": fields})
     lines += ["", "## Steps", "", properties["steps"]["description"]]
     for name, step in sorted(steps.items()):
         lines += _entry(name, definitions[_name(step)])
@@ -43,13 +42,18 @@ def undocumented(schema: JsonSchema) -> list[str]:
     bodies = {name: _mapping(body) for name, body in schema["$defs"].items()}
     bodies[""] = schema
     for source in schema["properties"]["sources"]["additionalProperties"]["anyOf"]:
-        bodies[source["properties"]["format"]["const"]] = source
+        bodies[_format_name(source)] = source
     return sorted(
         f"{name}.{field}"
         for name, body in bodies.items()
         for field, value in body.get("properties", {}).items()
         if field != "format" and "description" not in value and "$ref" not in value
     )
+
+
+def _format_name(source: JsonSchema) -> str:
+    name: str = source["properties"]["format"].get("const", "FILE.py:CLASS")
+    return name
 
 
 def _steps(steps: JsonSchema) -> dict[str, JsonSchema]:

@@ -50,7 +50,7 @@ def write_values(path: Path, overrides: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _values(path: Path) -> dict[str, JsonValue] | None:
-    """What a manifest says; None when it is wrong."""
+    """The values of a manifest; None when it is wrong."""
     try:
         return load_manifest(path).values
     except ManifestError:

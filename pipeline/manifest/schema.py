@@ -1,6 +1,6 @@
 """The JSON Schema of manifests, generated from what is installed, for editors and for CI.
 
-Draft 2020-12. An editor that speaks to yaml-language-server shows parameters, their descriptions
+Draft 2020-12. An editor with yaml-language-server shows parameters, their descriptions
 and mistakes as one types. What needs the rest of the manifest or the machine (names of sources,
 files, the environment) only ``winnow validate`` knows.
 """
@@ -21,7 +21,7 @@ from pipeline.manifest.registry import PluginError, Registry
 M = TypeVar("M", bound=BaseModel)
 JsonSchema = dict[str, Any]
 
-_CUSTOM_STEP = r"^[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*$"
+_CUSTOM = r"^[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*$"
 _CUSTOM_WORDS = "A class in a Python file beside the manifest, FILE.py:CLASS"
 
 
@@ -114,12 +114,21 @@ def _sources(formats: Mapping[str, type[BaseModel] | None], made: _Definitions) 
         properties = {"format": {"const": name}, **body.get("properties", {})}
         required = ["format", *body.get("required", [])]
         choices.append({**body, "properties": properties, "required": required})
+    custom = {"type": "string", "pattern": _CUSTOM, "description": _CUSTOM_WORDS}
+    choices.append(
+        {
+            "description": _CUSTOM_WORDS,
+            "type": "object",
+            "properties": {"format": custom},
+            "required": ["format"],
+        }
+    )
     return {
         "description": "Where documents come from, each under a name of its own.",
         "type": "object",
         "minProperties": 1,
         "propertyNames": {"pattern": f"^{SOURCE_NAME}$"},
-        "additionalProperties": {"anyOf": choices} if choices else False,
+        "additionalProperties": {"anyOf": choices},
     }
 
 
@@ -142,11 +151,11 @@ def _steps(steps: Mapping[str, type[BaseModel] | None], made: _Definitions) -> J
         "items": {
             "anyOf": [
                 *bare,
-                {"type": "string", "pattern": _CUSTOM_STEP, **custom},
+                {"type": "string", "pattern": _CUSTOM, **custom},
                 {
                     "type": "object",
                     "properties": parameters,
-                    "patternProperties": {_CUSTOM_STEP: {"type": ["object", "null"], **custom}},
+                    "patternProperties": {_CUSTOM: {"type": ["object", "null"], **custom}},
                     "minProperties": 1,
                     "maxProperties": 1,
                     "additionalProperties": False,

@@ -16,13 +16,13 @@ from pipeline.manifest.yaml_tree import Place, SourceText
 
 # Words of ruamel.yaml → what is wrong for the writer, and what to do. The first match counts.
 _MESSAGES = (
-    ("mapping values are not allowed", "a second ': ' where one value was expected",
+    ("mapping values are not allowed", "there is a second ': ' where one value is expected",
      "check the indentation; quote text that contains ': '"),
-    ("character '\\t'", "a tab where YAML wants spaces", "indent with spaces"),
+    ("character '\\t'", "there is a tab where YAML expects spaces", "indent with spaces"),
     ("character '@'", "text may not begin with @", "quote it"),
     ("character '`'", "text may not begin with `", "quote it"),
     ("character '%'", "text may not begin with %", "quote it"),
-    ("but found '?'", "a key where the block above should go on or end",
+    ("but found '?'", "a key stands where the block above should go on or end",
      "check the indentation of this line"),
     ("expected '<document start>', but found", "this line begins further left than the first one",
      "begin all keys of the top level in the first column"),
@@ -30,15 +30,16 @@ _MESSAGES = (
      "indent it as the lines that it belongs to"),
     ("but found '<block sequence start>'", "this line begins in another column than those above",
      "indent it as the lines that it belongs to"),
-    ("but found '-'", "a list item where the block above should go on or end",
+    ("but found '-'", "a list item stands where the block above should go on or end",
      "check the indentation of this line"),
     ("found unexpected end of stream", "a quote is opened and never closed", "close the quote"),
-    ("could not find expected ':'", "a key without ': ' after it",
+    ("could not find expected ':'", "this key has no ': ' after it",
      "write 'key: value', with a space after the colon"),
     ("but got '<stream end>'", "a bracket is opened and never closed", "close the bracket"),
-    ("expected ',' or", "no comma or closing bracket where one was expected",
+    ("expected ',' or", "a comma or a closing bracket is missing here",
      "close what is open, or quote the text"),
-    ("escape", "a wrong escape in double quotes", "use single quotes, or \\\\ for a backslash"),
+    ("escape", "this text in double quotes has a wrong escape",
+     "use single quotes, or \\\\ for a backslash"),
 )  # fmt: skip
 _NO_COLON = "could not find expected ':'"
 _BLOCK_LINE = re.compile(r"[ \t]*(- |-$|[\w./\"'-]+:( |$))")
@@ -84,7 +85,7 @@ def _second_value(colon: Place) -> LocatedProblem | None:
     if depth <= depth_above:
         place = Place(colon.source, number, depth_above + 1)
         hint = "write 'key: value', with a space after the colon"
-        return place.problem("yaml-syntax", "a key without ': ' after it", hint)
+        return place.problem("yaml-syntax", "this key has no ': ' after it", hint)
     place = Place(colon.source, colon.line, depth + 1)
     message = "this line is indented deeper than the one above, which already has a value"
     return place.problem("yaml-syntax", message, "check the indentation of this line")

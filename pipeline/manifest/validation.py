@@ -13,7 +13,17 @@ from pipeline.errors import LocatedProblem
 from pipeline.manifest.environment import redact, secrets_in
 from pipeline.manifest.renamed import renamed_word
 from pipeline.manifest.wording import counted, did_you_mean, nearest, show_text
-from pipeline.manifest.yaml_tree import MapNode, Node, Place, Scalar, Spot, find, show, to_json
+from pipeline.manifest.yaml_tree import (
+    MapNode,
+    Node,
+    Place,
+    Scalar,
+    Spot,
+    find,
+    must_be,
+    show,
+    to_json,
+)
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -42,9 +52,8 @@ def build(
         elif group[0][1]["type"] == "missing":
             problems.append(_missing(spot, group[0][1], what))
         else:
-            problems.append(
-                _wrong(spot, [error for _, error in group], secrets_in(values, spot.node))
-            )
+            errors = [error for _, error in group]
+            problems.append(_wrong(spot, errors, secrets_in(values, spot.node), what))
     return None, problems
 
 
@@ -64,10 +73,10 @@ Complaints = list[tuple[Spot, dict[str, Any]]]
 
 
 def _grouped(spots: Complaints) -> list[Complaints]:
-    """One group per thing to say.
+    """One group for each problem to report.
 
     Each branch of a union complains for itself. Where branches differ in how far they understood
-    the value, only those that went furthest are heard.
+    the value, only those that went furthest are reported.
     """
     furthest: dict[tuple[str | int, ...], int] = {}
     reach = []
@@ -108,7 +117,7 @@ def _missing(spot: Spot, error: dict[str, Any], what: str) -> LocatedProblem:
 
 
 def _wrong(
-    spot: Spot, errors: Sequence[dict[str, Any]], secrets: Mapping[str, str]
+    spot: Spot, errors: Sequence[dict[str, Any]], secrets: Mapping[str, str], what: str
 ) -> LocatedProblem:
     at_key = errors[0]["loc"][-1:] == ("[key]",)
     place = spot.key if at_key else spot.place
@@ -117,11 +126,17 @@ def _wrong(
     words = list(dict.fromkeys(phrase for _, phrase in expected if phrase))
     if words:
         code = next(code for code, phrase in expected if phrase)
-        message = f"expected {' or '.join(words)}, got {got}"
+        message = must_be(_subject(spot, what), " or ".join(words), got)
         return place.problem(code, redact(message, secrets), _type_hint(spot.node, errors))
-    said = complaint(errors[0])
-    message = said if got in said or not spot.path else f"{said}: {got}"
+    found = complaint(errors[0])
+    message = found if got in found or not spot.path else f"{found}: {got}"
     return place.problem("bad-value", redact(message, secrets))
+
+
+def _subject(spot: Spot, what: str) -> str:
+    """The name of a field, with the numbers of the items that lead to a value in it."""
+    names = [n for n, element in enumerate(spot.path) if isinstance(element, str)]
+    return ".".join(map(str, spot.path[names[-1] :])) if names else what
 
 
 def _type_hint(node: Node, errors: Sequence[dict[str, Any]]) -> str:
@@ -245,5 +260,5 @@ def _count(words: str, number: int, kind: str) -> str:
 def complaint(error: dict[str, Any]) -> str:
     """A pydantic error that expected no certain thing, as a sentence: a validator's own words."""
     inner = error.get("ctx", {}).get("error")
-    said = str(inner) if isinstance(inner, Exception) and str(inner) else str(error["msg"])
-    return said[:1].lower() + said[1:] if said[1:2].islower() else said
+    words = str(inner) if isinstance(inner, Exception) and str(inner) else str(error["msg"])
+    return words[:1].lower() + words[1:] if words[1:2].islower() else words

@@ -117,7 +117,7 @@ class _Editor:
             at = colon.end() if colon else after
             return _Edit(at, at, f" {value}" if colon else f": {value}")
         if not node.in_brackets and (line_end := self.line_end(after)) < start:
-            # The block goes; what stands beside its key, a comment say, stays.
+            # The block goes; what stands beside its key (a comment) stays.
             colon_end = self.text.index(":", after) + 1
             return _Edit(colon_end, node.end, f" {value}{self.text[colon_end:line_end]}")
         return _Edit(start, node.end, value)

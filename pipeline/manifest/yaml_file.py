@@ -1,4 +1,4 @@
-"""YAML files: the manifest, and others beside it (rubrics, say), read with the same care."""
+"""YAML files: the manifest, and others beside it (such as rubrics), read with the same care."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic import BaseModel
 from pipeline.errors import ManifestError
 from pipeline.manifest.validation import build
 from pipeline.manifest.yaml_reader import MAX_BYTES, read_tree
-from pipeline.manifest.yaml_tree import MapNode, SourceText, show
+from pipeline.manifest.yaml_tree import NOTHING, MapNode, SourceText, must_be, show
 
 M = TypeVar("M", bound=BaseModel)
 
 
 def read_text(path: Path, what: str, shown: str = "") -> SourceText:
-    """The text of a YAML file; ``what`` says what it is ("the rubric") and ``shown`` how messages
-    name the file.
+    """The text of a YAML file; ``what`` is the noun for it in messages ("the rubric") and
+    ``shown`` the name of the file in them.
 
     Raises ManifestError when it is too large or not UTF-8; OSError when it cannot be read.
     """
@@ -48,9 +48,9 @@ def read_yaml(path: Path, model: type[M], what: str, shown: str = "") -> M:
     tree, problems = read_tree(source)
     if not isinstance(tree, MapNode):
         if not problems:
-            got = "nothing" if tree is None else show(tree)
+            got = NOTHING if tree is None else show(tree)
             place = tree.place if tree is not None else source.place(0)
-            problems = [place.problem("wrong-type", f"{what} is a mapping, not {got}")]
+            problems = [place.problem("wrong-type", must_be(what, "a mapping", got))]
         raise ManifestError(problems)
     made, found = build(model, tree, tree.place, what)
     if made is None or problems or found:

@@ -106,7 +106,7 @@ class _Builder:
             self.stop(
                 self.place(event),
                 "second-document",
-                "a manifest is one document",
+                "a second document begins here, and a manifest is one",
                 "delete this line, or what follows into a manifest of its own",
             )
         return root
@@ -140,7 +140,8 @@ class _Builder:
     def report(self, place: Place, code: str, message: str, hint: str = "") -> None:
         self.problems.append(place.problem(code, message, hint))
         if len(self.problems) == MAX_PROBLEMS:
-            self.stop(place, "too-many-problems", "reading stopped here")
+            message = "reading stopped here: there may be more problems than these"
+            self.stop(place, "too-many-problems", message)
 
     def stop(self, place: Place, code: str, message: str, hint: str = "") -> None:
         self.problems.append(place.problem(code, message, hint))
@@ -150,9 +151,9 @@ class _Builder:
         place = self.place(event)
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            self.stop(place, "too-large", f"more than {MAX_NODES:,} values")
+            self.stop(place, "too-large", f"the text has more than {MAX_NODES:,} values")
         if depth > MAX_DEPTH:
-            self.stop(place, "too-deep", f"nested more than {MAX_DEPTH} levels deep")
+            self.stop(place, "too-deep", f"this is nested more than {MAX_DEPTH} levels deep")
         if isinstance(event, AliasEvent):
             self.report(
                 place,

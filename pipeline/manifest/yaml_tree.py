@@ -19,6 +19,7 @@ from pipeline.manifest.wording import printable, show_text
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+NOTHING = "nothing"  # a value that is left out, in messages
 MAX_SNIPPET = 160  # characters; beyond it a caret would not stay under its column
 
 # Lines end as the specification says, not as str.splitlines does.
@@ -206,7 +207,14 @@ def show(node: Node) -> str:
     if isinstance(node, ListNode):
         return "a list" if node.items else "an empty list"
     if node.value is None:
-        return "nothing"
+        return NOTHING
     if isinstance(node.value, str):
         return show_text(node.text)
     return node.text[:60]
+
+
+def must_be(subject: str, expected: str, got: str) -> str:
+    """A sentence for a value that is another than ``expected``; ``got`` comes from ``show``."""
+    if got == NOTHING:
+        return f"{subject} must be {expected}, and nothing is written there"
+    return f"{subject} must be {expected}, not {got}"

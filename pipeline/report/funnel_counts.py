@@ -52,7 +52,7 @@ class FunnelCounts:
     @classmethod
     def of(cls, stages: Sequence[Stage]) -> FunnelCounts:
         """From the stages that read and filter documents, in their order."""
-        read = [(stage, stage.committed.receipts()) for stage in stages]
+        read = [(stage, stage.outputs.receipts()) for stage in stages]
         sums = [(stage, stage_counts(stage)) for stage in stages]
         counted = [(stage, counts) for stage, counts in sums if counts is not None]
         first = counted[0][1] if counted else Counts()
@@ -96,7 +96,7 @@ def total(parts: Iterable[Count]) -> Count:
 
 def _paths(stage: Stage, receipts: Iterable[Receipt], under: str) -> list[Path]:
     return [
-        stage.folder / output.path
+        stage.outputs.folder(receipt.key) / output.path
         for receipt in receipts
         for output in receipt.outputs
         if output.path.startswith(under)

@@ -20,6 +20,8 @@ from pipeline.report.funnel_counts import FunnelCounts
 # Quantiles are read from the fine bins, so they are off by at most a thousandth of the range.
 FINE_BINS: Final = 1_000
 DRAWN_BINS: Final = 40
+# Where the largest value is that many times the mean, nearly all would share the first bin.
+LONG_TAIL: Final = 25
 
 TINT: Final = "#8aa8cf"  # of the accent, so that the median shows on the bars
 
@@ -43,20 +45,24 @@ def scores_section(counts: FunnelCounts) -> ReportSection | None:
         ]
         columns = ["Source", "Scored", "Without", "10 %", "25 %", "Median", "75 %", "90 %"]
         note = "Quantiles are exact to a thousandth of the range."
+        if found.is_log:
+            note = "Quantiles are exact to a thousandth of the range of logarithms."
         blocks += [chart(found), Table(f"Quantiles of {name}", columns, rows, note)]
     return ReportSection("scores", "Scores", blocks) if blocks else None
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Scores of one column: ``counts`` holds source → documents [FINE_BINS] in equal bins from
-    ``low`` to ``high``, ``missing`` source → documents without a score (null or NaN)."""
+    """Scores of one column: ``counts`` holds source → documents [FINE_BINS] in bins from ``low`` to
+    ``high``, equal ones or, with ``is_log``, equal ones of log(1 + score); ``missing`` is source →
+    documents without a score (null or NaN)."""
 
     column: str
     low: float
     high: float
     counts: Mapping[str, Counts]
     missing: Mapping[str, int] = field(default_factory=dict)
+    is_log: bool = False
 
     def quantile(self, source: str, share: float) -> float | None:
         """The score below which ``share`` of the source's documents are; None without any."""
@@ -66,7 +72,14 @@ class Spread:
         place = int(np.searchsorted(cumulated, share * cumulated[-1]))
         before = cumulated[place - 1] if place else 0
         inside = (share * cumulated[-1] - before) / (cumulated[place] - before)
-        return float(self.low + (place + inside) * (self.high - self.low) / FINE_BINS)
+        return self.at((place + inside) / FINE_BINS)
+
+    def at(self, share: float) -> float:
+        """The score at ``share`` of the way from the first bin to the last."""
+        if self.is_log:
+            low, high = np.log1p((self.low, self.high))
+            return float(np.expm1(low + share * (high - low)))
+        return float(self.low + share * (self.high - self.low))
 
 
 def score_columns(files: Sequence[Path]) -> list[str]:
@@ -80,9 +93,10 @@ def score_columns(files: Sequence[Path]) -> list[str]:
 
 def spread(files: Sequence[Path], column: str, sources: Sequence[str]) -> Spread | None:
     """None when no document has a finite score."""
-    low, high = _range(files, column)
+    low, high, mean = _range(files, column)
     if low > high:
         return None
+    is_log = low >= 0 and high > max(1.0, LONG_TAIL * mean)
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     elif low == high:
@@ -93,9 +107,12 @@ def spread(files: Sequence[Path], column: str, sources: Sequence[str]) -> Spread
         for source in names.unique().to_pylist():
             mine = values[pc.equal(names, source).to_numpy(zero_copy_only=False)]
             finite = mine[np.isfinite(mine)]
-            counts[source] += np.histogram(finite, FINE_BINS, (low, high))[0]
+            ends = (low, high)
+            if is_log:
+                finite, ends = np.log1p(finite), (np.log1p(low), np.log1p(high))
+            counts[source] += np.histogram(finite, FINE_BINS, ends)[0]
             missing[source] += len(mine) - len(finite)
-    return Spread(column, low, high, counts, missing)
+    return Spread(column, low, high, counts, missing, is_log)
 
 
 def _batches(
@@ -109,13 +126,15 @@ def _batches(
             yield batch.column("source"), scores.fill_null(np.nan).to_numpy(zero_copy_only=False)
 
 
-def _range(files: Sequence[Path], column: str) -> tuple[float, float]:
-    low, high = np.inf, -np.inf
+def _range(files: Sequence[Path], column: str) -> tuple[float, float, float]:
+    """The least, the largest and the mean finite score; inf, -inf and 0 without any."""
+    low, high, total, count = np.inf, -np.inf, 0.0, 0
     for _, values in _batches(files, column):
         finite = values[np.isfinite(values)]
         if len(finite):
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-    return low, high
+            total, count = total + float(finite.sum()), count + len(finite)
+    return low, high, total / count if count else 0.0
 
 
 def chart(spread: Spread) -> Chart:
@@ -125,7 +144,11 @@ def chart(spread: Spread) -> Chart:
     sources = [source for source, counts in spread.counts.items() if counts.any()]
     bars = [bar for source in sources for bar in _bars(spread, source)]
     medians = [{"source": s, "median": spread.quantile(s, 0.5)} for s in sources]
-    scale = alt.Scale(domain=[spread.low, spread.high], nice=False)
+    kind: Any = "symlog" if spread.is_log else "linear"  # symlog is log(1 + x) where x ≥ 0
+    scale = alt.Scale(type=kind, domain=[spread.low, spread.high], nice=False)
+    powers = [float(10**n) for n in range(16) if spread.low <= 10**n <= spread.high]
+    ticks = {"values": [0.0, *powers], "labelOverlap": True} if spread.is_log else {"tickCount": 5}
+    digits = "~s" if spread.high >= 10_000 else ",~r"
     base = alt.Chart(alt.Data(values=[*bars, *medians]))
     drawn = base.transform_filter("isValid(datum.share)").mark_bar(binSpacing=0.5, color=TINT)
     layers = drawn.encode(
@@ -134,7 +157,7 @@ def chart(spread: Spread) -> Chart:
             bin="binned",
             title=None,
             scale=scale,
-            axis=alt.Axis(tickCount=5, grid=False),
+            axis=alt.Axis(grid=False, format=digits, **ticks),
         ),
         x2="to:Q",
         y=alt.Y("share:Q", title=None, axis=alt.Axis(format="%", tickCount=3)),
@@ -157,7 +180,7 @@ def chart(spread: Spread) -> Chart:
 
 def _bars(spread: Spread, source: str) -> list[dict[str, Any]]:
     counts = spread.counts[source].reshape(DRAWN_BINS, -1).sum(axis=1)
-    edges = np.linspace(spread.low, spread.high, DRAWN_BINS + 1)
+    edges = [spread.at(share) for share in np.linspace(0, 1, DRAWN_BINS + 1)]
     return [
         {
             "source": source,

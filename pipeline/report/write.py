@@ -23,19 +23,19 @@ Cell = str | int | float | None
 
 def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
     """Write ``report.html`` from what is committed. A failed run gets a report of what is there."""
-    done = {stage.fingerprint for stage in results.stages if stage.status in ("reused", "done")}
+    done = {stage.name for stage in results.stages if stage.status in ("reused", "done")}
     sections: list[ReportSection] = []
     if results.failures:
         sections.append(_failures(results))
     for name, stages in graph.extensions.items():
-        if stages and all(stage.fingerprint in done for stage in stages):
+        if stages and all(stage.name in done for stage in stages):
             sections += manifest.extensions[name].report_sections(stages)
-    of_sections = {stage.fingerprint for stages in graph.extensions.values() for stage in stages}
+    of_sections = {stage.name for stages in graph.extensions.values() for stage in stages}
     of_steps = _of_steps(manifest, graph, done)
     sections += [section for found in of_steps.values() for section in found]
-    begun = {stage.fingerprint for stage in results.stages if stage.status != "blocked"}
+    begun = {stage.name for stage in results.stages if stage.status != "blocked"}
     sections += funnel_sections(
-        [s for s in graph.stages if s.fingerprint in begun - of_sections],
+        [s for s in graph.stages if s.name in begun - of_sections],
         _tokens_per_byte(results),
         with_sections=of_steps,
     )
@@ -71,14 +71,13 @@ def _of_steps(
     """Sections of the global steps that are done, by the name of the stage that reduced."""
     found: dict[str, Sequence[ReportSection]] = {}
     for named in manifest.steps:
-        stage = graph.conclusions.get(named.label)
-        if stage is None or stage.fingerprint not in done:
+        stage = graph.reductions.get(named.label)
+        if stage is None or stage.name not in done:
             continue
         assert isinstance(named.step, GlobalStep)
-        (receipt,) = stage.committed.receipts()
-        sections = named.step.report_sections(
-            named.label, stage.folder / ARTIFACTS, receipt.metrics
-        )
+        (receipt,) = stage.outputs.receipts()
+        folder = stage.outputs.folder(receipt.key) / ARTIFACTS
+        sections = named.step.report_sections(named.label, folder, receipt.metrics)
         if sections:
             found[stage.name] = sections
     return found
@@ -96,7 +95,7 @@ def _tokens_per_byte(results: RunResults) -> float | None:
 def _headline(results: RunResults) -> tuple[str, Tone]:
     """The one sentence to remember, and how it is meant."""
     if results.status != "done":
-        return _failure_headline(results), "failed"
+        return _unfinished_headline(results), "failed"
     for extension in results.extensions.values():
         headline, tone = extension.get("headline"), extension.get("tone", "")
         if isinstance(headline, str) and tone in get_args(Tone):
@@ -105,14 +104,15 @@ def _headline(results: RunResults) -> tuple[str, Tone]:
     return f"Kept: {counts.kept.documents:,} of {counted(counts.rows, 'row')}.", ""
 
 
-def _failure_headline(results: RunResults) -> str:
-    first, *others = results.failures
-    more = f" and {len(others):,} more" if others else ""
+def _unfinished_headline(results: RunResults) -> str:
+    """For a run that failed or, without any failure, was interrupted."""
+    what = f"The run is {results.status}."
+    if results.failures:
+        first, *others = results.failures
+        more = f" and {len(others):,} more" if others else ""
+        what = f"The run failed at `{first.task}`{more}: {first.message.rstrip('.')}."
     rows, kept = results.documents.rows, results.documents.kept.documents
-    return (
-        f"The run failed at `{first.task}`{more}: {first.message.rstrip('.')}. "
-        f"Read so far: {counted(rows, 'row')}, {counted(kept, 'document')} left."
-    )
+    return f"{what} Read so far: {counted(rows, 'row')}, {counted(kept, 'document')} left."
 
 
 def _failures(results: RunResults) -> ReportSection:

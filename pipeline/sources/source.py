@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
-import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from pipeline.engine.fingerprint import sha256_file
+from pipeline.errors import Problem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pipeline.engine.cache import Cache
+    from pipeline.step import ManifestView
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,11 @@ class Read:
     documents: pa.RecordBatch | None = None
     quarantined: pa.RecordBatch | None = None
 
+    @property
+    def rows(self) -> int:
+        """How many rows were met, good and bad."""
+        return sum(batch.num_rows for batch in (self.documents, self.quarantined) if batch)
+
 
 class SourceFormat(BaseModel):
     """A ``sources`` entry of the manifest. Subclasses add their fields and are entry points.
@@ -47,12 +58,29 @@ class SourceFormat(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
+    # Raise it when the same files and settings give other documents.
+    version: ClassVar[int] = 1
+    # Fields that choose files or bound faults, and do not change what a file gives.
+    selecting: ClassVar[frozenset[str]] = frozenset({"max_bad", "allow_empty"})
+
     max_bad: float = Field(
         default=0.001, ge=0, le=1, description="share of bad rows above which a shard fails"
     )
     allow_empty: bool = Field(default=False, description="accept files without rows")
 
-    def freeze(self, name: str, folder: Path, digests: DigestCache) -> list[Shard]:
+    def settings(self) -> dict[str, JsonValue]:
+        """The fields that decide what a file gives, which fingerprints are made of."""
+        return self.model_dump(mode="json", exclude=set(self.selecting))
+
+    def check(self, view: ManifestView) -> Iterator[Problem]:
+        """What is wrong with the source beside its fields' types: files that are not there, say.
+
+        ``Problem.path`` is relative to this source. Every command that loads the manifest asks, so
+        it must not take long.
+        """
+        return iter(())
+
+    def freeze(self, name: str, folder: Path, digests: Cache) -> list[Shard]:
         """List the input as it is now, in an order that depends on names alone.
 
         ``folder`` is the manifest's. Raises Refusal when there is nothing to read, or when what is
@@ -65,26 +93,6 @@ class SourceFormat(BaseModel):
         or when it no longer has the digest it was frozen with."""
         raise NotImplementedError(f"{type(self).__name__}.read")
 
-
-class DigestCache:
-    """sha256 of files, remembered by (path, size, mtime, inode) so that a rerun need not read."""
-
-    def __init__(self, known: dict[str, tuple[int, int, int, str]] | None = None) -> None:
-        self.known = known or {}
-
-    def digest(self, path: Path) -> str:
-        """The file's sha256; reads the file only when it is not as remembered."""
-        known = self.known.get(str(path))
-        if known is None or known[:3] != _identity(path):
-            return self.remember(path, sha256_file(path))
-        return known[3]
-
-    def remember(self, path: Path, sha256: str) -> str:
-        """Note the digest of a file that was just written or read."""
-        self.known[str(path)] = (*_identity(path), sha256)
-        return sha256
-
-
-def _identity(path: Path) -> tuple[int, int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+    def place(self, name: str, offset: int) -> str:
+        """Where a user finds the row at ``offset`` of the file ``name``."""
+        return f"{name}, row {offset} from 0"

@@ -102,7 +102,7 @@ def global_steps(manifest: Manifest) -> tuple[str, ...]:
 
 def left_out(manifest: Manifest, stage: Stage) -> tuple[str, ...]:
     """Labels of the row steps of which nothing is stored."""
-    stored = {name for path in stage.committed.outputs(KEPT) for name in pq.read_schema(path).names}
+    stored = {name for path in stage.outputs.outputs(KEPT) for name in pq.read_schema(path).names}
     return tuple(
         named.label
         for named in manifest.steps

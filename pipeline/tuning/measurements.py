@@ -76,8 +76,8 @@ def read_measurements(
     ``signals`` are columns of numbers; ``reasons`` is step → column. Those that are not stored are
     left out. Raises ShardError when a file is damaged.
     """
-    files = tuple(path for path in stage.committed.outputs(KEPT) if pq.read_metadata(path).num_rows)
-    files = files or tuple(stage.committed.outputs(KEPT)[:1])
+    files = tuple(path for path in stage.outputs.outputs(KEPT) if pq.read_metadata(path).num_rows)
+    files = files or tuple(stage.outputs.outputs(KEPT)[:1])
     stored = set.intersection(*(set(pq.read_schema(path).names) for path in files))
     numbers = sorted(set(signals) & stored)
     named = {step: column for step, column in reasons.items() if column in stored}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.documents import BoolArray
 from pipeline.report.blocks import Chart
 from pipeline.report.charts import ACCENT, MUTED, PALETTE
 from pipeline.report.format import formatted
@@ -57,7 +58,8 @@ def bars(values: Floats, limits: Limits, others: Limits = ()) -> Bars | None:
     if counted:
         edges = np.arange(np.floor(low) - 0.5, np.ceil(high) + 1.0)
     elif is_log:
-        low = max(low, float(np.min(finite[finite > 0], initial=high)), 0.5)
+        shown = np.array([*finite, *(limit for _, limit in (*limits, *others))])
+        low = max(low, float(np.min(shown[shown > 0], initial=high)), 0.5)
         edges = np.geomspace(low / 1.1, high * 1.1, BINS + 1)
     else:
         margin = (high - low) / BINS or 0.5
@@ -191,18 +193,21 @@ def overlap(rules: Sequence[RuleEffect]) -> Chart | None:
     """Which rules are broken by the same documents, of those that are broken most."""
     import altair as alt
 
-    broken = [effect for effect in rules if effect.broken.any()]
-    broken = sorted(broken, key=lambda r: -int(r.broken.sum()))[:RULES_IN_OVERLAP]
-    if len(broken) < 2:
+    by_reason: dict[tuple[str, str], BoolArray] = {}
+    for effect in rules:  # several rules may give one reason, such as the limits of a range
+        key = (effect.step, effect.rule.reason)
+        by_reason[key] = effect.broken | by_reason.get(key, np.zeros_like(effect.broken))
+    counts = {key: int(broken.sum()) for key, broken in by_reason.items()}
+    shown = sorted((k for k, n in counts.items() if n), key=lambda k: -counts[k])[:RULES_IN_OVERLAP]
+    if len(shown) < 2:
         return None
-    several = len({effect.step for effect in broken}) > 1
-    names = [f"{r.step}: {r.rule.reason}" if several else r.rule.reason for r in broken]
-    cells = [
-        {"row": names[i], "column": names[j], "documents": both, "share": both / own}
-        for i, one in enumerate(broken)
-        if (own := int(one.broken.sum()))
-        for j, other in enumerate(broken)
-        if (both := int((one.broken & other.broken).sum()))
+    several = len({step for step, _ in shown}) > 1
+    names = [f"{step}: {reason}" if several else reason for step, reason in shown]
+    cells: list[dict[str, Any]] = [
+        {"row": row, "column": column, "documents": both, "share": both / counts[one]}
+        for row, one in zip(names, shown, strict=True)
+        for column, other in zip(names, shown, strict=True)
+        if (both := int((by_reason[one] & by_reason[other]).sum()))
     ]
     axis = alt.Axis(labelLimit=300, labelAngle=-55, orient="top")
     base = alt.Chart(alt.Data(values=cells)).encode(
@@ -211,21 +216,23 @@ def overlap(rules: Sequence[RuleEffect]) -> Chart | None:
     )
     color = alt.Color("share:Q", scale=alt.Scale(domain=[0, 1]), legend=None)
     dark = alt.condition("datum.share > 0.55", alt.value("white"), alt.value("#1c2127"))
-    side = min(34.0, 520 / len(broken))
+    side = min(34.0, 520 / len(shown))
     drawn = base.mark_rect().encode(color=color) + base.mark_text(fontSize=9).encode(
         text=alt.Text("documents:Q", format=",.3~s"), color=dark
     )
-    shared, row, column = max(
-        (float((one.broken & other.broken).sum() / one.broken.sum()), names[i], names[j])
-        for i, one in enumerate(broken)
-        for j, other in enumerate(broken)
-        if i != j
-    )
+    pairs = [cell for cell in cells if cell["row"] != cell["column"]]
+    if pairs:
+        most = max(pairs, key=lambda cell: cell["share"])
+        largest = (
+            f"{most['share']:.0%} of the documents that break {most['row']} break "
+            f"{most['column']} too"
+        )
+    else:
+        largest = "no document breaks two of them"
     return Chart(
         title="Rules that are broken by the same documents",
-        spec=drawn.properties(width=side * len(broken), height=side * len(broken)).to_dict(),
-        alt=f"Matrix of rules. Largest overlap: {shared:.0%} of the documents that break {row} "
-        f"break {column} too.",
+        spec=drawn.properties(width=side * len(shown), height=side * len(shown)).to_dict(),
+        alt=f"Matrix of rules. Largest overlap: {largest}.",
         note="Documents that break both rules; the darker, the larger their share of those that "
         "break the rule of the row. The diagonal holds all that break the rule.",
     )

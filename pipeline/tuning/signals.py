@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pydantic import ValidationError, model_serializer
 
 from pipeline.documents import Docs
-from pipeline.engine.fingerprint import code_digest
+from pipeline.engine.fingerprint import versions_of
 from pipeline.engine.step_calls import call
 from pipeline.engine.step_results import CheckedResult, checked
 from pipeline.step import FilterResult, RowStep, ThresholdFilter
@@ -51,7 +51,7 @@ class Measure(RowStep):
         return {
             **{label: measured_parameters(step) for label, step in self.steps},
             "(order)": [[label, type(step).__qualname__] for label, step in self.steps],
-            "(code)": code_digest(type(step).__module__ for _, step in self.steps),
+            "(versions)": {label: versions_of(type(step)) for label, step in self.steps},
         }
 
     def prepare(self, sample: Docs) -> None:

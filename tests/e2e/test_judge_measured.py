@@ -16,12 +16,13 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pytest
+from small_runs import files_of
 from tiny_model import make_tiny_model
 
 pytestmark = pytest.mark.slow
 
-PROBED = 60
-CHECKED = 40
+PROBED = 36
+CHECKED = 24
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
@@ -35,14 +36,14 @@ def metrics(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> dict
     folder = tmp_path_factory.mktemp("judged")
     articles = [row["text"][:900] for row in read_jsonl(shared_data / "domains/wiki.jsonl.zst")]
     gold = read_jsonl(shared_data / "truth/web-quality-human.jsonl.zst")
-    for name, rows in (("docs", [{"text": text} for text in articles[:150]]), ("gold", gold)):
+    for name, rows in (("docs", [{"text": text} for text in articles[:100]]), ("gold", gold)):
         content = b"".join(orjson.dumps(row) + b"\n" for row in rows)
         (folder / f"{name}.jsonl").write_bytes(content)
     make_tiny_model(folder / "judge", articles[:400])
     step = {
         "rubric": "educational_value",
         "server": {"kind": "transformers", "model": "judge"},
-        "sample": {"documents": 150},
+        "sample": {"documents": 100},
         "max_tokens": 512,
         "min_mass": 0.3,
         "checks": {
@@ -67,7 +68,7 @@ def metrics(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> dict
         env=environment,
         check=True,
     )
-    (card,) = folder.glob("runs/judged/stages/*label.reduce@*/artifacts/card.json")
+    (card,) = files_of(folder / "runs" / "judged", "label.reduce", "artifacts/card.json")
     found: dict[str, Any] = orjson.loads(card.read_bytes())
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 import string
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from small_runs import winnow
+from small_runs import files_of, stages_of, winnow
 from tiny_model import make_tiny_model
 
 from pipeline.errors import ManifestError
@@ -97,9 +98,8 @@ def load(root: Path, recipe: str, model: Path) -> Any:
 
 def rows_of(output: Path, door: str = "kept") -> list[dict[str, Any]]:
     """Rows that the last step kept or dropped."""
-    folders = [output / stage["folder"] for stage in results(output)["stages"]]
-    last = [path for path in folders if (path / "kept").is_dir()][-1]
-    tables = [pq.read_table(path) for path in sorted(last.glob(f"{door}/*.parquet"))]
+    last = [name for name in stages_of(output) if files_of(output, name)][-1]
+    tables = [pq.read_table(path) for path in files_of(output, last, f"{door}/*.parquet")]
     rows: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist() if tables else []
     return rows
 
@@ -114,6 +114,25 @@ def test_a_recipe_is_valid_and_says_what_it_needs(recipe: str, root: Path, tmp_p
     assert load(root, recipe, tmp_path).steps
     with pytest.raises(ManifestError, match="WINNOW_JUDGE is not set"):
         load_manifest(root / "manifests" / f"{recipe}.yaml", environment={})
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("embedder", ["/no/embedder", "/no/judge"])
+def test_a_model_that_is_not_there_is_named_by_its_own_variable_and_value(
+    recipe: str, embedder: str, root: Path, tmp_path: Path
+) -> None:
+    environment = dict.fromkeys(("WINNOW_DATA", "WINNOW_GOOD"), str(tmp_path))
+    environment |= {"WINNOW_JUDGE": "/no/judge", "WINNOW_EMBEDDER": embedder}
+    path = root / "manifests" / f"{recipe}.yaml"
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path, environment=environment)
+    lines = path.read_text().splitlines()
+    named = set()
+    for problem in caught.value.problems:
+        (own,) = re.findall(r"env:(WINNOW_\w+)", lines[problem.line - 1])
+        assert f"${{env:{own}}} is '{environment[own]}'" in problem.message
+        named.add(own)
+    assert named == {"WINNOW_JUDGE", "WINNOW_EMBEDDER"}
 
 
 @pytest.mark.slow
@@ -141,7 +160,7 @@ def test_nemotron_cc_joins_three_scores_into_buckets(folder: Path, root: Path) -
     assert {name: tally["documents"] for name, tally in rationale_text.items()} == {
         "other_source": DOCUMENTS
     }
-    (cuts,) = output.glob("stages/*ensemble.reduce*/artifacts/cuts.parquet")
+    (cuts,) = files_of(output, "ensemble.reduce", "artifacts/cuts.parquet")
     table = pq.read_table(cuts).to_pylist()
     for row in kept:
         bins = [

@@ -27,6 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from gateway import Gateway
+from small_runs import files_of
 from tiny_model import make_tiny_model
 from vllm_cpu import ARGS, ENVIRONMENT, vllm_command
 
@@ -35,7 +36,7 @@ from classifiers.judges.vllm_server import VllmServer
 
 pytestmark = pytest.mark.slow
 
-DOCUMENTS = 2_000
+DOCUMENTS = 1_000
 RUBRIC = {
     "name": "short",
     "version": 1,
@@ -134,7 +135,7 @@ def finished(process: subprocess.Popen[bytes]) -> str:
 def labels_in(folder: Path) -> list[Any]:
     """Scores of all documents in the output of a run."""
     found: list[Any] = []
-    for path in sorted(folder.glob("stages/05-label@*/kept/*.parquet")):
+    for path in files_of(folder, "label"):
         found += pq.read_table(path)["worth"].to_pylist()
     return found
 
@@ -154,7 +155,7 @@ def test_a_run_killed_at_random_pays_for_no_label_twice(place: Place, vllm: Vllm
                 kills += 1
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            # The next run begins while the last one's clerk still writes down its answers.
+            # The next run begins while the last one's worker still writes down its answers.
         finished(place.start(manifest))
         answered = gateway.answered()
     assert kills == 4

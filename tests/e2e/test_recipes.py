@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from small_runs import winnow
+from small_runs import dropped_files, files_of, stages_of, winnow
 
 from pipeline.errors import ManifestError
 from pipeline.manifest import load_manifest
@@ -98,8 +98,7 @@ def steps_of(recipe: str, root: Path, **environment: str) -> list[str]:
 def dropped_by(output: Path) -> dict[str, str]:
     """By document, the step that dropped it."""
     tables = [
-        pq.read_table(path, columns=["id", "step"]).to_pylist()
-        for path in output.glob("stages/*/dropped/*.parquet")
+        pq.read_table(path, columns=["id", "step"]).to_pylist() for path in dropped_files(output)
     ]
     return {row["id"]: row["step"] for table in tables for row in table}
 
@@ -127,11 +126,11 @@ def test_dclm_keeps_the_best_tenth_of_the_web_and_no_text_that_it_learned_from(
     met = counts["entered"]["keep"]["documents"] - learned
     assert learned >= 50
     assert counts["kept"]["documents"] == -(-met // 10)
-    last = max(path.parent for path in output.glob("stages/*/kept"))
-    scores = [pq.read_table(path, columns=["quality"])["quality"] for path in last.glob("kept/*")]
+    kept = output.glob("corpus/*/*")
+    scores = [pq.read_table(path, columns=["quality"])["quality"] for path in kept]
     below = [
         row["signals"]
-        for path in last.glob("dropped/*")
+        for path in files_of(output, "keep", "dropped/*")
         for row in pq.read_table(path).to_pylist()
         if row["reason"] == "below_top_share"
     ]
@@ -166,8 +165,8 @@ def test_what_must_go_goes_by_the_step_that_is_there_for_it(run: tuple[str, Path
 
 def test_only_fineweb_takes_addresses_out(run: tuple[str, Path]) -> None:
     recipe, output = run
-    last = max(path.parent for path in output.glob("stages/*/kept"))
-    files = [*last.glob("kept/*"), *last.glob("dropped/*")]
+    last = [name for name in stages_of(output) if files_of(output, name)][-1]
+    files = files_of(output, last, "[kd][er]*/*.parquet")
     rows = [row for path in files for row in pq.read_table(path).to_pylist()]
     (text,) = [row["text"] for row in rows if row["id"] == "article-3"]
     assert (SECRET in text) == (recipe != "fineweb")

@@ -9,11 +9,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from small_runs import contents, winnow
+from small_runs import contents, corpus_rows, files_of, winnow
 
 DOMAINS = ("wiki", "law", "dialog", "code_c")
 DOCUMENTS = 120
@@ -80,17 +79,9 @@ def project(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path
     return folder
 
 
-def stage(output: Path, name: str) -> Path:
-    (found,) = output.glob(f"stages/*-{name}*")
-    return found
-
-
 def kept(output: Path) -> list[dict[str, Any]]:
     """Rows that the last step kept."""
-    last = max(path.parent for path in output.glob("stages/*/kept"))
-    tables = [pq.read_table(path) for path in sorted(last.glob("kept/*.parquet"))]
-    rows: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist()
-    return rows
+    return corpus_rows(output)
 
 
 def results(output: Path) -> dict[str, Any]:
@@ -103,7 +94,7 @@ def test_every_document_has_a_bucket_and_every_group_keeps_its_share(project: Pa
     rows = kept(project / "out")
     assert {4} < {row["quality_bucket"] for row in rows} <= set(range(5))
     assert counts["dropped"]["keep"]["other_source"]["documents"] == DOCUMENTS
-    (artifacts,) = (project / "out").glob("stages/*keep.reduce*/artifacts/groups.parquet")
+    (artifacts,) = files_of(project / "out", "keep.reduce", "artifacts/groups.parquet")
     groups = pq.read_table(artifacts).to_pylist()
     assert {group["by.topic"] for group in groups} == {None, "law", "people", "programs"}
     of_group = Counter((row["source"], row["topic"]) for row in rows)

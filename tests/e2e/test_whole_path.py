@@ -11,9 +11,10 @@ import jsonschema
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from small_runs import contents, winnow
+from small_runs import contents, dropped_files, winnow
 
 from pipeline.engine.results import results_schema
+from pipeline.engine.status import read_status
 
 DOMAINS = ("wiki", "medical", "dialog", "law")
 DOCUMENTS = 150
@@ -83,7 +84,7 @@ def test_every_row_is_kept_dropped_or_quarantined(undisturbed: Path) -> None:
 
 def test_every_dropped_document_has_step_reason_and_signals(undisturbed: Path) -> None:
     found = 0
-    for path in undisturbed.glob("stages/*/dropped/*.parquet"):
+    for path in dropped_files(undisturbed):
         for row in pq.read_table(path).to_pylist():
             found += 1
             assert row["step"]
@@ -104,8 +105,7 @@ def test_report_tells_the_verdict_and_stands_alone(undisturbed: Path) -> None:
 
 
 def test_scores_are_there_for_every_document(undisturbed: Path) -> None:
-    (folder,) = undisturbed.glob("stages/11-classify@*")
-    for path in (folder / "kept").glob("*.parquet"):
+    for path in undisturbed.glob("corpus/*/*.parquet"):
         scores = pq.read_table(path, columns=["quality"]).column("quality").to_pylist()
         assert all(0 <= score <= 1 for score in scores)
 
@@ -122,7 +122,7 @@ def test_killed_in_a_trial_it_ends_with_the_same_bytes(
         environment={"WINNOW_KILL_AT": f"task-finished:{TASKS_BEFORE + 1}", "WINNOW_KILL_RUN": "1"},
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    (trials,) = (path.parent / "out" / "stages").glob("*-trial@*")
-    assert len(list((trials / "receipts").iterdir())) == 1, "killed at the second trial"
+    trials = [s for s in read_status(path.parent / "out").stages if s.name == "proxy.trial"]
+    assert [stage.done for stage in trials] == [1], "killed at the second trial"
     assert winnow(*arguments, cwd=path.parent).returncode == 0
     assert contents(path.parent / "out") == contents(undisturbed)

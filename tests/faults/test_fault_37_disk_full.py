@@ -40,11 +40,13 @@ def test_full_disk_fails_the_shard_and_leaves_no_temporary_file(
     (tmp_path / "b1.gz").write_bytes(gzip.compress((tmp_path / "b1.jsonl").read_bytes()))
     done = winnow("run", path, "--output", small_disk / "out")
     assert done.returncode == 1, done.stderr
-    assert "No space left" in done.stderr
-    assert not list(small_disk.glob("out/stages/*/tmp/*"))
+    assert "disk-full" in done.stderr
+    assert "MB are free" in done.stderr
+    assert not list(small_disk.glob(".store/tmp/*/*"))
+    assert not list(small_disk.rglob("*.tmp"))
     write_lines(tmp_path / "b1.jsonl", noise(100))
     (tmp_path / "b1.gz").write_bytes(gzip.compress((tmp_path / "b1.jsonl").read_bytes()))
-    shutil.rmtree(small_disk / "out" / "stages")
+    shutil.rmtree(small_disk / ".store")
     assert winnow("run", path, "--output", small_disk / "out").returncode == 0
 
 
@@ -54,4 +56,4 @@ def test_run_that_cannot_fit_is_refused(tmp_path: Path, small_disk: Path) -> Non
     done = winnow("run", path, "--output", small_disk / "out")
     assert done.returncode == 2
     assert "disk-too-small" in done.stderr
-    assert not (small_disk / "out" / "stages").exists()
+    assert not (small_disk / ".store" / "tasks").exists()

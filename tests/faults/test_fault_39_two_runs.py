@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from tasks import Write, job
 
 from pipeline.console import Stopwatch
 from pipeline.engine.lock import Fence, hold
-from pipeline.engine.processes import process_birth
+from pipeline.engine.processes import process_birth, process_place
 from pipeline.engine.run import run
-from pipeline.engine.worker import Job, read_failures, run_task
+from pipeline.engine.stage import find_receipt
+from pipeline.engine.worker import read_failures, run_task
 
 
 def test_second_run_is_refused_naming_host_process_and_age(tmp_path: Path) -> None:
@@ -32,7 +34,8 @@ def test_lock_of_a_dead_run_is_taken_over(tmp_path: Path) -> None:
     """Fault 40."""
     path = small_project(tmp_path)
     (tmp_path / "out").mkdir()
-    dead = {"host": socket.gethostname(), "pid": os.getpid(), "born": 1, "token": "old"}
+    dead = {"host": socket.gethostname(), "place": process_place(), "pid": os.getpid()}
+    dead |= {"born": 1, "token": "old"}
     (tmp_path / "out" / "lock.json").write_text(json.dumps(dead))
     assert run(load(path)).exit_code == 0
 
@@ -42,11 +45,11 @@ def test_old_holder_aborts_at_its_commit(tmp_path: Path) -> None:
     lock = tmp_path / "lock.json"
     with hold(tmp_path) as fence:
         made = job(tmp_path, {"a": Write("a"), "b": Write("b")})
-        mine = Job(made.stage, made.folder, made.tasks, made.scratch, Fence(lock, fence.token))
+        mine = replace(made, fence=Fence(lock, fence.token))
         run_task(mine, mine.tasks[0])
         assert read_failures(made.scratch) == []
         born = process_birth(os.getpid())
-        theirs = {"host": "elsewhere", "pid": 1, "born": born, "token": "new"}
+        theirs = {"host": "elsewhere", "place": "elsewhere", "pid": 1, "born": born, "token": "new"}
         lock.write_text(json.dumps(theirs))
         run_task(mine, mine.tasks[0])
         run_task(mine, mine.tasks[1])
@@ -54,7 +57,7 @@ def test_old_holder_aborts_at_its_commit(tmp_path: Path) -> None:
     assert (failure.code, failure.label) == ("lock-lost", "label of b"), (
         "a was done before, and stays so"
     )
-    assert not (made.folder / "receipts" / "b.json").exists()
+    assert find_receipt(made.store, "fp-b") is None
     assert json.loads(lock.read_text()) == theirs, "the new holder keeps its lock"
 
 

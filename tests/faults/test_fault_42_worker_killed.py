@@ -54,7 +54,7 @@ def test_worker_killed_twice_fails_the_run_and_names_the_shard(tmp_path: Path) -
     assert done.returncode == 1
     assert "a2.jsonl: worker-died" in done.stderr
     assert (tmp_path / "deaths").read_text() == "xx"
-    assert len(list(tmp_path.glob("out/stages/01-*/receipts/*.json"))) == 2
+    assert len(list(tmp_path.glob(".store/tasks/*/*/receipt.json"))) == 2
 
 
 def test_crash_of_native_code_is_survived(tmp_path: Path) -> None:

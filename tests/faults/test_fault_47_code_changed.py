@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from small_runs import contents, load, small_project
+from small_runs import contents, files_of, load, small_project
 
 from pipeline.engine.run import run
 
@@ -39,9 +39,8 @@ def test_deleted_and_edited_outputs_are_made_again(tmp_path: Path) -> None:
     path = small_project(tmp_path)
     run(load(path))
     before = contents(tmp_path / "out")
-    kept = sorted((tmp_path / "out" / "stages").glob("*/kept/*.parquet"))
-    kept[0].unlink()
-    kept[-1].write_bytes(b"edited")
+    files_of(tmp_path / "out", "Short")[0].unlink()
+    files_of(tmp_path / "out", "exact_dedup")[-1].write_bytes(b"edited")
     results = run(load(path))
     assert contents(tmp_path / "out") == before
     assert [s.status for s in results.stages].count("done") == 2

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from small_runs import contents, load, small_project, winnow
+from small_runs import contents, files_of, load, small_project, winnow
 
 from pipeline.engine.run import run
 
@@ -18,9 +18,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["plan.json", "digests.json", "timings.json", "run_results.json"])
+@pytest.mark.parametrize("name", ["out/plan.json", ".store/cache.sqlite", "out/run_results.json"])
 def test_note_that_is_cut_short_costs_nothing_but_time(done: Path, name: str) -> None:
-    note = done.parent / "out" / name
+    note = done.parent / name
     note.write_bytes(note.read_bytes()[:20])
     results = run(load(done))
     assert results.exit_code == 0
@@ -35,7 +35,7 @@ def test_lock_that_is_cut_short_does_not_lock_for_ever(done: Path) -> None:
 
 def test_receipt_that_is_cut_short_is_made_again(done: Path) -> None:
     before = contents(done.parent / "out")
-    receipt = sorted((done.parent / "out" / "stages").glob("01-*/receipts/*.json"))[0]
+    receipt = files_of(done.parent / "out", "Short", "receipt.json")[0]
     receipt.write_text("{")
     assert winnow("verify", done.parent / "out").returncode == 1
     assert run(load(done)).exit_code == 0
@@ -44,7 +44,7 @@ def test_receipt_that_is_cut_short_is_made_again(done: Path) -> None:
 
 def test_rotten_bit_that_keeps_size_and_time_is_found_by_verify_and_then_mended(done: Path) -> None:
     before = contents(done.parent / "out")
-    path = sorted((done.parent / "out" / "stages").glob("05-*/kept/*.parquet"))[0]
+    path = files_of(done.parent / "out", "exact_dedup")[0]
     stat, data = path.stat(), bytearray(path.read_bytes())
     data[40] ^= 1
     path.write_bytes(data)
@@ -65,7 +65,7 @@ def test_failed_rerun_does_not_vouch_for_the_file_it_could_not_make(
     code.write_text(code.read_text().replace("        length", fail, 1))
     run(load(path))
     before = contents(tmp_path / "out")
-    kept = sorted((tmp_path / "out" / "stages").glob("01-*/kept/*.parquet"))[0]
+    kept = files_of(tmp_path / "out", "Short")[0]
     data = bytearray(kept.read_bytes())
     data[40] ^= 1
     kept.write_bytes(data)

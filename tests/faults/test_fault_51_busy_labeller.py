@@ -56,12 +56,15 @@ def run(folder: Path, script: Sometimes, count: int = 30) -> Job:
         (Reply(503, b"<html>maintenance</html>"), "http-503"),
         (Reply(500, b'{"error": {"message": "oops"}}'), "http-500"),
         (Reply(502), "http-502"),
+        (Reply(408), "http-408"),
+        (Reply(409, b'{"error": "conflict"}'), "http-409"),
+        (Reply(425), "http-425"),
         (Reply(cut=True), "unreachable"),
         (Reply(429, headers={"Retry-After": "0.2"}), "http-429"),
         (Reply(429, headers={"Retry-After": "soon"}), "http-429"),
         (Reply(503, headers={"Retry-After": "-1e9"}), "http-503"),
     ],
-    ids=["429", "503", "500", "502", "cut", "seconds", "nonsense", "negative"],
+    ids=["429", "503", "500", "502", "408", "409", "425", "cut", "seconds", "nonsense", "negative"],
 )
 def test_busy_server_is_asked_again_and_every_label_paid_once(
     tmp_path: Path, reply: Reply, outcome: str
@@ -79,6 +82,20 @@ def test_time_out_frees_its_place_and_is_asked_again(
     monkeypatch.setattr(server_launcher, "REQUEST_S", 1.0)
     job = run(tmp_path, Sometimes(Reply(hang=3.0), each=10))
     assert outcomes(job) == {"labelled": 30, "timeout": 3}
+
+
+def test_a_wish_to_wait_a_day_ends_the_job_and_keeps_what_is_bought(tmp_path: Path) -> None:
+    script = Sometimes(Reply(429, headers={"Retry-After": "86400"}), each=1_000)
+    with ScriptedServer(script=script) as server:
+        job = job_for(tmp_path, server, words(30), most_at_once=1)
+        script.is_document = is_about_a_text(job)
+        with pytest.raises(RequestError, match="asks to wait 86,400 s") as caught:
+            run_here(job)
+        assert (caught.value.code, claims(job)) == ("wait-too-long", 0)
+        bought = len(labels(job))
+        run_here(job)
+    assert bought < 30
+    assert len(labels(job)) == outcomes(job)["labelled"] == 30
 
 
 def test_wish_to_wait_is_honoured_for_all_documents(tmp_path: Path) -> None:
@@ -118,11 +135,11 @@ def test_documents_that_never_get_an_answer_are_asked_about_by_a_later_run(tmp_p
     with ScriptedServer(script=script) as server:
         job = job_for(tmp_path, server, words(20), most_errors=0.2)
         script.is_document = is_about_a_text(job)
-        told = run_here(job)
-        assert (told.done, len(labels(job)), claims(job)) == (20, 18, 0)
+        status = run_here(job)
+        assert (status.done, len(labels(job)), claims(job)) == (20, 18, 0)
         script.times = 0
-        told = run_here(job)
-        assert (told.from_store, len(labels(job))) == (18, 20)
+        status = run_here(job)
+        assert (status.from_store, len(labels(job))) == (18, 20)
 
 
 def test_a_server_that_answers_nobody_ends_the_job_with_its_words(tmp_path: Path) -> None:

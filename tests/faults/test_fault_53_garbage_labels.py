@@ -164,6 +164,6 @@ def test_server_that_names_its_likeliest_tokens_alone_is_refused_for_many_labels
         job = job_for(tmp_path, server, words(3), rubric=rubric)
         with pytest.raises(RequestError, match="kind has 21 labels") as caught:
             run_here(job)
-    assert caught.value.code == "labels-not-told"
+    assert caught.value.code == "labels-not-reported"
     assert "vLLM 0.26" in caught.value.hint
     assert labels(job) == []

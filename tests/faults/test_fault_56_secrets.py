@@ -42,7 +42,7 @@ def finished(job: Job) -> tuple[int, str]:
 
 
 def complaint(job: Job) -> str:
-    """What a clerk in this process says of what it cannot do; empty when it can."""
+    """What a labelling worker in this process says of what it cannot do; empty when it can."""
     said = ""
     try:
         run_here(job)

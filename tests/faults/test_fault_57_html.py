@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from committed_run import Length, Listed, Vowels, facts_stage, read_stage
+from committed_run import Length, Listed, Vowels, metrics_stage, read_stage
 from report_pages import large_page
 
 from pipeline.report.funnel import funnel_sections
@@ -61,7 +61,7 @@ def test_hostile_documents_of_a_run_are_shown_and_harmless(tmp_path: Path) -> No
     # Names of sources are checked by the manifest; ids, texts, codes and messages are not.
     source = Listed(documents=documents, bad=tuple((text, text) for text in HOSTILE))
     stage = read_stage(tmp_path, {"web": source}, {"length": Length(low=40), "score": Vowels()})
-    metrics = facts_stage(tmp_path, "02-found", {text: text for text in HOSTILE})
+    metrics = metrics_stage(tmp_path, "found", {text: text for text in HOSTILE})
     html = render(Page("run", "", [], "", funnel_sections([stage, metrics])))
     assert_harmless(html)
     shown = "".join(Tags(html).text)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from pydantic import JsonValue
 
 from pipeline.documents import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, Docs
 from pipeline.engine.commit import commit
-from pipeline.engine.lock import Fence
 from pipeline.engine.row_tasks import DocumentsTask, RowTask
-from pipeline.engine.stage import Stage, Task, TaskContext, TaskResult, TaskSpec
+from pipeline.engine.stage import Stage, StageOutputs, Task, TaskContext, TaskResult, TaskSpec
 from pipeline.sources.source import Read, Shard, SourceFormat
 from pipeline.step import FilterResult, RowStep
 
@@ -81,44 +82,47 @@ def read_stage(
     folder: Path, sources: Mapping[str, Listed], steps: Mapping[str, RowStep], *, skip: str = ""
 ) -> Stage:
     """Reads one shard per source through ``steps``; the task ``skip`` never commits."""
-    works = {
+    specs = {
         name: RowTask(name, Shard(name, 0, (), (f"{name}.jsonl",), 0), source, tuple(steps.items()))
         for name, source in sources.items()
     }
-    return _stage(folder, "01-read", works, tuple(steps), skip)
+    return _stage(folder, "read", specs, tuple(steps), skip)
 
 
 def next_stage(folder: Path, before: Stage, steps: Mapping[str, RowStep]) -> Stage:
     """The documents that ``before`` kept, through ``steps``."""
-    works = {
-        task.key: DocumentsTask(task.key, before.committed, tuple(steps.items()))
+    specs = {
+        task.key: DocumentsTask(task.key, before.outputs, tuple(steps.items()))
         for task in before.tasks
     }
-    return _stage(folder, "03-next", works, tuple(steps), "")
+    return _stage(folder, "next", specs, tuple(steps), "")
 
 
-def facts_stage(folder: Path, name: str, metrics: Mapping[str, object]) -> Stage:
+def metrics_stage(folder: Path, name: str, metrics: Mapping[str, JsonValue]) -> Stage:
     """A stage of one task that counts no documents and reports ``metrics``."""
-    stage = Stage(name, name, folder / name, (Task("all", _Nothing()),), {})
-    out = folder / "tmp" / name
-    out.mkdir(parents=True)
-    commit(stage.folder, name, "all", name, out, TaskResult(metrics=dict(metrics)), Fence())  # type: ignore[arg-type]
-    return stage
+    return _stage(folder, name, {"all": _Nothing(metrics)}, (), "")
 
 
+@dataclass(frozen=True)
 class _Nothing:
+    metrics: Mapping[str, JsonValue]
+
     def run(self, context: TaskContext) -> TaskResult:
-        return TaskResult()
+        context.out.mkdir(parents=True, exist_ok=True)
+        return TaskResult(metrics=self.metrics)
 
 
 def _stage(
-    folder: Path, name: str, works: Mapping[str, TaskSpec], steps: tuple[str, ...], skip: str
+    folder: Path, name: str, specs: Mapping[str, TaskSpec], steps: tuple[str, ...], skip: str
 ) -> Stage:
-    tasks = tuple(Task(key, work) for key, work in works.items())
-    stage = Stage(name, name, folder / name, tasks, {}, steps=steps)
-    for key, work in works.items():
-        if key != skip:
-            out = folder / "tmp" / name / key
-            outcome = work.run(TaskContext(out))
-            commit(stage.folder, name, key, name, out, outcome, Fence())
+    tasks = tuple(Task(key, spec, reads=()) for key, spec in specs.items())
+    parameters = {"folder": str(folder), "texts": [repr(spec) for spec in specs.values()]}
+    outputs = StageOutputs(folder, tuple(specs))
+    stage = Stage(name, name, tasks, parameters, {}, outputs, steps=steps)
+    for task in tasks:
+        ready = stage.resolve(task)
+        assert ready is not None
+        if task.key != skip:
+            out = folder / "tmp" / name / task.key
+            commit(folder, name, ready, out, task.spec.run(TaskContext(out)))
     return stage

@@ -7,11 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from labelling_jobs import judge_folder
 from scripted_server import ScriptedServer
-from small_runs import winnow
+from small_runs import corpus_rows, files_of, winnow
 
 RUBRIC = """\
 name: clarity
@@ -88,13 +86,10 @@ class LabelProject:
 
     def documents(self, output: str = "out") -> list[dict[str, Any]]:
         """Rows that the last step kept."""
-        last = max(path.parent for path in self.folder.glob(f"{output}/stages/*/kept"))
-        tables = [pq.read_table(path) for path in sorted(last.glob("kept/*.parquet"))]
-        rows: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist()
-        return rows
+        return corpus_rows(self.folder / output)
 
     def artifacts(self, name: str, output: str = "out") -> Path:
-        (found,) = self.folder.glob(f"{output}/stages/*label.reduce*/artifacts/{name}")
+        (found,) = files_of(self.folder / output, "label.reduce", f"artifacts/{name}")
         return found
 
     def card(self, output: str = "out") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Jobs for clerks that ask a scripted server, and what is left of them in the store."""
+"""Jobs for labelling workers that ask a scripted server, and what is left of them in the store."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 from scripted_server import Asked, ScriptedServer
 from tiny_model import make_tokenizer
 
+from classifiers.judges.judge_config import EndpointSpec, Prices
 from classifiers.judges.judge_identity import Wording
 from classifiers.judges.judge_tokenizer import JudgeTokenizer
 from classifiers.judges.rubric import Attribute, Rubric
-from classifiers.labelling.label_config import Budget, EndpointSpec, Prices
+from classifiers.labelling.label_config import Budget
 from classifiers.labelling.label_store import Attempt, LabelStore, Stored
 from classifiers.labelling.labelling_job import Job, Pass, WorkerStatus
 from classifiers.labelling.labelling_worker import LabellingWorker
@@ -118,7 +119,7 @@ def claims(job: Job) -> int:
 
 
 def is_about_a_text(job: Job) -> Callable[[Asked], bool]:
-    """Whether a request is about one of ``words``, and none of the clerk's own."""
+    """Whether a request is about one of ``words``, and none of the worker's own."""
     part = JudgeTokenizer(job.folder / "judge").documents(["Text number"], 16, "head")[0]
 
     def decide(asked: Asked) -> bool:
@@ -133,7 +134,7 @@ def _holds(whole: Sequence[int], part: Sequence[int]) -> bool:
 
 
 def run_here(job: Job) -> WorkerStatus:
-    """Have the job done by a clerk in this very process. Raises what it cannot do."""
+    """Have the job done by a labelling worker in this very process. Raises what it cannot do."""
 
     async def done() -> WorkerStatus:
         worker = LabellingWorker(job)
@@ -155,7 +156,7 @@ print(run_job(Job.model_validate_json(Path(sys.argv[1]).read_text())).model_dump
 
 
 def launch(job: Job, name: str = "job", first: str = "") -> subprocess.Popen[str]:
-    """A process that has a clerk do the job, after the line of code ``first``."""
+    """A process that has a labelling worker do the job, after the line of code ``first``."""
     file = job.folder / f"{name}.json"
     file.write_text(job.model_dump_json())
     command = [sys.executable, "-c", first + LAUNCHER, str(file)]
@@ -163,7 +164,7 @@ def launch(job: Job, name: str = "job", first: str = "") -> subprocess.Popen[str
 
 
 def worker_of(launcher: subprocess.Popen[str]) -> int:
-    """The process that the hirer has started, once it is there."""
+    """The process that the launcher has started, once it is there."""
     found: list[int] = []
 
     def look() -> bool:

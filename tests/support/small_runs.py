@@ -8,6 +8,9 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
 
 from pipeline.manifest import Manifest, load_manifest
 
@@ -77,11 +80,46 @@ def winnow(
     )
 
 
+def task_folders(output: Path, stage: str) -> list[Path]:
+    """Where the files of a stage's tasks are, in the order of its tasks' names."""
+    saved = json.loads((output / "plan.json").read_text())
+    tasks = saved["stages"][stage]["tasks"]
+    store = output / saved["store"]
+    return [
+        store / "tasks" / tasks[key]["fingerprint"][:2] / tasks[key]["fingerprint"]
+        for key in sorted(tasks)
+    ]
+
+
+def files_of(output: Path, stage: str, pattern: str = "kept/*.parquet") -> list[Path]:
+    """Committed files of a stage."""
+    return [path for folder in task_folders(output, stage) for path in folder.glob(pattern)]
+
+
+def stages_of(output: Path) -> list[str]:
+    """Names of the stages, in their order."""
+    order: list[str] = json.loads((output / "plan.json").read_text())["order"]
+    return order
+
+
+def dropped_files(output: Path) -> list[Path]:
+    """Files of dropped documents, of all stages."""
+    return [f for stage in stages_of(output) for f in files_of(output, stage, "dropped/*.parquet")]
+
+
+def corpus_rows(output: Path) -> list[dict[str, Any]]:
+    """The documents that the steps left."""
+    files = sorted((output / "corpus").glob("*/*.parquet"))
+    return [row for path in files for row in pq.read_table(path).to_pylist()]
+
+
 def contents(output: Path) -> dict[str, bytes]:
-    """Every committed file and receipt of a run, by its path."""
-    folder = output / "stages"
+    """Every committed file and receipt of a run, by its path in the store."""
+    saved = json.loads((output / "plan.json").read_text())
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
+        f"{stage}/{path.relative_to(folder.parent.parent).as_posix()}": path.read_bytes()
+        for stage in saved["order"]
+        for folder in task_folders(output, stage)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and "/tmp/" not in path.as_posix().replace(output.as_posix(), "")
+        if path.is_file()
     }

@@ -149,13 +149,13 @@ def documents(texts: list[str], source: str = "web") -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(rows, schema=DOCUMENT_SCHEMA)
 
 
-def job(folder: Path, works: dict[str, TaskSpec], stage: str = "01-test") -> Job:
-    """A job of one stage in ``folder`` with a task for each of ``works``."""
+def job(folder: Path, specs: dict[str, TaskSpec], stage: str = "test") -> Job:
+    """A job of one stage with a task for each of ``specs``; its store is ``folder``."""
     tasks = tuple(
-        Task(key, work, label=f"label of {key}", fingerprint=f"fp-{key}")
-        for key, work in works.items()
+        Task(key, spec, label=f"label of {key}", fingerprint=f"fp-{key}")
+        for key, spec in specs.items()
     )
     scratch = folder / "scratch"
     for name in ("claims", "failures", "progress"):
         (scratch / name).mkdir(parents=True, exist_ok=True)
-    return Job(stage, folder / stage, tasks, scratch, Fence())
+    return Job(stage, folder, tasks, folder / "tmp", scratch, Fence())

@@ -43,7 +43,7 @@ def test_plan_shows_why(project: Path) -> None:
     done = winnow("plan", project, "--set", "steps.Short.least=6", cwd=project.parent)
     assert done.returncode == 0
     assert "steps.Short.least: 5 → 6" in done.stdout
-    assert "follows from 01-Short" in done.stdout
+    assert "follows from Short" in done.stdout
 
 
 def test_status_and_verify_need_only_the_folder(project: Path) -> None:

@@ -68,7 +68,7 @@ def test_without_a_terminal_each_event_is_a_json_line() -> None:
     with Console(None, stream) as console:
         console.stage_started("01-filter", 4, "new")
         console.stage_progress(1)
-        console.say("for people only")
+        console.print("for people only")
     (line,) = stream.getvalue().splitlines()
     assert json.loads(line)["stage"] == "01-filter"
 

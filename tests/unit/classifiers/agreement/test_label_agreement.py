@@ -18,14 +18,17 @@ from classifiers.agreement.label_agreement import (
     EXCERPT,
     MOST_GROUPS,
     AgreementMetrics,
+    AttributeMetrics,
     against_categories,
     against_gold,
     against_grades,
     against_two_classes,
     disagreements,
+    is_tied,
     length_groups,
     spread,
     two_classes,
+    warnings_about,
 )
 
 SCALE = [0, 1, 2, 3, 4, 5]
@@ -308,3 +311,35 @@ def test_categories_are_counted_in_the_rubrics_order() -> None:
     given = np.array(named, dtype=object)
     found = spread(given, np.array(["a", "b", "b", "a"]), ["law", "code", "wiki"], False, seed=1)
     assert found == {"bins": ["law", "code", "wiki"], "sources": {"a": [0, 2, 0], "b": [1, 0, 0]}}
+
+
+@pytest.mark.parametrize(
+    ("values", "tied"),
+    [
+        (np.full(20, 2.5), True),
+        (np.linspace(2.5, 2.509, 20), True),
+        (np.linspace(2.5, 2.6, 20), False),
+        (np.full(9, 2.5), False),
+        (np.array([2.5] * 12 + [np.nan] * 8), True),
+        (np.full((20, 3), 1 / 3), True),
+        (np.tile([[0.5, 0.3, 0.2], [0.6, 0.2, 0.2]], (10, 1)), False),
+        (np.full(20, np.nan), False),
+    ],
+)
+def test_labels_are_tied_when_no_document_differs_by_more_than_noise(
+    values: Any, tied: bool
+) -> None:
+    assert is_tied(values) is tied
+
+
+def test_agreement_no_better_than_chance_is_a_warning() -> None:
+    gold = np.tile([0.0, 1.0, 2.0, 3.0], 10)
+    columns: dict[str, Any] = {"given": gold, "one for all": np.full(40, 1.0)}
+    columns["chance"] = np.repeat([0.0, 1.0, 2.0, 3.0], 10)
+    found = {}
+    for name, labels in columns.items():
+        figures = against_grades(labels, gold, {}, [0, 1, 2, 3], 2, seed=1)
+        found[name] = warnings_about("a", AttributeMetrics(gold=figures))  # type: ignore[typeddict-item]
+    assert found["given"] == []
+    for name in ("one for all", "chance"):
+        assert found[name] == ["agreement of `a` with 40 gold labels may be no more than chance"]

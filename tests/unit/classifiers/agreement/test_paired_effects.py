@@ -123,9 +123,15 @@ def measured(
     return injections(names.tolist(), labels.tolist(), *clipped, span=5, seed=seed)
 
 
-def test_false_alarms_are_as_rare_as_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _fewer_flips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as tell 0.05 from chance, in a tenth of the time."""
     monkeypatch.setattr(paired_effects, "FLIPS", 999)
-    runs = 400
+
+
+@pytest.mark.usefixtures("_fewer_flips")
+def test_false_alarms_are_as_rare_as_stated() -> None:
+    runs = 300
     alarms = sum(
         any(entry["verdict"] == "moved" for entry in measured(30, 8, seed)) for seed in range(runs)
     )
@@ -134,6 +140,7 @@ def test_false_alarms_are_as_rare_as_said(monkeypatch: pytest.MonkeyPatch) -> No
     assert alarms > 0, "a test that never alarms tests nothing"
 
 
+@pytest.mark.usefixtures("_fewer_flips")
 def test_an_order_that_works_on_a_third_of_the_documents_is_found() -> None:
     found = [measured(60, 8, seed, obeyed=0.35) for seed in range(20)]
     assert sum(entries[0]["verdict"] == "moved" for entries in found) >= 19
@@ -141,6 +148,7 @@ def test_an_order_that_works_on_a_third_of_the_documents_is_found() -> None:
     assert found[0][0]["raised"] > found[0][0]["benign_raised"]
 
 
+@pytest.mark.usefixtures("_fewer_flips")
 def test_with_documents_enough_a_judge_that_does_not_obey_has_held() -> None:
     verdicts = [entry["verdict"] for seed in range(10) for entry in measured(300, 4, seed)]
     assert verdicts.count("held") >= 36

@@ -15,7 +15,7 @@ from labelling_jobs import GRADES
 from scripted_server import Asked, Reply, ScriptedServer
 
 from classifiers.judges.chat_judge import ChatJudge, broken_up
-from classifiers.judges.completions_judge import Connection
+from classifiers.judges.http_client import Connection
 from classifiers.judges.judge import LabelRequest, RequestError, Usage
 from classifiers.judges.judge_identity import Wording
 from classifiers.judges.prompts import document_id, mark_of

@@ -14,7 +14,8 @@ import pytest
 from labelling_jobs import GRADES, judge_folder
 from scripted_server import Asked, Reply, ScriptedServer
 
-from classifiers.judges.completions_judge import TOP, CompletionsJudge, Connection
+from classifiers.judges.completions_judge import CompletionsJudge
+from classifiers.judges.http_client import TOP, Connection
 from classifiers.judges.judge import LabelRequest, RequestError, Usage
 from classifiers.judges.judge_identity import Wording
 from classifiers.judges.judge_tokenizer import JudgeTokenizer

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from classifiers.judges.judge_config import EndpointSpec, VllmSpec
 from classifiers.judges.judge_identity import (
     BLOCK,
     BLOCKS,
@@ -22,7 +23,6 @@ from classifiers.judges.judge_identity import (
     revision_of,
 )
 from classifiers.judges.rubric import Attribute, Rubric
-from classifiers.labelling.label_config import EndpointSpec, VllmSpec
 from pipeline.errors import Refusal
 
 CHOICES = {"a": "x", "b": "y"}

@@ -234,7 +234,7 @@ def test_answer_of_several_tokens_is_refused() -> None:
 
 
 def test_answers_that_are_the_same_token_are_refused() -> None:
-    with pytest.raises(Refusal, match="does not tell"):
+    with pytest.raises(Refusal, match="one token for several of"):
         saved("unigram")[0].answer_ids("", ["語", "文"])
 
 

@@ -46,7 +46,7 @@ def test_own_rubric_is_read_from_the_manifests_folder(tmp_path: Path) -> None:
     found = load_rubric("own.yaml", tmp_path)
     use = found.attributes["use"]
     assert (use.labels, use.answers, use.values) == (("0", "5"), ("0", "5"), (0.0, 5.0))
-    assert found.columns() == ("use", "use_p")
+    assert list(found.column_types()) == ["use", "use_p"]
     assert rubric_path("own.yaml", tmp_path) == tmp_path / "own.yaml"
 
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.judges.judge import Usage
+from classifiers.judges.judge_config import Prices
 from classifiers.labelling.budget import BudgetTracker
-from classifiers.labelling.label_config import Budget, Prices
+from classifiers.labelling.label_config import Budget
 from classifiers.labelling.label_store import Attempt
 
 PRICES = Prices(prompt=2, cached=0.5, completion=8, gpu_hour=3.6)

@@ -14,8 +14,8 @@ import orjson
 import pytest
 import zstandard
 
-from classifiers.judges.rubric import Attribute, Rubric
-from classifiers.labelling.gold_labels import attribute_of, read_gold
+from classifiers.judges.rubric import Attribute
+from classifiers.labelling.gold_labels import read_gold
 from classifiers.labelling.label_config import GoldSpec
 from pipeline.errors import ShardError
 
@@ -121,12 +121,6 @@ def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     for name in ("gone", "gone.zst"):
         with pytest.raises(ShardError, match=f"{name} cannot be read"):
             read_gold(GoldSpec(path=name), tmp_path, SCALE)
-
-
-def test_the_attribute_is_the_first_unless_one_is_named() -> None:
-    rubric = Rubric(name="r", version=1, instruction="i", attributes={"a": SCALE, "b": CHOICES})
-    assert attribute_of(GoldSpec(path="g"), rubric) == "a"
-    assert attribute_of(GoldSpec(path="g", attribute="b"), rubric) == "b"
 
 
 def test_people_s_labels_of_real_documents(shared_data: Path) -> None:

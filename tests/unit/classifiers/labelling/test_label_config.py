@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from classifiers.labelling.label_config import (
-    Budget,
+from classifiers.judges.judge_config import (
     EndpointSpec,
     Prices,
-    SampleSpec,
     ServerSpec,
     TransformersSpec,
     VllmSpec,
 )
+from classifiers.labelling.label_config import Budget, SampleSpec
 
 SERVER: TypeAdapter[VllmSpec | EndpointSpec | TransformersSpec] = TypeAdapter(ServerSpec)
 

@@ -55,10 +55,10 @@ def test_fields_that_nobody_knows_are_refused(job: Job) -> None:
 def test_progress_is_told_to_the_end_and_the_log_is_made(tmp_path: Path) -> None:
     told_of: list[tuple[float, float]] = []
     with ScriptedServer(delay=0.02) as server:
-        log = tmp_path / "folder" / "clerk.log"
+        log = tmp_path / "folder" / "worker.log"
         job = job_for(tmp_path, server, words(120), log=log)
-        told = run_job(job, lambda done, total: told_of.append((done, total)))
-    assert (told.done, told.total, told.ended, told.code) == (120, 120, True, "")
+        status = run_job(job, lambda done, total: told_of.append((done, total)))
+    assert (status.done, status.total, status.ended, status.code) == (120, 120, True, "")
     assert told_of[-1] == (120, 120)
     assert [done for done, _ in told_of] == sorted(done for done, _ in told_of)
     assert log.exists()
@@ -66,7 +66,7 @@ def test_progress_is_told_to_the_end_and_the_log_is_made(tmp_path: Path) -> None
 
 
 class LabellingWorker:
-    """Another program in the clerk's place."""
+    """Another program in the worker's place."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
         start = subprocess.Popen
@@ -83,7 +83,7 @@ def some_job(folder: Path) -> Job:
         return job_for(folder, server, words(3))
 
 
-def test_a_clerk_that_dies_is_said_with_the_end_of_its_log(
+def test_a_worker_that_dies_is_said_with_the_end_of_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = "import sys; sys.stdin.readline(); sys.exit('out of luck')"
@@ -95,7 +95,7 @@ def test_a_clerk_that_dies_is_said_with_the_end_of_its_log(
     assert "out of luck" in caught.value.hint
 
 
-def test_a_clerk_that_reads_nothing_is_said_too(
+def test_a_worker_that_reads_nothing_is_said_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job is larger than a pipe holds."""
@@ -115,7 +115,7 @@ def test_what_libraries_print_is_passed_over(
     assert run_job(job) == WorkerStatus(done=3, total=3, ended=True)
 
 
-def test_what_a_clerk_could_not_do_is_raised(
+def test_what_a_worker_could_not_do_is_raised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = WorkerStatus(

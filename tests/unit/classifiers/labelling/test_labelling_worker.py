@@ -1,4 +1,4 @@
-"""The clerk as a process of its own, against a server on loopback."""
+"""The worker as a process of its own, against a server on loopback."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from labelling_jobs import (
 from scripted_server import Asked, Reply, ScriptedServer
 
 from classifiers.judges.judge import RequestError
-from classifiers.labelling.label_config import Budget, Prices
+from classifiers.judges.judge_config import Prices
+from classifiers.labelling.label_config import Budget
 from classifiers.labelling.label_store import LabelStore
 from classifiers.labelling.labelling_job import Job, Pass, run_job
 from pipeline.errors import Refusal, ShardError
@@ -44,8 +45,8 @@ def test_every_distinct_text_gets_one_label_and_is_paid_once(tmp_path: Path) -> 
     texts = [*words(40), *words(10)]
     with ScriptedServer() as server:
         job = job_for(tmp_path, server, texts)
-        told = run_here(job)
-        assert (told.done, told.total, told.from_store, told.lost) == (40, 40, 0, 0)
+        status = run_here(job)
+        assert (status.done, status.total, status.from_store, status.lost) == (40, 40, 0, 0)
         assert len(labels(job)) == documents_answered(job, server) == 40
         spent = sum(a.prompt_tokens for a in attempts(job) + attempts(job, "probe"))
         assert spent == server.tokens["prompt"], "the ledger holds what the server has counted"
@@ -90,8 +91,8 @@ def test_more_documents_later_are_the_only_ones_paid(tmp_path: Path) -> None:
     with ScriptedServer() as server:
         run_here(job_for(tmp_path, server, words(5)))
         job = job_for(tmp_path, server, words(12))
-        told = run_here(job)
-        assert (told.done, told.from_store) == (12, 5)
+        status = run_here(job)
+        assert (status.done, status.from_store) == (12, 5)
         assert documents_answered(job, server) == 12
 
 
@@ -109,8 +110,8 @@ def test_passes_are_asked_one_after_the_other_and_counted_together(tmp_path: Pat
                 )
             }
         )
-        told = run_here(job)
-    assert (told.done, told.total) == (36, 36)
+        status = run_here(job)
+    assert (status.done, status.total) == (36, 36)
     assert {stored.repeat for stored in labels(job)} == {0, 1}
     assert len(attempts(job, "retest")) == len(attempts(job, "position")) == 8
 
@@ -151,8 +152,8 @@ def test_budget_is_used_up_and_never_exceeded(
         spent = prompt + (4 if budget.money else 1) * generated  # of 20,000
         assert 20_000 - 2 * longest_prompt(server) <= spent <= 20_000
 
-        told = run_here(job.model_copy(update={"budget": Budget(tokens=1_000_000)}))
-        assert (told.done, told.from_store) == (300, first)
+        status = run_here(job.model_copy(update={"budget": Budget(tokens=1_000_000)}))
+        assert (status.done, status.from_store) == (300, first)
         assert documents_answered(job, server) == 300
     assert claims(job) == 0
 
@@ -174,7 +175,7 @@ def test_budget_counts_what_earlier_tries_have_cost(tmp_path: Path) -> None:
 # --- whoever wanted the labels is gone ---
 
 
-def test_killed_hirer_loses_nothing_that_was_under_way(tmp_path: Path) -> None:
+def test_killed_launcher_loses_nothing_that_was_under_way(tmp_path: Path) -> None:
     with ScriptedServer(delay=0.4) as server:
         job = job_for(tmp_path, server, words(1_000))
         launcher = launch(job)
@@ -190,12 +191,12 @@ def test_killed_hirer_loses_nothing_that_was_under_way(tmp_path: Path) -> None:
         assert claims(job) == 0, "documents that were not asked about are free"
 
         server.delay = 0.0
-        told = run_job(job)
-        assert (told.done, told.lost) == (1_000, 0)
+        status = run_job(job)
+        assert (status.done, status.lost) == (1_000, 0)
         assert len(labels(job)) == documents_answered(job, server) == 1_000
 
 
-def test_killed_clerk_leaves_at_most_what_was_under_way_to_be_asked_again(tmp_path: Path) -> None:
+def test_killed_worker_leaves_at_most_what_was_under_way_to_be_asked_again(tmp_path: Path) -> None:
     with ScriptedServer(delay=0.2) as server:
         job = job_for(tmp_path, server, words(300), most_at_once=8)
         launcher = launch(job)
@@ -206,15 +207,15 @@ def test_killed_clerk_leaves_at_most_what_was_under_way_to_be_asked_again(tmp_pa
         assert "labelling-died" in status
         under_way = len(server.requests) - len(server.answered)
         server.delay = 0.0
-        told = run_job(job)
-    assert 1 <= told.lost <= 8, f"{under_way} were under way"
-    assert outcomes(job)["lost"] == told.lost
+        status = run_job(job)
+    assert 1 <= status.lost <= 8, f"{under_way} were under way"
+    assert outcomes(job)["lost"] == status.lost
     assert len(labels(job)) == 300
-    assert documents_answered(job, server) <= 300 + told.lost
+    assert documents_answered(job, server) <= 300 + status.lost
     assert claims(job) == 0
 
 
-def test_waits_for_a_next_try_do_not_keep_an_ended_clerk(tmp_path: Path) -> None:
+def test_waits_for_a_next_try_do_not_keep_an_ended_worker(tmp_path: Path) -> None:
     def busy(asked: Asked) -> Reply | None:
         return Reply(429, headers={"Retry-After": "250"}) if is_document(asked) else None
 
@@ -230,7 +231,7 @@ def test_waits_for_a_next_try_do_not_keep_an_ended_clerk(tmp_path: Path) -> None
     assert claims(job) == 0
 
 
-def test_clerk_that_is_told_to_end_finishes_what_is_under_way(tmp_path: Path) -> None:
+def test_worker_that_is_told_to_end_finishes_what_is_under_way(tmp_path: Path) -> None:
     with ScriptedServer(delay=0.3) as server:
         job = job_for(tmp_path, server, words(300))
         launcher = launch(job)
@@ -245,7 +246,7 @@ def test_clerk_that_is_told_to_end_finishes_what_is_under_way(tmp_path: Path) ->
 # --- several at once ---
 
 
-def test_two_clerks_share_the_documents_and_each_is_paid_once(tmp_path: Path) -> None:
+def test_two_workers_share_the_documents_and_each_is_paid_once(tmp_path: Path) -> None:
     with ScriptedServer(delay=0.05) as server:
         job = job_for(tmp_path, server, words(300))
         hirers = [launch(job, name) for name in ("one", "two")]
@@ -257,7 +258,7 @@ def test_two_clerks_share_the_documents_and_each_is_paid_once(tmp_path: Path) ->
     assert claims(job) == 0
 
 
-def test_documents_of_a_clerk_that_dies_are_taken_over_by_the_other(tmp_path: Path) -> None:
+def test_documents_of_a_worker_that_dies_are_taken_over_by_the_other(tmp_path: Path) -> None:
     with ScriptedServer(delay=0.3) as server:
         job = job_for(tmp_path, server, words(200))
         first = launch(job, "one")

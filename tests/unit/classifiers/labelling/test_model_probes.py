@@ -10,10 +10,11 @@ import pytest
 
 from classifiers.judges.answers import Answer, Label
 from classifiers.judges.judge import LabelRequest, RequestError, Usage
+from classifiers.judges.judge_config import Prices
 from classifiers.judges.judge_identity import Wording
 from classifiers.labelling import model_probes
 from classifiers.labelling.budget import BudgetTracker
-from classifiers.labelling.label_config import Budget, Prices
+from classifiers.labelling.label_config import Budget
 from classifiers.labelling.label_store import LabelStore, Stored
 from classifiers.labelling.model_probes import (
     EVERY,
@@ -196,7 +197,7 @@ def test_a_judge_that_never_answers_is_said(tmp_path: Path) -> None:
 
 
 def test_a_refusal_is_not_asked_again(tmp_path: Path) -> None:
-    judge = Judge(failures=[RequestError("never", "http-400", "no")])
+    judge = Judge(failures=[RequestError("refused", "http-400", "no")])
     with pytest.raises(RequestError, match="http-400 no"):
         asyncio.run(Scene(tmp_path, judge).watch.start(WORDING))
     assert judge.asked == 1

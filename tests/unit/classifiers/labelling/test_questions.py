@@ -1,4 +1,4 @@
-"""Questions reach a clerk and labels come back from the store; texts without words stay here."""
+"""Questions reach a labelling worker, labels come from the store; texts without words stay here."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from labelling_jobs import GRADES, judge_folder, words
 from scripted_server import ScriptedServer
 
+from classifiers.judges.judge_config import EndpointSpec, Prices
 from classifiers.judges.judge_identity import Wording
 from classifiers.judges.judge_tokenizer import CHARACTERS_PER_TOKEN
 from classifiers.labelling import questions as module
-from classifiers.labelling.label_config import Budget, EndpointSpec, Prices
+from classifiers.labelling.label_config import Budget
 from classifiers.labelling.label_store import LabelStore
 from classifiers.labelling.labelling_job import Job, WorkerStatus
 from classifiers.labelling.questions import LabellingSettings, Question, ask, shortened
@@ -60,7 +61,7 @@ def worker(monkeypatch: pytest.MonkeyPatch, store: Path) -> LabellingWorker:
     return worker
 
 
-def test_a_clerk_asks_once_and_the_store_answers_from_then_on(tmp_path: Path, store: Path) -> None:
+def test_a_worker_asks_once_and_the_store_answers_from_then_on(tmp_path: Path, store: Path) -> None:
     judge_folder(tmp_path)
     texts = [*words(12), "!!!", words(1)[0]]
     asked = {"document": Question(texts, 64), "retest": Question(texts[:3], 64, repeat=1)}
@@ -80,7 +81,7 @@ def test_a_clerk_asks_once_and_the_store_answers_from_then_on(tmp_path: Path, st
     assert again[1] == found
 
 
-def test_what_the_clerk_cannot_do_is_an_error_with_its_hint(tmp_path: Path, store: Path) -> None:
+def test_what_the_worker_cannot_do_is_an_error_with_its_hint(tmp_path: Path, store: Path) -> None:
     spec = server_of(key_env="NO_SUCH_KEY")
     judge_folder(tmp_path)
     with pytest.raises(ShardError) as caught:

@@ -15,9 +15,9 @@ from scripted_server import ScriptedServer
 from classifiers.judges.chat_judge import ChatJudge
 from classifiers.judges.completions_judge import CompletionsJudge
 from classifiers.judges.judge import RequestError
+from classifiers.judges.judge_config import EndpointSpec, TransformersSpec
 from classifiers.judges.local_judge import LocalJudge
 from classifiers.labelling import server_launcher
-from classifiers.labelling.label_config import EndpointSpec, TransformersSpec
 from classifiers.labelling.label_store import LabelStore
 from classifiers.labelling.server_launcher import (
     JudgeLauncher,
@@ -180,7 +180,7 @@ def test_time_of_a_server_that_was_started_again_counts_twice(
     now[0] += 10
     assert engine.gpu_seconds == 20
     engine.note()
-    assert store.gpu_seconds("job") == 20, "a clerk may be killed at any time"
+    assert store.gpu_seconds("job") == 20, "a labelling worker may be killed at any time"
     engine.ended(None)
     engine.ended(None)
     now[0] += 50

@@ -108,7 +108,7 @@ def test_any_history_leaves_a_limit_that_can_be_used(history: list[tuple[bool, f
 
 
 class FakeJudge:
-    """Revives at once, or as ``trouble`` says."""
+    """Restarts at once, or as ``failure`` says."""
 
     def __init__(self, name: str = "judge") -> None:
         self.name = name

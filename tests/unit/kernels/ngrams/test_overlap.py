@@ -5,9 +5,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unspaced_scripts import is_unspaced
 
 from kernels.ngrams.overlap import NGRAM, OverlapIndex, shingles
-from kernels.text.normalise import normalise_one
+from kernels.text.normalisation import normalise_one
 
 # Few words, so that texts share shingles; some characters that count as words by themselves.
 WORDS = st.sampled_from(["a", "b", "cat", "dog", "éa", "0", "水", "山川", "ก", "naïve", "한국"])
@@ -24,14 +25,7 @@ def reference_words(text: str) -> list[str]:
     for token in normalise_one(text).split():
         word = ""
         for char in token:
-            code = ord(char)
-            alone = (
-                0xE00 <= code <= 0xEFF
-                or 0x1000 <= code <= 0x107F
-                or 0x1780 <= code <= 0x17FF
-                or 0x3000 <= code <= 0x9FFF
-            )
-            if alone:
+            if is_unspaced(char):
                 words += [word, char] if word else [char]
                 word = ""
             else:

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from unspaced_scripts import is_unspaced
 
-from kernels.text.normalise import normalise
+from kernels.text.normalisation import normalise
 from kernels.words import vocabulary as module
 from kernels.words.vocabulary import UNKNOWN, Vocabulary, slots_for
 
@@ -29,17 +30,6 @@ def rows_of(*rows: str) -> pa.LargeStringArray:
     return normalise(pa.array(rows, pa.large_string()))
 
 
-def stands_alone(char: str) -> bool:
-    code = ord(char)
-    return any(
-        first <= code <= last
-        for first, last in (
-            *((0x0E00, 0x0EFF), (0x1000, 0x10BF), (0x1780, 0x17FF)),
-            (0x3000, 0x9FFF),
-        )
-    )
-
-
 def words_of(normalised: str) -> list[str]:
     """The definition."""
     words: list[str] = []
@@ -48,7 +38,7 @@ def words_of(normalised: str) -> list[str]:
     while at < len(chunks):
         pieces = [""]
         for char in chunks[at]:
-            if stands_alone(char):
+            if is_unspaced(char):
                 pieces += [char, ""]
             else:
                 pieces[-1] += char

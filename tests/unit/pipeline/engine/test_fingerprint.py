@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engine import fingerprint
-from pipeline.engine.fingerprint import code_digest, digest, sha256_file
+from dedup.exact_dedup import ExactDedup
+from pipeline.engine.fingerprint import (
+    code_digest,
+    custom_code,
+    digest,
+    sha256_file,
+    versions_of,
+)
+from pipeline.manifest.registry import custom_step
 
 JSON = st.recursive(
     st.none()
@@ -50,64 +56,75 @@ def repr_of(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package ``toy`` whose module ``a`` imports ``b``, counted as ours."""
-    folder = tmp_path / "toy"
-    folder.mkdir()
-    (folder / "__init__.py").write_text("")
-    (folder / "a.py").write_text("from toy.b import value\n")
-    (folder / "b.py").write_text("value = 1\n")
-    (folder / "c.py").write_text("other = 1\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(fingerprint, "OURS", ("toy",))
-    return folder
+CODE = '''
+"""What this file is for."""
+import helper
 
 
-def fresh_code_digest(*modules: str) -> str:
-    for name in [name for name in sys.modules if name.split(".")[0] == "toy"]:
-        del sys.modules[name]
-    fingerprint._read.cache_clear()
-    fingerprint._source_of.cache_clear()
-    return code_digest(modules)
+class Step:
+    """A step."""
+
+    limit = 5  # characters
+
+    def filter(self, docs):
+        """Which stay."""
+        return [len(text) >= self.limit for text in docs]
+
+    def report_sections(self):
+        return ["a section"]
+'''
+LAYOUT = [
+    ("# characters", "# how many characters"),
+    ('"""A step."""', '"""A step that drops short texts."""'),
+    ('"""Which stay."""', "'Which stay.'"),
+    (
+        "[len(text) >= self.limit for text in docs]",
+        "[\n            len(text) >= self.limit\n            for text in docs\n        ]",
+    ),
+    ('["a section"]', '["another section"]'),
+    ("import helper", "\n\nimport helper"),
+]
+MEANING = [
+    ("limit = 5", "limit = 6"),
+    (">=", ">"),
+    ("import helper", "import helpers"),
+    ("def filter", "def filters"),
+]
 
 
-def test_code_digest_follows_imports(package: Path) -> None:
-    before = fresh_code_digest("toy.a")
-    (package / "b.py").write_text("value = 2\n")
-    assert fresh_code_digest("toy.a") != before
+@pytest.mark.parametrize(("old", "new"), LAYOUT)
+def test_wording_and_layout_of_code_do_not_change_its_digest(old: str, new: str) -> None:
+    assert CODE.replace(old, new) != CODE
+    assert code_digest(CODE.replace(old, new)) == code_digest(CODE)
 
 
-def test_code_digest_ignores_what_is_not_imported(package: Path) -> None:
-    before = fresh_code_digest("toy.a")
-    (package / "c.py").write_text("other = 2\n")
-    assert fresh_code_digest("toy.a") == before
+@pytest.mark.parametrize(("old", "new"), MEANING)
+def test_meaning_of_code_changes_its_digest(old: str, new: str) -> None:
+    assert code_digest(CODE.replace(old, new)) != code_digest(CODE)
 
 
-def test_code_digest_passes_over_what_only_draws_the_report(package: Path) -> None:
-    drawing = (
-        "    def report_sections(self):\n        from toy.b import value\n        return value\n"
-    )
-    (package / "a.py").write_text("class Step:\n" + drawing)
-    before = fresh_code_digest("toy.a")
-    (package / "b.py").write_text("value = 2\n")
-    assert fresh_code_digest("toy.a") == before
-    judging = drawing.replace("report_sections", "filter")
-    (package / "a.py").write_text("class Step:\n" + drawing + judging)
-    used = fresh_code_digest("toy.a")
-    (package / "b.py").write_text("value = 3\n")
-    assert fresh_code_digest("toy.a") != used
+def own_class(folder: Path) -> type:
+    return custom_step("own.py:Own", folder)
 
 
-def test_code_digest_depends_on_versions_of_deciding_libraries(
-    package: Path, monkeypatch: pytest.MonkeyPatch
+def test_code_beside_a_manifest_counts_with_the_files_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (package / "b.py").write_text("import numpy\n")
-    before = fresh_code_digest("toy.a")
-    monkeypatch.setattr(fingerprint, "version", lambda name: "999")
-    assert fresh_code_digest("toy.a") != before
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "limits_of_own.py").write_text("LEAST = 1\n")
+    (tmp_path / "own.py").write_text(
+        "from limits_of_own import LEAST\nfrom winnow import RowStep\n\n\n"
+        "class Own(RowStep):\n    least: int = LEAST\n"
+    )
+    kind = own_class(tmp_path)
+    before = dict(custom_code(kind))
+    assert list(before) == ["code of own.py", "code of limits_of_own.py"]
+    (tmp_path / "limits_of_own.py").write_text("# at least\nLEAST = 1\n")
+    assert dict(custom_code(kind)) == before
+    (tmp_path / "limits_of_own.py").write_text("LEAST = 2\n")
+    assert dict(custom_code(kind)) != before
 
 
-def test_code_digest_of_real_modules_is_stable_and_distinct() -> None:
-    assert code_digest(["pipeline.engine.row_tasks"]) == code_digest(["pipeline.engine.row_tasks"])
-    assert code_digest(["pipeline.engine.row_tasks"]) != code_digest(["pipeline.engine.ids"])
+def test_installed_code_counts_by_its_version_alone() -> None:
+    assert list(custom_code(ExactDedup)) == []
+    assert versions_of(ExactDedup) == {"step ExactDedup": ExactDedup.version}

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from shards import commit_shards
+from shards import Write, commit_shards, committed
 from tasks import documents
 
 from pipeline.documents import Docs
-from pipeline.engine.global_tasks import MapTask, ReduceTask
-from pipeline.engine.row_tasks import ARTIFACTS, ApplyTask
+from pipeline.engine.global_tasks import MAPPED, MapTask, ReduceTask
+from pipeline.engine.row_tasks import ARTIFACTS, REDUCED, ApplyTask
 from pipeline.engine.stage import StageOutputs, TaskContext
 from pipeline.step import FilterResult, GlobalStep, Position, ReduceInput
 
@@ -45,55 +45,68 @@ class KeepLongest(GlobalStep):
 @pytest.fixture
 def corpus(tmp_path: Path) -> StageOutputs:
     shards = {"a-0": documents(["x", "xxx"]), "a-1": documents([]), "b-0": documents(["xx", "xxx"])}
-    return commit_shards(tmp_path / "corpus", shards)
+    return commit_shards(tmp_path, shards, "corpus")
 
 
-def observed(corpus: StageOutputs, folder: Path) -> StageOutputs:
+def mapped(corpus: StageOutputs) -> StageOutputs:
+    """Every shard of the corpus, mapped."""
+
+    def writes(key: str) -> Write:
+        return lambda out: MapTask(key, corpus, KeepLongest()).run(TaskContext(out))
+
+    return committed(corpus.store, {key: writes(key) for key in corpus.keys}, "map")
+
+
+def reduced(corpus: StageOutputs) -> StageOutputs:
+    task = ReduceTask(corpus, mapped(corpus), KeepLongest(), 5)
+    return committed(corpus.store, {REDUCED: lambda out: task.run(TaskContext(out))}, "reduce")
+
+
+def test_every_shard_is_mapped_even_an_empty_one(corpus: StageOutputs) -> None:
+    found = mapped(corpus).outputs(MAPPED)
+    assert [pq.read_table(path)["length"].to_pylist() for path in found] == [[1, 3], [], [2, 3]]
+
+
+def test_reduction_sees_all_shards_in_order(corpus: StageOutputs, tmp_path: Path) -> None:
+    task = ReduceTask(corpus, mapped(corpus), KeepLongest(), 5)
+    result = task.run(TaskContext(tmp_path / "out"))
+    assert result.metrics == {"longest": 3, "seed": 5, "shards": 3}
+    assert (tmp_path / "out" / ARTIFACTS / "longest").read_text() == "3"
+
+
+def applied(corpus: StageOutputs, artifacts: StageOutputs, out: Path) -> list[list[str]]:
+    """Texts that are kept, for each shard."""
     for key in corpus.keys:
-        MapTask(key, corpus, KeepLongest()).run(TaskContext(folder))
-    return commit_shards(folder, dict.fromkeys(corpus.keys), under="observed/")
+        ApplyTask(key, corpus, artifacts, "longest", KeepLongest()).run(TaskContext(out))
+    files = [out / "kept" / f"{key}.parquet" for key in corpus.keys]
+    return [pq.read_table(path)["text"].to_pylist() for path in files]
 
 
-def test_every_shard_is_observed_even_an_empty_one(corpus: StageOutputs, tmp_path: Path) -> None:
-    found = observed(corpus, tmp_path / "observed")
-    lengths = [pq.read_table(path)["length"].to_pylist() for path in found.outputs("observed/")]
-    assert lengths == [[1, 3], [], [2, 3]]
-
-
-def test_conclusion_sees_all_shards_in_order(corpus: StageOutputs, tmp_path: Path) -> None:
-    found = observed(corpus, tmp_path / "observed")
-    outcome = ReduceTask(corpus, found, KeepLongest(), 5).run(TaskContext(tmp_path / "concluded"))
-    assert outcome.metrics == {"longest": 3, "seed": 5, "shards": 3}
-    assert (tmp_path / "concluded" / ARTIFACTS / "longest").read_text() == "3"
-
-
-def test_conclusion_is_applied_to_every_shard_with_its_position(
+def test_artifacts_are_applied_to_every_shard_with_its_position(
     corpus: StageOutputs, tmp_path: Path
 ) -> None:
-    found = observed(corpus, tmp_path / "observed")
-    folder = tmp_path / "concluded"
-    ReduceTask(corpus, found, KeepLongest(), 5).run(TaskContext(folder))
-    artifacts = commit_shards(folder, {"artifacts": None}, under=None)
-    out = tmp_path / "applied"
-    for number, key in enumerate(corpus.keys):
-        ApplyTask(key, number, corpus, artifacts, "longest", KeepLongest()).run(TaskContext(out))
-    kept = [
-        pq.read_table(out / "kept" / f"{key}.parquet")["text"].to_pylist() for key in corpus.keys
-    ]
-    assert kept == [["xxx"], [], ["xxx"]]
+    out = tmp_path / "out"
+    assert applied(corpus, reduced(corpus), out) == [["xxx"], [], ["xxx"]]
     (row,) = pq.read_table(out / "dropped" / "b-0.parquet").to_pylist()
     assert (row["step"], row["reason"]) == ("longest", "shorter")
     assert row["signals"] == '{"row":0,"shard":2}'
 
 
-def test_findings_that_are_not_committed_stop_the_application(
+def test_shards_are_numbered_without_those_that_are_missing(
     corpus: StageOutputs, tmp_path: Path
 ) -> None:
-    missing = StageOutputs(tmp_path / "nowhere", ("artifacts",))
+    corpus.missing.add("a-1")
+    assert applied(corpus, reduced(corpus), tmp_path / "out") == [["xxx"], ["xxx"]]
+    (row,) = pq.read_table(tmp_path / "out" / "dropped" / "b-0.parquet").to_pylist()
+    assert row["signals"] == '{"row":0,"shard":1}'
+
+
+def test_artifacts_that_are_not_committed_stop_the_application(
+    corpus: StageOutputs, tmp_path: Path
+) -> None:
+    missing = StageOutputs(tmp_path, (REDUCED,))
     with pytest.raises(FileNotFoundError):
-        ApplyTask("a-0", 0, corpus, missing, "longest", KeepLongest()).run(
-            TaskContext(tmp_path / "x")
-        )
+        ApplyTask("a-0", corpus, missing, "longest", KeepLongest()).run(TaskContext(tmp_path / "x"))
 
 
 class Patient(KeepLongest):
@@ -106,8 +119,7 @@ class Patient(KeepLongest):
 
 
 def test_a_conclusion_tells_how_far_it_is(corpus: StageOutputs, tmp_path: Path) -> None:
-    found = observed(corpus, tmp_path / "observed")
     told: list[tuple[float, float]] = []
     context = TaskContext(tmp_path / "found", lambda done, total: told.append((done, total)))
-    ReduceTask(corpus, found, Patient(), seed=1).run(context)
+    ReduceTask(corpus, mapped(corpus), Patient(), seed=1).run(context)
     assert told == [(0, 2), (1, 2), (2, 2)]

@@ -7,22 +7,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shards import Write, committed
 
 from pipeline.engine.ids import EXAMPLES, CountIds
-from pipeline.engine.stage import Output, Receipt, StageOutputs, TaskContext
+from pipeline.engine.stage import StageOutputs, TaskContext
 
 
 def corpus(folder: Path, shards: list[list[str]]) -> StageOutputs:
-    """StageOutputs shards that have nothing but these ids."""
-    (folder / "kept").mkdir(parents=True)
-    (folder / "receipts").mkdir()
-    for number, ids in enumerate(shards):
-        path = f"kept/{number}.parquet"
-        pq.write_table(pa.table({"id": pa.array(ids, pa.large_string())}), folder / path)
-        outputs = [Output(path=path, bytes=0, sha256="")]
-        receipt = Receipt(stage="s", key=str(number), fingerprint="f", outputs=outputs)
-        (folder / "receipts" / f"{number}.json").write_text(receipt.model_dump_json())
-    return StageOutputs(folder, tuple(str(n) for n in range(len(shards))))
+    """Shards that have nothing but these ids."""
+
+    def writes(ids: list[str]) -> Write:
+        table = pa.table({"id": pa.array(ids, pa.large_string())})
+
+        def write(out: Path) -> None:
+            (out / "kept").mkdir()
+            pq.write_table(table, out / "kept" / "ids.parquet")
+
+        return write
+
+    return committed(folder, {str(n): writes(ids) for n, ids in enumerate(shards)})
 
 
 @given(
@@ -33,8 +36,8 @@ def test_repeats_are_counted_over_all_shards(shards: list[list[str]]) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        committed = corpus(Path(folder) / "s", shards)
-        metrics = CountIds(committed).run(TaskContext(Path(folder))).metrics
+        outputs = corpus(Path(folder) / "s", shards)
+        metrics = CountIds(outputs).run(TaskContext(Path(folder))).metrics
     counts = Counter(i for ids in shards for i in ids)
     repeated = sorted(i for i, n in counts.items() if n > 1)
     assert metrics["documents"] == sum(counts.values())

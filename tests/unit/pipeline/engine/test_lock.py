@@ -5,19 +5,22 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from pipeline.engine.lock import Fence, hold, is_stale, read_holder
-from pipeline.engine.processes import process_birth
+from pipeline.engine import lock
+from pipeline.engine.lock import Fence, hold, is_stale, read_holder, seen
+from pipeline.engine.processes import process_birth, process_place
 from pipeline.errors import Refusal, ShardError
 
 
 def write_lock(folder: Path, **changes: object) -> Path:
     born = process_birth(os.getpid())
-    holder = {"host": socket.gethostname(), "pid": os.getpid(), "born": born, "token": "old"}
+    holder = {"host": socket.gethostname(), "place": process_place(), "pid": os.getpid()}
+    holder |= {"born": born, "token": "old"}
     path = folder / "lock.json"
     path.write_text(json.dumps(holder | changes))
     return path
@@ -63,8 +66,41 @@ def test_reused_process_id_does_not_keep_a_lock(tmp_path: Path) -> None:
     assert is_stale(path, holder, lease_s=60)
 
 
+def test_lock_of_another_container_is_not_judged_by_process_ids_here(tmp_path: Path) -> None:
+    """One host name and one volume, but other process ids."""
+    write_lock(tmp_path, place="this boot/another container", pid=1, born=1)
+    with pytest.raises(Refusal, match="in use by process 1"), hold(tmp_path):
+        pass
+
+
+def test_lock_touched_by_a_clock_ahead_is_taken_over_when_nobody_touches_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "HEARTBEAT_S", 0.05)
+    path = write_lock(tmp_path, place="elsewhere")
+    ahead = time.time() + 365 * 86_400
+    os.utime(path, (ahead, ahead))
+    assert "ahead of this machine's" in seen(path)
+    with hold(tmp_path) as fence:
+        fence.check()
+
+
+def test_lock_touched_by_a_clock_ahead_stands_while_it_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "HEARTBEAT_S", 0.2)
+    path = write_lock(tmp_path, place="elsewhere")
+    ahead = time.time() + 365 * 86_400
+    os.utime(path, (ahead, ahead))
+    beat = threading.Timer(0.1, os.utime, (path, (ahead + 1, ahead + 1)))
+    beat.start()
+    with pytest.raises(Refusal, match="ahead of this machine's"), hold(tmp_path):
+        pass
+    beat.join()
+
+
 def test_other_host_keeps_its_lock_until_the_lease_ends(tmp_path: Path) -> None:
-    path = write_lock(tmp_path, host="elsewhere")
+    path = write_lock(tmp_path, host="elsewhere", place="elsewhere")
     with pytest.raises(Refusal), hold(tmp_path, lease_s=60):
         pass
     long_ago = time.time() - 120

@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shards import commit_shards
 from tasks import DropShort, Misshapen, Shout, documents
 
 from pipeline.documents import QUARANTINE_SCHEMA, Docs
 from pipeline.engine.commit import check_balance
 from pipeline.engine.row_tasks import DocumentsTask, OutcomeWriter, RowTask
-from pipeline.engine.stage import Count, Output, Receipt, StageOutputs, TaskContext, TaskResult
+from pipeline.engine.stage import Count, Output, TaskContext, TaskResult
 from pipeline.engine.step_results import checked
 from pipeline.errors import ShardError
 from pipeline.sources.source import Read, Shard, SourceFormat
@@ -74,6 +75,22 @@ def test_kept_and_dropped_leave_by_their_own_doors(tmp_path: Path) -> None:
     assert outcome.counts is not None
     assert outcome.counts.kept == Count(documents=2, bytes=20)
     assert outcome.counts.dropped == {"DropShort": {"short": Count(documents=2, bytes=3)}}
+
+
+class Partial(DropShort):
+    def metrics(self) -> dict[str, object]:
+        return {"sets": 2, "warnings": ["one set was left out"]}
+
+
+def test_metrics_of_steps_stand_under_their_labels_and_warnings_together(tmp_path: Path) -> None:
+    given = Given(batches=(("long enough",),))
+    assert run(tmp_path / "a", given, DropShort()).metrics == {}
+    assert run(tmp_path / "b", given, Partial()).metrics == {
+        "Partial": {"sets": 2},
+        "warnings": ["one set was left out"],
+    }
+    both = run(tmp_path / "c", given, Shout(), Partial()).metrics
+    assert both["warnings"] == ["Partial: one set was left out"]
 
 
 def test_later_steps_see_only_what_earlier_ones_kept(tmp_path: Path) -> None:
@@ -190,21 +207,8 @@ def test_rows_in_equal_rows_out_whatever_the_text(batches: list[list[str]], leas
         check_balance(outcome.counts, outputs)
 
 
-def commit_by_hand(folder: Path, key: str) -> StageOutputs:
-    receipt = Receipt(
-        stage="01",
-        key=key,
-        fingerprint="f",
-        outputs=[Output(path=f"kept/{key}.parquet", bytes=0, sha256="")],
-    )
-    (folder / "receipts").mkdir(parents=True)
-    (folder / "receipts" / f"{key}.json").write_text(receipt.model_dump_json())
-    return StageOutputs(folder, (key,))
-
-
 def test_documents_of_an_earlier_stage_are_judged(tmp_path: Path) -> None:
-    run(tmp_path / "one", Given(batches=(("long enough", "no"),)))
-    corpus = commit_by_hand(tmp_path / "one", "k")
+    corpus = commit_shards(tmp_path, {"k": documents(["long enough", "no"])})
     outcome = DocumentsTask("k", corpus, (("short", DropShort()),)).run(
         TaskContext(tmp_path / "two")
     )
@@ -213,8 +217,7 @@ def test_documents_of_an_earlier_stage_are_judged(tmp_path: Path) -> None:
 
 
 def test_columns_are_there_even_in_a_shard_without_documents(tmp_path: Path) -> None:
-    run(tmp_path / "one", Given())
-    corpus = commit_by_hand(tmp_path / "one", "k")
+    corpus = commit_shards(tmp_path, {"k": documents([])})
     DocumentsTask("k", corpus, (("shout", Shout()),)).run(TaskContext(tmp_path / "two"))
     assert "loudness" in pq.read_schema(tmp_path / "two" / "kept" / "k.parquet").names
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_runs import load, small_project
+from small_runs import files_of, load, small_project
 
 from pipeline.engine.lock import hold
 from pipeline.engine.run import run
@@ -23,11 +23,11 @@ def test_complete_run(output: Path) -> None:
     assert status.is_complete
     assert status.holder == ""
     first = status.stages[0]
-    assert (first.name, first.done, first.tasks) == ("01-Short", 3, 3)
+    assert (first.name, first.done, first.tasks) == ("Short", 3, 3)
 
 
 def test_missing_receipt_shows(output: Path) -> None:
-    receipt = sorted(output.glob("stages/01-*/receipts/*.json"))[0]
+    receipt = files_of(output, "Short", "receipt.json")[0]
     text = receipt.read_bytes()
     receipt.unlink()
     try:
@@ -51,12 +51,12 @@ def test_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 def test_verify_reads_every_output(output: Path) -> None:
     """Fault 48."""
     assert verify(output) == []
-    path = sorted(output.glob("stages/05-*/kept/*.parquet"))[0]
+    path = files_of(output, "exact_dedup")[0]
     good = path.read_bytes()
     try:
         path.write_bytes(good[:50] + bytes([good[50] ^ 1]) + good[51:])
-        assert verify(output) == [f"05-exact_dedup/kept/{path.name} was changed"]
+        assert verify(output) == [f"exact_dedup/{path.stem}: output kept/{path.name} was changed"]
         path.unlink()
-        assert verify(output) == [f"05-exact_dedup/kept/{path.name} is gone"]
+        assert verify(output) == [f"exact_dedup/{path.stem}: output kept/{path.name} is gone"]
     finally:
         path.write_bytes(good)

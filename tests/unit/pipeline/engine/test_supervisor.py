@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from tasks import DieUntil, KillIdle, Raise, Unprepared, Write, job
 
-from pipeline.engine.stage import StageOutputs
+from pipeline.engine.stage import find_receipt
 from pipeline.engine.supervisor import Supervisor
+from pipeline.engine.worker import Job
 
 
 @pytest.fixture(params=[1, 2])
@@ -15,21 +16,21 @@ def supervisor(request: pytest.FixtureRequest, tmp_path: Path):  # type: ignore[
         yield dog
 
 
-def keys_committed(folder: Path) -> set[str]:
-    return {path.stem for path in (folder / "receipts").glob("*.json")}
+def keys_committed(made: Job) -> set[str]:
+    return {t.key for t in made.tasks if find_receipt(made.store, t.fingerprint) is not None}
 
 
 def test_all_tasks_are_committed(supervisor: Supervisor, tmp_path: Path) -> None:
     made = job(tmp_path, {f"t{n}": Write(f"t{n}") for n in range(5)})
     assert supervisor.run(made) == []
-    assert keys_committed(made.folder) == {f"t{n}" for n in range(5)}
+    assert keys_committed(made) == {f"t{n}" for n in range(5)}
 
 
 def test_several_jobs_run_one_after_the_other(supervisor: Supervisor, tmp_path: Path) -> None:
-    for stage in ("01-a", "02-b", "03-c"):
-        made = job(tmp_path, {"x": Write("x"), "y": Write("y")}, stage)
+    for stage in ("a", "b", "c"):
+        made = job(tmp_path / stage, {"x": Write("x"), "y": Write("y")}, stage)
         assert supervisor.run(made) == []
-        assert keys_committed(made.folder) == {"x", "y"}
+        assert keys_committed(made) == {"x", "y"}
 
 
 def test_failing_task_does_not_stop_the_others(supervisor: Supervisor, tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_failing_task_does_not_stop_the_others(supervisor: Supervisor, tmp_path:
     )
     failures = supervisor.run(made)
     assert [(f.key, f.code) for f in failures] == [("a", "bad-shard"), ("c", "crash")]
-    assert keys_committed(made.folder) == {"b", "d"}
+    assert keys_committed(made) == {"b", "d"}
 
 
 def test_killed_worker_is_noticed_and_its_task_tried_again(
@@ -46,7 +47,7 @@ def test_killed_worker_is_noticed_and_its_task_tried_again(
 ) -> None:
     made = job(tmp_path, {"a": Write("a"), "b": DieUntil(tmp_path / "m", 1), "c": Write("c")})
     assert supervisor.run(made) == []
-    assert keys_committed(made.folder) == {"a", "b", "c"}
+    assert keys_committed(made) == {"a", "b", "c"}
 
 
 def test_task_that_kills_its_worker_twice_fails_by_name(
@@ -57,7 +58,7 @@ def test_task_that_kills_its_worker_twice_fails_by_name(
     assert (failure.key, failure.code) == ("b", "worker-died")
     assert "label of b" in failure.message
     assert (tmp_path / "m").read_text() == "xx"
-    assert keys_committed(made.folder) == {"a", "c"}
+    assert keys_committed(made) == {"a", "c"}
 
 
 def test_failures_before_a_death_are_not_forgotten(supervisor: Supervisor, tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_fault_in_preparation_is_told(supervisor: Supervisor, tmp_path: Path) ->
     (failure,) = supervisor.run(job(tmp_path, {"a": Unprepared()}))
     assert failure.code == "workers-failed"
     assert "no dictionary" in failure.message
-    made = job(tmp_path, {"b": Write("b")}, "02-after")
+    made = job(tmp_path, {"b": Write("b")}, "after")
     assert supervisor.run(made) == [], "and the next job finds a pool"
 
 
@@ -99,7 +100,9 @@ def test_committed_task_is_found_by_its_receipt(tmp_path: Path) -> None:
             assert dog.run(made) == []
     finally:
         del os.environ["WINNOW_KILL_AT"]
-    assert StageOutputs(made.folder, ("a", "b")).receipts()[0].metrics == {"length": 1}
+    receipt = find_receipt(made.store, "fp-a")
+    assert receipt is not None
+    assert receipt.metrics == {"length": 1}
 
 
 def test_worker_killed_between_two_tasks_does_not_hang_the_run(
@@ -111,4 +114,4 @@ def test_worker_killed_between_two_tasks_does_not_hang_the_run(
     with Supervisor(2, tmp_path / "logs") as dog:
         assert dog.run(made) == []
     assert (tmp_path / "killed").exists()
-    assert keys_committed(made.folder) == {"slow", "quick"}
+    assert keys_committed(made) == {"slow", "quick"}

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import Refusal
-from pipeline.manifest.registry import PluginError, Registry, custom_step, is_custom, step_labels
+from pipeline.manifest.plugin_files import custom_step, is_custom
+from pipeline.manifest.registry import PluginError, Registry, step_labels
 from pipeline.step import RowStep
 
 SHOUTING = """\
@@ -121,7 +122,7 @@ def test_errors_of_custom_files_say_what_and_where(tmp_path: Path) -> None:
     (tmp_path / "raises.py").write_text("import os\n\nraise KeyError('k')\n")
     (tmp_path / "exits.py").write_text("raise SystemExit(3)\n")
     missing = refused("my_filter.py:Shouting", tmp_path)
-    assert (missing.code, missing.hint) == ("no-step-file", "did you mean 'my_filters.py'?")
+    assert (missing.code, missing.hint) == ("no-plugin-file", "did you mean 'my_filters.py'?")
     typo = refused("my_filters.py:Shoutin", tmp_path)
     assert (typo.code, typo.hint) == ("unknown-class", "did you mean 'Shouting'?")
     assert refused("my_filters.py:Helper", tmp_path).code == "not-a-step"

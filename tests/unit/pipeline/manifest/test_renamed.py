@@ -10,7 +10,8 @@ import pytest
 import winnow
 from pipeline.errors import ManifestError
 from pipeline.manifest import load_manifest
-from pipeline.manifest.registry import PluginError, Registry, custom_step
+from pipeline.manifest.plugin_files import custom_step
+from pipeline.manifest.registry import PluginError, Registry
 from pipeline.manifest.renamed import RENAMED_CLASSES, RENAMED_MEMBERS, RENAMED_WORDS, renamed_word
 
 OLD_ROW_STEP = """

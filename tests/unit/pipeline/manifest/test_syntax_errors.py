@@ -9,7 +9,7 @@ from pipeline.manifest.yaml_tree import SourceText
 
 COLUMN = "this line begins in another column than those above"
 DEEPER = "this line is indented deeper than the one above, which already has a value"
-NO_COLON = "a key without ': ' after it"
+NO_COLON = "this key has no ': ' after it"
 
 
 def mistake(text: str) -> tuple[int, int, str]:
@@ -30,8 +30,11 @@ def mistake(text: str) -> tuple[int, int, str]:
         ("steps:\n  - a:\n      n: 5\n        m: 3\n", (4, 9, DEEPER)),
         ("name: a\n\n  seed: 1\n", (3, 3, DEEPER)),
         (" name: a\nseed: 1\n", (2, 1, "this line begins further left than the first one")),
-        ("a: 1\n- b\n", (2, 1, "a list item where the block above should go on or end")),
-        ("steps:\n  - a\n  seed: 1\n", (3, 3, "a key where the block above should go on or end")),
+        ("a: 1\n- b\n", (2, 1, "a list item stands where the block above should go on or end")),
+        (
+            "steps:\n  - a\n  seed: 1\n",
+            (3, 3, "a key stands where the block above should go on or end"),
+        ),
     ],
 )
 def test_a_wrong_indentation_is_shown_at_the_line_that_has_it(
@@ -64,4 +67,4 @@ def test_a_bracket_is_shown_where_it_opens(text: str, column: int) -> None:
 def test_a_missing_comma_is_shown_where_it_is_missing() -> None:
     line, column, message = mistake("a: {b: 1 c: 2}\n")
     assert (line, column) == (1, 11)
-    assert message == "no comma or closing bracket where one was expected"
+    assert message == "a comma or a closing bracket is missing here"

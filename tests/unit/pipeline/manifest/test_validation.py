@@ -45,7 +45,7 @@ def test_a_known_tag_chooses_its_branch() -> None:
 )
 def test_an_unknown_tag_is_said_where_it_stands(tag: str, got: str, hint: str) -> None:
     (found,) = complaints(f"pet: {{lives: 3, kind: {tag}}}\n")
-    assert found == (23, "not-allowed", f"expected 'cat' or 'dog', got {got}", hint)
+    assert found == (23, "not-allowed", f"kind must be 'cat' or 'dog', not {got}", hint)
 
 
 def test_a_missing_tag_is_a_missing_field() -> None:
@@ -55,7 +55,7 @@ def test_a_missing_tag_is_a_missing_field() -> None:
 
 def test_no_mapping_at_all_is_a_wrong_type() -> None:
     (found,) = complaints("pet: cat\n")
-    assert found[1:3] == ("wrong-type", "expected a mapping, got 'cat'")
+    assert found[1:3] == ("wrong-type", "pet must be a mapping, not 'cat'")
 
 
 def test_the_fields_of_the_chosen_branch_are_those_that_count() -> None:

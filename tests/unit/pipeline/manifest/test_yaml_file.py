@@ -100,7 +100,7 @@ def test_file_that_is_no_mapping_is_said_to_be_what_it_is(
     tmp_path: Path, text: str, got: str
 ) -> None:
     (problem,) = problems(tmp_path, text)
-    assert problem.message.startswith("the thing is a mapping, not ")
+    assert problem.message.startswith("the thing must be a mapping, ")
     assert got in problem.message
 
 

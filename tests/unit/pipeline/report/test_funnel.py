@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from committed_run import Length, Listed, Shorten, Vowels, facts_stage, next_stage, read_stage
+from committed_run import Length, Listed, Shorten, Vowels, metrics_stage, next_stage, read_stage
 
 from pipeline.engine.stage import KEPT, Count, Stage
 from pipeline.report import excerpts
@@ -32,7 +32,7 @@ def stages(tmp_path: Path) -> list[Stage]:
     """Nine documents: Length drops w1, w2 (short), w6, b3 (long); then texts are cut and scored."""
     steps = {"length": Length(low=3, high=20)}
     first = read_stage(tmp_path, {"web": WEB, "books": BOOKS}, steps)
-    found = facts_stage(tmp_path, "02-conclude", {"documents": 5, "best": {"auc": 0.91}})
+    found = metrics_stage(tmp_path, "reduce", {"documents": 5, "best": {"auc": 0.91}})
     return [first, found, next_stage(tmp_path, first, {"cut": Shorten(), "score": Vowels()})]
 
 
@@ -185,7 +185,7 @@ def test_scores_are_drawn_per_source_and_documents_without_one_are_counted(
 def test_quantiles_come_within_a_thousandth_of_the_range(tmp_path: Path) -> None:
     texts = tuple((f"d{n}", "a" * n + "b" * (99 - n)) for n in range(100))
     stage = read_stage(tmp_path, {"web": Listed(documents=texts)}, {"score": Vowels()})
-    files = stage.committed.outputs(KEPT)
+    files = stage.outputs.outputs(KEPT)
     found = spread(files, "vowels", ["web"])
     assert found is not None
     assert (found.low, found.high) == (0, 1)
@@ -196,7 +196,7 @@ def test_quantiles_come_within_a_thousandth_of_the_range(tmp_path: Path) -> None
 
 def test_columns_without_any_score_are_left_out(tmp_path: Path) -> None:
     stage = read_stage(tmp_path, {"web": Listed(documents=(("a", "123"),))}, {"score": Vowels()})
-    assert score_columns(stage.committed.outputs(KEPT)) == ["vowels"]
+    assert score_columns(stage.outputs.outputs(KEPT)) == ["vowels"]
     assert "scores" not in [found.anchor for found in funnel_sections([stage])]
 
 
@@ -222,7 +222,7 @@ def test_a_source_of_which_nothing_is_left_is_still_listed(tmp_path: Path) -> No
 
 def test_findings_of_a_step_are_listed_with_dotted_names(stages: list[Stage]) -> None:
     found = section(funnel_sections(stages), "metrics")
-    assert tables(found)[0].title == "02-conclude"
+    assert tables(found)[0].title == "reduce"
     assert rows(found) == [["documents", "5"], ["best.auc", "0.91"]]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from small_runs import files_of
 
 from pipeline.errors import Refusal
 from pipeline.manifest import Manifest, load_manifest
@@ -22,7 +23,7 @@ def load(path: Path, *overrides: str) -> Manifest:
 
 
 def rows(path: Path) -> dict[str, dict[str, object]]:
-    files = sorted((path.parent / "out" / "measure").glob("stages/01-*/kept/*.parquet"))
+    files = files_of(path.parent / "out" / "measure", "measure")
     return {row["id"]: row for file in files for row in pq.read_table(file).to_pylist()}
 
 
@@ -70,7 +71,7 @@ def test_measuring_again_reuses_whatever_the_limits(measured: Path, overrides: l
     done = measure(load(measured, *overrides))
     assert [stage.status for stage in done.results.stages] == ["reused", "reused"]
     assert (measured.parent / "out" / "measure" / "report.html").stat().st_mtime_ns == before
-    assert measured_stage(load(measured, *overrides), (), None).name == "01-measure"
+    assert measured_stage(load(measured, *overrides), (), None).name == "measure"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from shards import committed
 
-from pipeline.engine.stage import Count, Stage, Task
+from pipeline.engine.stage import Count, Stage
 from pipeline.errors import ShardError
 from pipeline.manifest import load_manifest
 from pipeline.parquet import DocumentWriter
@@ -58,26 +60,24 @@ def test_documents_are_fetched_by_row_over_all_files(measured_once: Path) -> Non
 
 
 def test_a_shard_without_documents_does_not_hide_columns(measured: Path) -> None:
-    full, folder = stage_of(measured), measured.parent / "other"
-    tasks = []
-    for task in full.tasks[:2]:
-        (source,) = full.committed.outputs("kept/", task.key)
-        (folder / "kept").mkdir(parents=True, exist_ok=True)
-        (folder / "receipts").mkdir(exist_ok=True)
-        (folder / "kept" / source.name).write_bytes(source.read_bytes())
-        receipt = full.committed.receipt_path(task.key)
-        (folder / "receipts" / receipt.name).write_bytes(receipt.read_bytes())
-        tasks.append(Task(task.key, task.spec, fingerprint=task.fingerprint))
-    empty = folder / "kept" / f"{tasks[0].key}.parquet"
-    empty.unlink()
+    full = stage_of(measured)
+    (_, second) = full.outputs.outputs("kept/")[:2]
     schema = pa.schema([("source", pa.large_string()), ("text_bytes", pa.int64())])
-    with DocumentWriter(empty, schema) as writer:
-        writer.write(pa.RecordBatch.from_pylist([], schema=schema))
-    stage = Stage("01", "f", folder, tuple(tasks), {})
+
+    def empty(out: Path) -> None:
+        with DocumentWriter(out / "kept" / "a.parquet", schema) as writer:
+            writer.write(pa.RecordBatch.from_pylist([], schema=schema))
+
+    def copy(out: Path) -> None:
+        (out / "kept").mkdir()
+        (out / "kept" / "b.parquet").write_bytes(second.read_bytes())
+
+    folder = measured.parent / "other"
+    stage = replace(full, outputs=committed(folder, {"a": empty, "b": copy}))
     found = read_measurements(stage, ["a"], ["Sized.length"], {"Loud": "Loud.reason"})
     assert found.signals["Sized.length"].tolist() == [14, 12, 4, 60]
     assert found.documents([3])[3]["id"] == "a2-3"
-    alone = Stage("01", "f", folder, tuple(tasks[:1]), {})
+    alone = replace(full, outputs=committed(folder / "alone", {"a": empty}))
     nothing = read_measurements(alone, ["a"], ["Sized.length"], {})
     assert len(nothing) == 0
     assert nothing.by_source(np.zeros(0, bool)) == {"a": Count()}
@@ -85,7 +85,7 @@ def test_a_shard_without_documents_does_not_hide_columns(measured: Path) -> None
 
 def test_a_damaged_file_is_named(measured: Path) -> None:
     stage = stage_of(measured)
-    path = stage.committed.outputs("kept/")[0]
+    path = stage.outputs.outputs("kept/")[0]
     data = bytearray(path.read_bytes())
     data[100:400] = bytes(300)
     path.write_bytes(data)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,14 @@ def test_a_long_tail_is_drawn_on_a_logarithmic_axis() -> None:
     assert drawn.cuts == (50, pytest.approx(100_000))
     assert drawn.removed.sum() == 41
     assert drawn.kept.sum() == 151
+
+
+def test_a_lower_limit_below_all_values_is_inside_of_a_logarithmic_axis() -> None:
+    drawn = bars(np.array([0.0, *range(20, 200), 50_000]), [("≥", 1)])
+    assert drawn is not None
+    assert drawn.is_log
+    assert drawn.edges[0] < drawn.cuts[0] < drawn.edges[-1]
+    assert drawn.removed.sum() == 1
 
 
 def test_a_limit_on_an_edge_leaves_no_bar_that_cannot_be_seen() -> None:
@@ -122,6 +131,23 @@ def test_overlap_counts_documents_of_two_rules() -> None:
     }
     assert "100% of the documents that break a: low break b: low too" in chart.alt
     assert svg(chart.spec, chart.alt, "o-").startswith("<svg")
+
+
+def test_rules_with_one_reason_are_one_row_of_the_overlap() -> None:
+    found = effects_of(
+        stored({"a.n": [1.0, 9, 5, 5], "b.n": [5.0, 9, 1, 5]}),
+        [between("a", low=3, high=7), between("b", low=3)],
+    )
+    rules = [replace(e, rule=replace(e.rule, reason="range")) for e in found.rules()]
+    chart = overlap(rules)
+    assert chart is not None
+    cells = {
+        (row["row"], row["column"]): row["documents"]
+        for row in _values(dict(chart.spec))
+        if "row" in row
+    }
+    assert cells == {("a: range", "a: range"): 2, ("b: range", "b: range"): 1}
+    assert "no document breaks two of them" in chart.alt
 
 
 def test_overlap_needs_two_rules_that_are_broken_and_shows_the_largest() -> None:

@@ -12,7 +12,6 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-from workbench import Workbench, batch_of
 
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.engine.stage import Stage
@@ -21,6 +20,7 @@ from proxy.mixing.evaluation_files import EvaluationFile, parse_share, row_text
 from proxy.mixing.held_out import EVALUATED_BYTES, HELD_OUT, evaluated
 from proxy.mixing.mixing_tasks import HeldOutTask, SplitTask
 from proxy.mixing.split import HOLDING, REMOVED, TRAINING, read_split
+from winnow.testing import Workbench, batch_of
 
 WORDS = [f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "lmnrst"]
 LICENCE = " ".join(random.Random(0).choices(WORDS, k=60))
@@ -48,11 +48,9 @@ def hold_out(
     external: Sequence[EvaluationFile] = (),
 ) -> tuple[pa.Table, dict[str, list[int]], dict[str, object]]:
     """The held-out table, the split of each shard's rows, and the metrics of the choice."""
-    work = HeldOutTask(corpus.committed, tuple(shares.items()), tuple(external), bench.seed)
+    work = HeldOutTask(corpus.outputs, tuple(shares.items()), tuple(external), bench.seed)
     held = bench.done("held_out", {"held_out": work})
-    tasks = {
-        key: SplitTask(corpus.committed, key, held, bench.seed) for key in corpus.committed.keys
-    }
+    tasks = {key: SplitTask(corpus.outputs, key, held, bench.seed) for key in corpus.outputs.keys}
     split = bench.done("split", tasks)
     table = pq.read_table(next(p for p in held.outputs() if p.name == HELD_OUT))
     by_key = {key: read_split(split, key)["split"].to_pylist() for key in split.keys}
@@ -109,7 +107,7 @@ def test_the_choice_does_not_depend_on_shards(benches: Callable[[str], Workbench
     second = hold_out(two, two.corpus(parts), {"web": 0.2})[0]
     assert first["id"].to_pylist() == second["id"].to_pylist()
     two.seed = 8
-    work = HeldOutTask(whole.committed, (("web", 0.2),), (), 8)
+    work = HeldOutTask(whole.outputs, (("web", 0.2),), (), 8)
     third = pq.read_table(one.done("again", {"t": work}).outputs()[-1].parent / HELD_OUT)
     assert set(third["id"].to_pylist()) != set(first["id"].to_pylist())
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from workbench import Workbench, batch_of
 
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import ShardError
@@ -27,6 +26,7 @@ from proxy.mixing.mixing_tasks import (
 from proxy.mixing.tokenizer import committed_encoder
 from proxy.mixing.training_pool import Categories, TrainingPool
 from proxy.proxy_settings import END_OF_TEXT
+from winnow.testing import Workbench, batch_of
 
 SOURCES = ("web", "docs", "code")
 
@@ -234,7 +234,7 @@ def test_a_mix_is_written_as_the_documents_it_lists(bench: Workbench) -> None:
     shards = {
         f"{name}-0": batch_of(name, rows, {"quality": range(30)}) for name, rows in texts.items()
     }
-    corpus = bench.corpus(shards).committed
+    corpus = bench.corpus(shards).outputs
     held = bench.done("held_out", {"h": HeldOutTask(corpus, (), (), 0)})
     split = bench.done("split", {k: SplitTask(corpus, k, held, 0) for k in shards})
     tokenizer = bench.done("tokenizer", {"t": TrainTokenizerTask(corpus, split, 300, END_OF_TEXT)})
@@ -281,7 +281,7 @@ def test_long_documents_stay_whole_and_only_their_ends_are_marked(
     bench: Workbench, first: int, dtype: str, budget: int | None
 ) -> None:
     texts = [f"{i} " * 2_000 for i in range(6)]
-    corpus = bench.corpus({"web-0": batch_of("web", texts)}).committed
+    corpus = bench.corpus({"web-0": batch_of("web", texts)}).outputs
     held = bench.done("held_out", {"h": HeldOutTask(corpus, (), (), 0)})
     split = bench.done("split", {"web-0": SplitTask(corpus, "web-0", held, 0)})
     path = byte_tokenizer(bench.folder / "tokenizer.json", first)

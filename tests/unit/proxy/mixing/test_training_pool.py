@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from workbench import Workbench, batch_of
 
 from pipeline.errors import ShardError
 from proxy.mixing.components import Part
 from proxy.mixing.mixing_tasks import HeldOutTask, SplitTask, TokeniseTask, TrainTokenizerTask
 from proxy.mixing.training_pool import TrainingPool, quantile, select
 from proxy.proxy_settings import END_OF_TEXT
+from winnow.testing import Workbench, batch_of
 
 Columns = dict[str, Sequence[Any]]
 TYPES = {"topic": pa.large_string(), "format": pa.string(), "level": pa.int32()}
@@ -34,7 +34,7 @@ def tokenised(
             else:
                 batch = batch.append_column(name, pa.array(column, TYPES.get(name, pa.float32())))
         batches[key] = batch
-    corpus = bench.corpus(batches).committed
+    corpus = bench.corpus(batches).outputs
     held = bench.done("held_out", {"h": HeldOutTask(corpus, (), (), 0)})
     split = bench.done("split", {key: SplitTask(corpus, key, held, 0) for key in batches})
     tokenizer = bench.done("tokenizer", {"t": TrainTokenizerTask(corpus, split, 300, END_OF_TEXT)})

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
+from shards import Write, committed
 
-from pipeline.engine.stage import Output, Receipt, StageOutputs, TaskContext
+from pipeline.engine.stage import StageOutputs, TaskContext
 from pipeline.errors import ShardError
 from proxy.training.checkpoint import load_checkpoint
 from proxy.training.evaluate import HELD_OUT_SCHEMA, evaluate
@@ -21,32 +22,23 @@ from proxy.verdicts.comparison import read_scores
 SPEC = ModelSpec(vocabulary=64, width=32, depth=2, heads=2, ffn=96, context=32)
 
 
-def commit(folder: Path, **files: list[str]) -> StageOutputs:
-    """A stage whose task ``key`` has left ``files[key]``, as the engine commits it."""
-    (folder / "receipts").mkdir(parents=True, exist_ok=True)
-    committed = StageOutputs(folder, tuple(files))
-    for key, paths in files.items():
-        outputs = [Output(path=path, bytes=0, sha256="") for path in paths]
-        receipt = Receipt(stage="s", key=key, fingerprint="f", outputs=outputs)
-        committed.receipt_path(key).write_text(receipt.model_dump_json())
-    return committed
+def tokens(name: str, step: int) -> Write:
+    """Writes a mix of 3,000 tokens."""
+    return lambda out: (np.arange(3_000) * step % 64).astype("<u2").tofile(out / name)
 
 
-@pytest.fixture
-def stages(tmp_path: Path) -> tuple[StageOutputs, StageOutputs]:
-    folder = tmp_path / "tokens"
-    tokens = commit(folder, a=["a.bin", "a.json"], b=["b.bin"], empty=["empty.json"])
-    for name, step in (("a", 1), ("b", 3)):
-        (np.arange(3_000) * step % 64).astype("<u2").tofile(folder / f"{name}.bin")
-    evaluation = commit(tmp_path / "held", all=["held_out.parquet", "removed.parquet"])
+def held_out(out: Path) -> None:
     rows = [
         {"target": "one", "id": str(i), "tokens": list(range(20 + i)), "bytes": 50 + i}
         for i in range(5)
     ]
-    pq.write_table(
-        pa.Table.from_pylist(rows, HELD_OUT_SCHEMA), tmp_path / "held" / "held_out.parquet"
-    )
-    return tokens, evaluation
+    pq.write_table(pa.Table.from_pylist(rows, HELD_OUT_SCHEMA), out / "held_out.parquet")
+
+
+@pytest.fixture
+def stages(tmp_path: Path) -> tuple[StageOutputs, StageOutputs]:
+    mixes = {"a": tokens("a.bin", 1), "b": tokens("b.bin", 3), "empty": lambda out: None}
+    return committed(tmp_path, mixes, "mix"), committed(tmp_path, {"all": held_out}, "held")
 
 
 def trial(stages, key="a-1", tokens_key="a", seed=1, recipe=None) -> TrialTask:

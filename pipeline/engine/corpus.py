@@ -1,0 +1,39 @@
+"""Where the documents are that a run's steps left: ``corpus/SOURCE/SHARD.parquet`` in its folder.
+
+The files are links into the store, so each document is there once, at a path that stays.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from pipeline.engine.stage import KEPT, Stage
+
+CORPUS = "corpus"
+
+
+def link_corpus(output: Path, corpus: Stage) -> Path:
+    """Make the folder anew from what ``corpus`` kept, and return it.
+
+    Shards without documents have no file there. The folder is put together beside its place and
+    moved, so that a reader meets the old corpus or the new one.
+    """
+    made = output / f".{CORPUS}.tmp"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
+    for receipt in corpus.outputs.receipts():
+        for found in receipt.outputs:
+            if not found.path.startswith(KEPT) or not found.rows:
+                continue
+            source, _, shard = receipt.key.rpartition("-")
+            (made / source).mkdir(exist_ok=True)
+            target = corpus.outputs.folder(receipt.key) / found.path
+            start = output / CORPUS / source
+            link = made / source / f"{shard}.parquet"
+            link.symlink_to(os.path.relpath(target.absolute(), start.absolute()))
+    folder = output / CORPUS
+    shutil.rmtree(folder, ignore_errors=True)
+    made.replace(folder)
+    return folder
