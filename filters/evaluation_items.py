@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from kernels.ngrams.ngram_index import NgramIndex
-from kernels.text.normalise import normalise
-from kernels.words.vocabulary import Vocabulary
+import kernels.ngrams
+import kernels.text
+import kernels.words
 from winnow import ShardError, read_rows
 
 # What fields of evaluation sets are called, by their part in an item.
@@ -180,7 +180,7 @@ class EvaluationIndex:
     ``too_common`` to be; and the ``texts`` looked for.
     """
 
-    index: NgramIndex
+    index: kernels.ngrams.NgramIndex
     owners: Numbers
     sizes: Numbers
     names: tuple[str, ...]
@@ -196,6 +196,11 @@ class EvaluationIndex:
 
 @lru_cache(maxsize=2)
 def load(files: tuple[EvaluationFile, ...], limits: Limits) -> EvaluationIndex:
+    """As ``build``, once in a process."""
+    return build(files, limits)
+
+
+def build(files: tuple[EvaluationFile, ...], limits: Limits) -> EvaluationIndex:
     """The index of ``files``. ShardError when one cannot be read, or has changed."""
     items = [(file.evaluation, item) for file in files for item in file.items()]
     asked = [item for evaluation, item in items if evaluation]
@@ -270,11 +275,11 @@ def _lengths(texts: Sequence[str]) -> Numbers:
     return np.diff(vocabulary.read(normalised).starts)
 
 
-def _words(texts: Sequence[str]) -> tuple[Vocabulary, pa.LargeStringArray]:
+def _words(texts: Sequence[str]) -> tuple[kernels.words.Vocabulary, pa.LargeStringArray]:
     """The words of the texts, and the texts normalised."""
-    normalised = normalise(pa.array(texts, pa.large_string()))
+    normalised = kernels.text.normalise(pa.array(texts, pa.large_string()))
     try:
-        return Vocabulary.of(normalised), normalised
+        return kernels.words.Vocabulary.of(normalised), normalised
     except ValueError as error:
         message, hint = f"the evaluation sets have {error}", "name some in a step of their own"
         raise ShardError("too-many-words", message, hint) from error
@@ -282,7 +287,7 @@ def _words(texts: Sequence[str]) -> tuple[Vocabulary, pa.LargeStringArray]:
 
 def _indexed(
     texts: Sequence[str], owners: Numbers, limits: Limits
-) -> tuple[NgramIndex, npt.NDArray[np.int64]]:
+) -> tuple[kernels.ngrams.NgramIndex, npt.NDArray[np.int64]]:
     """An index of the texts that differ in words, and which of them each text [texts] is."""
     vocabulary, normalised = _words(texts)
     words = vocabulary.read(normalised)
@@ -297,7 +302,7 @@ def _indexed(
     sizes = np.diff(words.starts)
     whole = sizes < limits.ngram + 2 * limits.max_edits
     least = sizes - 2 * np.minimum(limits.max_edits, sizes // 4)
-    index = NgramIndex.build(
+    index = kernels.ngrams.NgramIndex.build(
         vocabulary,
         words,
         whole,

@@ -18,6 +18,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import JsonValue
 
 from pipeline.documents import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, Docs
 from pipeline.engine.stage import (
@@ -65,7 +66,7 @@ class RowTask:
                 writer.met(read)
                 if read.documents is not None and read.documents.num_rows:
                     _filter(Docs(read.documents), self.steps, writer)
-        return TaskResult(writer.counts)
+        return TaskResult(writer.counts, _metrics(self.steps))
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class DocumentsTask:
             for batch in corpus_batches(self.corpus, self.key):
                 writer.met(Read(documents=batch))
                 _filter(Docs(batch), self.steps, writer)
-        return TaskResult(writer.counts)
+        return TaskResult(writer.counts, _metrics(self.steps))
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,20 @@ def _filter(docs: Docs, steps: tuple[tuple[str, RowStep], ...], writer: OutcomeW
         docs = writer.settle(docs, label, filtered(step, docs), last=number == len(steps) - 1)
     if not steps:
         writer.keep(docs)
+
+
+def _metrics(steps: tuple[tuple[str, RowStep], ...]) -> dict[str, JsonValue]:
+    """Those of every step that has any, by its label; their warnings together."""
+    found: dict[str, JsonValue] = {}
+    warnings: list[JsonValue] = []
+    for label, step in steps:
+        own = dict(step.metrics())
+        sentences = own.pop("warnings", [])
+        assert isinstance(sentences, list)
+        warnings += [f"{label}: {text}" if len(steps) > 1 else text for text in sentences]
+        if own:
+            found[label] = own
+    return {**found, "warnings": warnings} if warnings else found
 
 
 @dataclass
