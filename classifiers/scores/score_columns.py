@@ -7,7 +7,6 @@ from difflib import get_close_matches
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from classifiers.scores.quantiles import Longs
 from winnow import Docs, ManifestView, Problem, ShardError
@@ -37,6 +36,8 @@ def score_column(docs: Docs, name: str) -> pa.FloatArray:
 
     Raises ShardError when the column does not hold numbers.
     """
+    import pyarrow.compute as pc
+
     values = docs.column(name)
     if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
         raise ShardError(
