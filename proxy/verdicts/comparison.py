@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
 from proxy.verdicts.paired_effect import Effect, Floats, Stratum, effect
 
@@ -66,6 +65,8 @@ class Comparison:
 
 def read_scores(path: Path, mix: str, seed: int) -> Scores:
     """The scores that a trial wrote (``evaluation.parquet``)."""
+    import pyarrow.parquet as pq
+
     table = pq.read_table(path, page_checksum_verification=True)
     return Scores(
         mix,
