@@ -161,7 +161,7 @@ class _Alphabet:
         plain = _plain_forms()[ord(char)]
         if not plain:
             return _IGNORED
-        if plain.translate(_TO_SPACE).isspace():
+        if char not in _DIGITS and plain.translate(_TO_SPACE).isspace():
             return _SPACE
         normalised = normalise_one(char, self._keep_digits)
         # A capital sigma's lower case depends on its neighbours, and marks that stay (category Mc)

@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
 Floats = npt.NDArray[np.float64]
 Decision = Literal["better", "worse", "undecided"]
@@ -128,6 +127,8 @@ class Effect:
 
 def read_scores(path: Path, mix: str, seed: int) -> Scores:
     """The scores that a trial wrote (``evaluation.parquet``)."""
+    import pyarrow.parquet as pq
+
     table = pq.read_table(path, page_checksum_verification=True)
     return Scores(
         mix,

@@ -128,7 +128,7 @@ def with_digits(*texts: str) -> list[str]:
 
 @given(st.lists(st.one_of(st.text(max_size=60), SPECIAL), max_size=6))
 @settings(max_examples=100, deadline=None)
-@example(["1.2.3 4,5 1..2 1.", "٣٫٤⎖5", "𝟘Σ1", "x२y"])
+@example(["1.2.3 4,5 1..2 1.", "٣٫٤⎖5", "𝟘Σ1", "x२y", "１１２"])
 def test_digits_are_kept_on_request_and_nothing_else_changes(texts: list[str]) -> None:
     found = with_digits(*texts)
     assert found == [normalise_one(text, keep_digits=True) for text in texts]
