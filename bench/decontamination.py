@@ -30,7 +30,7 @@ import orjson
 import pyarrow as pa
 
 from filters.decontaminate import Decontaminate
-from kernels.text.normalise import normalise
+from kernels.text.normalisation import normalise
 from kernels.words.vocabulary import Vocabulary
 from pipeline.documents import Docs
 from winnow.testing import warm_up

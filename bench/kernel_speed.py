@@ -27,7 +27,7 @@ from kernels.lines.lines import marks, repeated_lines, repeated_paragraphs, text
 from kernels.ngrams.minhash import bands, coefficients, shingle_hashes, signatures, unique_shingles
 from kernels.ngrams.ngram_bounds import ngram_bounds
 from kernels.ngrams.ngrams import Ngrams, count_words
-from kernels.text.normalise import normalise
+from kernels.text.normalisation import normalise
 from kernels.words.words import english_words
 from pipeline.documents import Docs
 

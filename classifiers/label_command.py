@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from winnow import Refusal
 from winnow.commands import OutputFolder, Overrides, load, print_table, run_loaded
@@ -75,6 +74,8 @@ def _export(path: Path) -> None:
 
 
 def _costs() -> None:
+    from rich.table import Table
+
     from classifiers.labelling.label_store import LabelStore, store_path
 
     table = Table(box=None, pad_edge=False)

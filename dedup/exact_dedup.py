@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+import kernels.hashing
+import kernels.text
 from dedup.greedy_clusters import first_occurrences, largest_cluster
 from dedup.removals import Corpus, apply_removals, write_removals
-from kernels.hashing.hashing import xxh64_rows
-from kernels.text.utf8 import text_buffers
 from winnow import Docs, FilterResult, GlobalStep, Position, ReduceInput
 
 # Two independent 64-bit hashes: among a billion different documents the odds that any two agree
@@ -51,7 +51,10 @@ class ExactDedup(GlobalStep):
 
 
 def _hashes(text: pa.LargeStringArray) -> pa.RecordBatch:
-    data, offsets = text_buffers(text)
+    data, offsets = kernels.text.text_buffers(text)
     return pa.record_batch(
-        {name: pa.array(xxh64_rows(data, offsets, seed)) for name, seed in _SEEDS.items()}
+        {
+            name: pa.array(kernels.hashing.xxh64_rows(data, offsets, seed))
+            for name, seed in _SEEDS.items()
+        }
     )

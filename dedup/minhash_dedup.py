@@ -13,21 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+import kernels.hashing
+import kernels.ngrams
+import kernels.text
+import kernels.words
 from dedup.greedy_clusters import greedy_clusters, largest_cluster, shared_groups
 from dedup.removals import Corpus, apply_removals, write_removals
-from kernels.hashing.hashing import xxh64_rows
-from kernels.ngrams.minhash import (
-    bands,
-    coefficients,
-    jaccard_index,
-    shingle_hashes,
-    signatures,
-    unique_shingles,
-)
-from kernels.text.normalise import normalise
-from kernels.text.unspaced import separate_unspaced
-from kernels.text.utf8 import text_buffers
-from kernels.words.words import english_words
 from winnow import (
     Docs,
     FilterResult,
@@ -116,7 +107,7 @@ class MinhashDedup(GlobalStep):
                 nonlocal numbers_alone, dropped_of_these
                 left = values[starts[one] : starts[one + 1]]
                 right = values[starts[other] : starts[other + 1]]
-                index = float(jaccard_index(left, right))
+                index = float(kernels.ngrams.jaccard_index(left, right))
                 if index < 1 and words[one] == words[other]:
                     numbers_alone += 1
                     dropped_of_these += index >= self.jaccard
@@ -155,16 +146,18 @@ class MinhashDedup(GlobalStep):
             )
 
     def _map_texts(self, text: pa.LargeStringArray) -> pa.RecordBatch:
-        normalised = normalise(text)
+        normalised = kernels.text.normalise(text)
         values, starts = self._shingles(normalised)
-        a, b = coefficients(self.seed, self.buckets * self.rows)
-        keys = bands(signatures(values, starts, a, b), self.buckets)
+        a, b = kernels.ngrams.coefficients(self.seed, self.buckets * self.rows)
+        keys = kernels.ngrams.bands(kernels.ngrams.signatures(values, starts, a, b), self.buckets)
         unsigned = np.diff(starts) == 0
         columns: dict[str, pa.Array] = {
             _bucket(bucket): pa.array(keys[:, bucket], mask=unsigned)
             for bucket in range(self.buckets)
         }
-        columns["words"] = pa.array(xxh64_rows(*text_buffers(normalised)))
+        columns["words"] = pa.array(
+            kernels.hashing.xxh64_rows(*kernels.text.text_buffers(normalised))
+        )
         shingles = pa.LargeListArray.from_arrays(pa.array(starts), pa.array(values))
         if self.numbers == "compare":
             shingles = self._with_digits(text, normalised, shingles)
@@ -179,7 +172,9 @@ class MinhashDedup(GlobalStep):
         rows = np.flatnonzero(numbered.to_numpy(zero_copy_only=False))
         if not len(rows):
             return shingles
-        values, starts = self._shingles(normalise(text.filter(numbered), keep_digits=True))
+        values, starts = self._shingles(
+            kernels.text.normalise(text.filter(numbered), keep_digits=True)
+        )
         found = pa.LargeListArray.from_arrays(pa.array(starts), pa.array(values))
         places = np.arange(len(text))
         places[rows] = len(text) + np.arange(len(rows))
@@ -189,8 +184,8 @@ class MinhashDedup(GlobalStep):
         self, normalised: pa.LargeStringArray
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
         """The set of word n-grams of each row, as ``unique_shingles`` gives them."""
-        words = english_words(separate_unspaced(normalised))
-        return unique_shingles(*shingle_hashes(words, self.ngram))
+        words = kernels.words.english_words(kernels.text.separate_unspaced(normalised))
+        return kernels.ngrams.unique_shingles(*kernels.ngrams.shingle_hashes(words, self.ngram))
 
 
 def _bucket(number: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from winnow import Docs, FilterResult, Position, ReduceInput, read_documents
+from winnow import (
+    Docs,
+    FilterResult,
+    Position,
+    ReduceInput,
+    cached_by_files,
+    read_documents,
+)
 
 Indices = npt.NDArray[np.int64]
 
@@ -107,6 +113,6 @@ def _file(folder: Path, shard: int) -> Path:
 
 
 # A worker judges one shard batch by batch; a few more for executors that interleave shards.
-@lru_cache(maxsize=4)
+@cached_by_files(maxsize=4)
 def _read(path: Path) -> pa.Table:
     return pa.Table.from_batches(read_documents(path), _SCHEMA)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from kernels.hashing.hashing import xxh64_rows
-from kernels.lines.c4 import WordTrie, has_word, word_trie
-from kernels.text.edits import lower
-from kernels.text.utf8 import text_buffers
+import kernels.hashing
+import kernels.lines
+import kernels.text
 from winnow import (
     BoolArray,
     Docs,
@@ -27,6 +26,9 @@ from winnow import (
     ShardError,
     cached_by_files,
 )
+
+if TYPE_CHECKING:
+    from kernels.lines import WordTrie
 
 # Languages written without spaces, whose words are found inside others.
 UNSPACED = ("ja", "th", "zh")
@@ -86,7 +88,9 @@ class C4BadWords(NamesFiles, RowStep):
     def prepare(self, sample: Docs) -> None:
         # All lists, and not that of the sample's language alone.
         for name in self.lists:
-            has_word(lower(sample.text), self._trie(name), anywhere=name in UNSPACED)
+            kernels.lines.has_word(
+                kernels.text.lower(sample.text), self._trie(name), anywhere=name in UNSPACED
+            )
         self._spared(sample.column("id"))
 
     def filter(self, docs: Docs) -> FilterResult:
@@ -96,7 +100,9 @@ class C4BadWords(NamesFiles, RowStep):
             if name in self.lists:
                 rows = np.flatnonzero(pc.equal(language, name).to_numpy(zero_copy_only=False))
                 text = docs.text.take(pa.array(rows))
-                found[rows] = has_word(lower(text), self._trie(name), anywhere=name in UNSPACED)
+                found[rows] = kernels.lines.has_word(
+                    kernels.text.lower(text), self._trie(name), anywhere=name in UNSPACED
+                )
             elif self.fail_on_missing_language:
                 raise ShardError(
                     "no-word-list",
@@ -114,7 +120,7 @@ class C4BadWords(NamesFiles, RowStep):
 
     def _spared(self, ids: pa.LargeStringArray) -> BoolArray:
         """Whether documents with these ids [rows] would be kept in spite of bad words."""
-        hashes = xxh64_rows(*text_buffers(ids), self.seed)
+        hashes = kernels.hashing.xxh64_rows(*kernels.text.text_buffers(ids), self.seed)
         return np.asarray((hashes >> np.uint64(11)) * 2.0**-53 < self.keep_fraction)
 
 
@@ -126,4 +132,4 @@ def read_words(path: Path) -> list[str]:
 
 @cached_by_files(maxsize=64)
 def _trie_of(path: Path) -> WordTrie:
-    return word_trie(read_words(path))
+    return kernels.lines.word_trie(read_words(path))

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from kernels.lines.c4 import long_lines
+import kernels.lines
 from winnow import Docs, Rule, Signals, ThresholdFilter
 
 
@@ -27,7 +27,7 @@ class C4Paragraphs(ThresholdFilter):
     )
 
     def measure(self, docs: Docs) -> Signals:
-        return {"paragraphs": long_lines(docs.text, self.min_paragraph_len)}
+        return {"paragraphs": kernels.lines.long_lines(docs.text, self.min_paragraph_len)}
 
     def rules(self) -> list[Rule]:
         least = self.min_paragraphs

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
+import kernels.lines
+import kernels.words
 from filters.word_rules import WordRules
-from kernels.lines.c4 import (
-    COUNTS,
-    CURLY_BRACKET,
-    JAVASCRIPT,
-    LOREM_IPSUM,
-    POLICY,
-    C4Lines,
-    LineRules,
-    c4_lines,
-)
-from kernels.words.languages import sentence_code
-from kernels.words.sentences import count_sentences
-from kernels.words.whole_texts import whole_texts
 from winnow import BoolArray, Docs, FilterResult, Rule, Signals
+
+if TYPE_CHECKING:
+    from kernels.lines import C4Lines
 
 
 class C4Quality(WordRules):
@@ -67,7 +59,7 @@ class C4Quality(WordRules):
     )
 
     def _require_language(self) -> None:
-        sentence_code(self.language)
+        kernels.words.sentence_code(self.language)
 
     def measure(self, docs: Docs) -> Signals:
         return self._signals(self._lines(docs), np.ones(len(docs), dtype=np.bool_))
@@ -91,19 +83,19 @@ class C4Quality(WordRules):
 
     def _lines(self, docs: Docs) -> C4Lines:
         watched = (
-            LOREM_IPSUM * self.filter_lorem_ipsum
-            | JAVASCRIPT * self.filter_javascript
-            | CURLY_BRACKET * self.filter_curly_bracket
-            | POLICY * self.filter_policy
+            kernels.lines.LOREM_IPSUM * self.filter_lorem_ipsum
+            | kernels.lines.JAVASCRIPT * self.filter_javascript
+            | kernels.lines.CURLY_BRACKET * self.filter_curly_bracket
+            | kernels.lines.POLICY * self.filter_policy
         )
-        rules = LineRules(
+        rules = kernels.lines.LineRules(
             remove_citations=self.remove_citations,
             terminal=self.filter_no_terminal_punct,
             min_words=self.min_words_per_line,
             max_word_length=self.max_word_length,
             watched=watched,
         )
-        return c4_lines(
+        return kernels.lines.c4_lines(
             docs.text, rules, None if self.split_paragraph else sentences(docs.text, self.language)
         )
 
@@ -115,15 +107,15 @@ class C4Quality(WordRules):
             kept = lines.count("kept_lines")[rows]
             count[rows] = kept
             if self.split_paragraph:
-                found = count_sentences(lines.kept(rows), self.language)
+                found = kernels.words.count_sentences(lines.kept(rows), self.language)
                 upto = np.concatenate([np.zeros(1, np.int64), np.cumsum(found)])
                 ends = np.cumsum(kept)
                 count[rows] = upto[ends] - upto[ends - kept]
-        return {**{name: lines.count(name) for name in COUNTS}, "sentences": count}
+        return {**{name: lines.count(name) for name in kernels.lines.COUNTS}, "sentences": count}
 
 
 def sentences(text: pa.LargeStringArray, language: str) -> pa.LargeListArray:
     """Every text, cut into sentences as datatrove cuts it."""
-    reader = whole_texts(sentence_code(language))
+    reader = kernels.words.whole_texts(kernels.words.sentence_code(language))
     rows = [reader.sentences(row) for row in text.to_pylist()]
     return pa.array(rows, pa.large_list(pa.large_string()))

@@ -8,10 +8,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from kernels.text.character_sets import CLASSES, count_characters, is_script
+import kernels.text
 from winnow import Docs, ManifestView, Problem, Rule, Signals, ThresholdFilter
-
-_KNOWN = f"one of {', '.join(CLASSES)}; or a script of Unicode, such as Latin, Cyrillic, Han"
 
 
 class CharacterSet(ThresholdFilter):
@@ -45,14 +43,16 @@ class CharacterSet(ThresholdFilter):
         return self
 
     def check(self, view: ManifestView) -> Iterator[Problem]:
+        classes = ", ".join(kernels.text.CLASSES)
+        known = f"one of {classes}; or a script of Unicode, such as Latin, Cyrillic, Han"
         for field in ("characters", "among"):
             for number, name in enumerate(getattr(self, field)):
-                if name not in CLASSES and not is_script(name):
+                if name not in kernels.text.CLASSES and not kernels.text.is_script(name):
                     message = f"{name!r} is no set of characters"
-                    yield Problem((field, number), "unknown-characters", message, _KNOWN)
+                    yield Problem((field, number), "unknown-characters", message, known)
 
     def measure(self, docs: Docs) -> Signals:
-        part, whole = count_characters(docs.text, self.characters, self.among)
+        part, whole = kernels.text.count_characters(docs.text, self.characters, self.among)
         with np.errstate(invalid="ignore"):  # 0 / 0
             return {"character_set_ratio": part / whole}
 

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, JsonValue, PrivateAttr, model_validator
 
 from filters.evaluation_items import (
     Coverage,
@@ -26,6 +26,7 @@ from filters.evaluation_items import (
     Hits,
     Limits,
     Paths,
+    build,
     load,
     stamp_of,
 )
@@ -65,8 +66,8 @@ class Decontaminate(NamesFiles, ThresholdFilter):
 
     evaluations: dict[str, Paths | Evaluation] = Field(
         min_length=1,
-        description="evaluation sets by name: paths of files of JSON lines (plain, .gz, .zst) "
-        "relative to the manifest, or `paths` with the `fields` to read",
+        description="evaluation sets by name: paths of files of JSON lines or Parquet, relative to "
+        "the manifest, or `paths` with the `fields` to read",
     )
     ngram: int = Field(
         13,
@@ -87,8 +88,8 @@ class Decontaminate(NamesFiles, ThresholdFilter):
     )
     common: Paths = Field(
         (),
-        description="files of JSON lines with texts that may repeat items (laws, scripture, "
-        "licences); what they contain half of is not looked for",
+        description="files of JSON lines or Parquet with texts that may repeat items (laws, "
+        "scripture, licences); what they contain half of is not looked for",
     )
     mode: Literal["drop", "tag"] = Field(
         "drop",
@@ -116,9 +117,35 @@ class Decontaminate(NamesFiles, ThresholdFilter):
         yield from super().check(view)
         files = self._files()
         self._listed = tuple(files.values())
-        for place, file in files.items():
-            if file.stamp is not None:
-                yield from _check_items(place, file)
+        unread = [
+            problem
+            for place, file in files.items()
+            for problem in (_check_items(place, file) if file.stamp is not None else ())
+        ]
+        yield from unread
+        if not unread and all(file.stamp is not None for file in files.values()):
+            yield from self._check_coverage()
+
+    def _check_coverage(self) -> Iterator[Problem]:
+        """A set of which nothing is looked for is a mistake, not a clean corpus."""
+        try:
+            # Built anew when work begins, which finds out whether files have changed since.
+            coverage = build(*self._indexed()).coverage
+        except ShardError as error:
+            yield Problem(("evaluations",), error.code, error.message, error.hint)
+            return
+        for name, counts in coverage.items():
+            if counts["looked_for"] == 0:
+                message = f"0 of {counts['items']:,} items of '{name}' would be looked for: "
+                hint = "lower `min_words`" if counts["too_short"] else ""
+                if counts["too_common"]:
+                    hint += f"{' or ' if hint else ''}raise `max_document_frequency`"
+                yield Problem(
+                    ("evaluations", name),
+                    "nothing-to-look-for",
+                    message + _reasons(counts),
+                    f"name the `fields` with the whole question and answer, or {hint}",
+                )
 
     def adds(self) -> dict[str, pa.DataType]:
         return COLUMNS if self.mode == "tag" else {}
@@ -126,6 +153,17 @@ class Decontaminate(NamesFiles, ThresholdFilter):
     def coverage(self) -> Coverage:
         """By evaluation set, how many items there are, are looked for, and are not and why."""
         return self._index.coverage
+
+    def metrics(self) -> Mapping[str, JsonValue]:
+        coverage = self.coverage()
+        partial = [
+            f"{counts['looked_for']:,} of {counts['items']:,} items of '{name}' were looked for; "
+            f"{_reasons(counts)}"
+            for name, counts in coverage.items()
+            if counts["looked_for"] < counts["items"]
+        ]
+        sets: dict[str, JsonValue] = {name: {**counts} for name, counts in coverage.items()}
+        return {"evaluations": sets, "warnings": [*partial]}
 
     def measure(self, docs: Docs) -> Signals:
         return self._signals(self._index.look(docs.text), len(docs))
@@ -159,9 +197,12 @@ class Decontaminate(NamesFiles, ThresholdFilter):
     @property
     def _index(self) -> EvaluationIndex:
         # In a cache of the process, so that a step handed to a worker does not carry it along.
+        return load(*self._indexed())
+
+    def _indexed(self) -> tuple[tuple[EvaluationFile, ...], Limits]:
         files = self._listed or tuple(self._files().values())
         limits = Limits(self.ngram, self.min_words, self.max_edits, self.max_document_frequency)
-        return load(files, limits)
+        return files, limits
 
     def _files(self) -> dict[Location, EvaluationFile]:
         """Every file by the place that names it; a pattern that no file matches is one itself."""
@@ -196,6 +237,15 @@ class Decontaminate(NamesFiles, ThresholdFilter):
             )
             for where, path in matched.items()
         }
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    """Why items of a set are not looked for."""
+    reasons = {
+        "too_short": "have fewer words than `min_words`",
+        "too_common": "are worded like many others (`max_document_frequency`) or in `common`",
+    }
+    return ", ".join(f"{counts[name]:,} {why}" for name, why in reasons.items() if counts[name])
 
 
 def _check_items(place: Location, file: EvaluationFile) -> Iterator[Problem]:

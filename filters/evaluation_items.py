@@ -1,4 +1,4 @@
-"""Items of evaluation sets: read from JSON lines, and indexed so that documents can be searched."""
+"""Items of evaluation sets: read from files, and indexed so that documents can be searched."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from kernels.ngrams.ngram_index import NgramIndex
-from kernels.text.normalise import normalise
-from kernels.words.vocabulary import Vocabulary
-from winnow import ShardError
+import kernels.ngrams
+import kernels.text
+import kernels.words
+from winnow import ShardError, read_rows
 
 # What fields of evaluation sets are called, by their part in an item.
 PROMPTS: tuple[str, ...] = (
@@ -59,7 +58,7 @@ class Evaluation(BaseModel):
 
 @dataclass(frozen=True)
 class Item:
-    """One line of an evaluation file. ``prompts`` are what is asked or judged, each by itself."""
+    """One row of an evaluation file. ``prompts`` are what is asked or judged, each by itself."""
 
     name: str
     prompts: tuple[str, ...]
@@ -79,35 +78,19 @@ class EvaluationFile:
     stamp: Stamp
 
     def items(self) -> Iterator[Item]:
-        """Every line that is not blank. ShardError when the file or a line cannot be read."""
+        """Every row of the file. ShardError when the file or a row cannot be read."""
+        if stamp_of(self.path) != self.stamp:
+            message = f"{self.name} has changed since it was planned"
+            raise ShardError("input-changed", message, "leave it alone, and run again")
         prompts = self.fields[:1] if self.fields else PROMPTS
         answers = self.fields[1:] if self.fields else ANSWERS
         stem = self.evaluation if self.alone else f"{self.evaluation}/{self.path.name}"
-        for number, line in enumerate(self._lines(), 1):
-            if line.isspace() or not line:
-                continue
-            try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                raise ShardError("evaluation-row", f"{self.name}:{number} {error}") from error
-            if not isinstance(row, dict):
-                raise ShardError("evaluation-row", f"{self.name}:{number} is not a JSON object")
+        for number, row in read_rows(self.path, self.name):
             yield Item(
                 f"{stem}#{number}",
                 tuple(text for name in prompts for text in _strings(row.get(name))),
                 tuple(text for name in answers for text in _strings(row.get(name))),
             )
-
-    def _lines(self) -> Iterator[bytes]:
-        compression = {".gz": "gzip", ".zst": "zstd"}.get(self.path.suffix)
-        if stamp_of(self.path) != self.stamp:
-            message = f"{self.name} has changed since it was planned"
-            raise ShardError("input-changed", message, "leave it alone, and run again")
-        try:
-            with pa.input_stream(self.path, compression=compression) as stream:
-                yield from stream.read().split(b"\n")
-        except (pa.ArrowException, OSError) as error:
-            raise ShardError("evaluation-file", f"{self.name}: {error}") from error
 
 
 def stamp_of(path: Path) -> Stamp:
@@ -197,7 +180,7 @@ class EvaluationIndex:
     ``too_common`` to be; and the ``texts`` looked for.
     """
 
-    index: NgramIndex
+    index: kernels.ngrams.NgramIndex
     owners: Numbers
     sizes: Numbers
     names: tuple[str, ...]
@@ -213,6 +196,11 @@ class EvaluationIndex:
 
 @lru_cache(maxsize=2)
 def load(files: tuple[EvaluationFile, ...], limits: Limits) -> EvaluationIndex:
+    """As ``build``, once in a process."""
+    return build(files, limits)
+
+
+def build(files: tuple[EvaluationFile, ...], limits: Limits) -> EvaluationIndex:
     """The index of ``files``. ShardError when one cannot be read, or has changed."""
     items = [(file.evaluation, item) for file in files for item in file.items()]
     asked = [item for evaluation, item in items if evaluation]
@@ -287,11 +275,11 @@ def _lengths(texts: Sequence[str]) -> Numbers:
     return np.diff(vocabulary.read(normalised).starts)
 
 
-def _words(texts: Sequence[str]) -> tuple[Vocabulary, pa.LargeStringArray]:
+def _words(texts: Sequence[str]) -> tuple[kernels.words.Vocabulary, pa.LargeStringArray]:
     """The words of the texts, and the texts normalised."""
-    normalised = normalise(pa.array(texts, pa.large_string()))
+    normalised = kernels.text.normalise(pa.array(texts, pa.large_string()))
     try:
-        return Vocabulary.of(normalised), normalised
+        return kernels.words.Vocabulary.of(normalised), normalised
     except ValueError as error:
         message, hint = f"the evaluation sets have {error}", "name some in a step of their own"
         raise ShardError("too-many-words", message, hint) from error
@@ -299,7 +287,7 @@ def _words(texts: Sequence[str]) -> tuple[Vocabulary, pa.LargeStringArray]:
 
 def _indexed(
     texts: Sequence[str], owners: Numbers, limits: Limits
-) -> tuple[NgramIndex, npt.NDArray[np.int64]]:
+) -> tuple[kernels.ngrams.NgramIndex, npt.NDArray[np.int64]]:
     """An index of the texts that differ in words, and which of them each text [texts] is."""
     vocabulary, normalised = _words(texts)
     words = vocabulary.read(normalised)
@@ -314,7 +302,7 @@ def _indexed(
     sizes = np.diff(words.starts)
     whole = sizes < limits.ngram + 2 * limits.max_edits
     least = sizes - 2 * np.minimum(limits.max_edits, sizes // 4)
-    index = NgramIndex.build(
+    index = kernels.ngrams.NgramIndex.build(
         vocabulary,
         words,
         whole,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
+import kernels.lines
+import kernels.words
 from filters.word_rules import WordRules
-from kernels.lines.line_rules import LineShapes, line_shapes
-from kernels.words.words import least_words, words_of
 from winnow import Docs, FilterResult, Rule, Signals
+
+if TYPE_CHECKING:
+    from kernels.lines import LineShapes
 
 # Code points of the marks that end a sentence in any script, as datatrove 0.10.1 lists them
 # (``TERMINAL_PUNCTUATION``).
@@ -75,12 +78,14 @@ class FineWebQuality(WordRules):
         shapes = self._shapes(docs)
         words = np.full(len(docs), np.nan)
         passed = self.apply(self._signals(shapes, words)).keep
-        least = least_words(docs.text, self.language)
+        least = kernels.words.least_words(docs.text, self.language)
         with np.errstate(divide="ignore", invalid="ignore"):
             enough = (least > 0) & (shapes.newlines / least <= self.new_line_ratio)
         rows = np.flatnonzero(passed & ~enough)
         if len(rows):
-            words[rows] = np.diff(words_of(self.language)(docs.text.take(pa.array(rows))).starts)
+            words[rows] = np.diff(
+                kernels.words.words_of(self.language)(docs.text.take(pa.array(rows))).starts
+            )
         return self.apply(self._signals(shapes, words))
 
     def rules(self) -> list[Rule]:
@@ -95,7 +100,7 @@ class FineWebQuality(WordRules):
 
     def _shapes(self, docs: Docs) -> LineShapes:
         endings = TERMINAL_PUNCTUATION if self.stop_chars is None else self.stop_chars
-        return line_shapes(docs.text, endings, self.short_line_length)
+        return kernels.lines.line_shapes(docs.text, endings, self.short_line_length)
 
     def _signals(self, shapes: LineShapes, words: npt.NDArray[np.float64]) -> Signals:
         """The signals, where ``words`` [documents] are NaN if they were not counted."""

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+import kernels.lines
+import kernels.ngrams
 from filters.word_rules import WordRules
-from kernels.lines.lines import Marks, marks
-from kernels.ngrams.ngrams import WordCounts, count_words
 from winnow import Docs, Rule, Signals
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -54,8 +54,8 @@ class GopherQuality(WordRules):
     stop_words: tuple[str, ...] = Field(STOP_WORDS, description="the stop words, case-sensitive")
 
     def measure(self, docs: Docs) -> Signals:
-        counts = count_words(self.words(docs), self.stop_words)
-        return _signals(counts, marks(docs.text))
+        counts = kernels.ngrams.count_words(self.words(docs), self.stop_words)
+        return _signals(counts, kernels.lines.marks(docs.text))
 
     def rules(self) -> list[Rule]:
         ratios = bool(self.max_symbol_word_ratio or self.max_non_alpha_words_ratio)
@@ -100,7 +100,7 @@ class GopherQuality(WordRules):
         return Rule(reason, signal, most, most=limit)
 
 
-def _signals(counts: WordCounts, found: Marks) -> Signals:
+def _signals(counts: kernels.ngrams.WordCounts, found: kernels.lines.Marks) -> Signals:
     """What the rules measure [rows]; shares of nothing are NaN."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return {

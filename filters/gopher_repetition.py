@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+import kernels.lines
+import kernels.ngrams
+import kernels.words
 from filters.word_rules import WordRules
-from kernels.lines.lines import repeated_lines, repeated_paragraphs, text_lengths
-from kernels.ngrams.ngram_bounds import ngram_bounds
-from kernels.ngrams.ngrams import Ngrams
-from kernels.words.words import Words
 from winnow import BoolArray, Docs, FilterResult, Rule, Signals
 
 Values = npt.NDArray[Any]
@@ -108,8 +107,11 @@ class GopherRepetition(WordRules):
         ]
 
     def _measure_lines(self, docs: Docs) -> dict[str, Values]:
-        lengths = text_lengths(docs.text)
-        paragraphs, lines = repeated_paragraphs(docs.text), repeated_lines(docs.text)
+        lengths = kernels.lines.text_lengths(docs.text)
+        paragraphs, lines = (
+            kernels.lines.repeated_paragraphs(docs.text),
+            kernels.lines.repeated_lines(docs.text),
+        )
         with np.errstate(invalid="ignore"):  # 0 / 0 in empty texts
             return {
                 "characters": lengths,
@@ -135,9 +137,9 @@ def _any_broken(rules: Sequence[Rule], signals: Signals) -> BoolArray:
 class _Counts:
     """Shares of characters in n-grams, and bounds of them."""
 
-    def __init__(self, words: Words, lengths: Values) -> None:
+    def __init__(self, words: kernels.words.Words, lengths: Values) -> None:
         self._words = words
-        self._ngrams = Ngrams(self._words)
+        self._ngrams = kernels.ngrams.Ngrams(self._words)
         self._lengths = lengths
 
     def __call__(self, top: bool, n: int, rows: Values) -> Values:
@@ -148,7 +150,7 @@ class _Counts:
 
     def bounds(self, repeated: Sequence[NgramLimit], rows: Values) -> Callable[[bool, int], Values]:
         """No share [documents] is above its bound, which is infinite but for documents ``rows``."""
-        found = ngram_bounds(self._words, [n for n, _ in repeated], rows)
+        found = kernels.ngrams.ngram_bounds(self._words, [n for n, _ in repeated], rows)
 
         def bound(top: bool, n: int) -> Values:
             most = found.top(n) if top else found.repeated[n]

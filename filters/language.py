@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
-from kernels.fasttext.fasttext_file import FastTextModel, ModelError, read_labels, read_model
+import kernels.fasttext
 from winnow import (
     Docs,
     FilterResult,
@@ -26,6 +26,9 @@ from winnow import (
     cached_by_files,
     packaged,
 )
+
+if TYPE_CHECKING:
+    from kernels.fasttext import FastTextModel
 
 # The compressed model of fasttext.cc (917 kB, 176 languages, CC-BY-SA 3.0) as a package holds it.
 # Only its file is used: its own dependencies would replace the fastText that trains students.
@@ -41,7 +44,8 @@ Scores = npt.NDArray[np.float64]
 class Language(NamesFiles, ThresholdFilter):
     """Label documents with their language, and drop those that are not in a wanted one.
 
-    Scores and decisions are those of datatrove 0.10.1's ``LanguageFilter`` with the same model: a
+    Scores and decisions are those of datatrove 0.10.1's ``LanguageFilter`` with the same model, but
+    that a text is read to its end, where fastText stops at a word ``</s>`` (``stop_at_eos``). A
     document stays when any of ``languages`` scores above ``language_threshold``, or, where none
     are named, when the best language does. The columns ``language`` and ``language_score`` take the
     best label and its score. A text without words has the score that the model gives to an empty
@@ -63,6 +67,10 @@ class Language(NamesFiles, ThresholdFilter):
         -1,
         description="list languages with a score above this in the column `top_languages`; "
         "-1 for no such column",
+    )
+    stop_at_eos: bool = Field(
+        False,
+        description='read a text only up to a word "</s>", as fastText and so datatrove do',
     )
     model: Path | None = Field(
         None,
@@ -93,8 +101,8 @@ class Language(NamesFiles, ThresholdFilter):
             return
         ((place, path),) = self.files().items()
         try:
-            labels = read_labels(path)
-        except ModelError as error:
+            labels = kernels.fasttext.read_labels(path)
+        except kernels.fasttext.ModelError as error:
             hint = "a classifier that fastText saved: .bin or .ftz"
             yield Problem(place, "bad-model", f"cannot use '{self._written(path)}': {error}", hint)
             return
@@ -110,7 +118,7 @@ class Language(NamesFiles, ThresholdFilter):
         return {"language": pa.large_string(), "language_score": pa.float64(), **top}
 
     def measure(self, docs: Docs) -> Signals:
-        return self._signals(*self._model().predict(docs.text))
+        return self._signals(*self._predict(docs))
 
     def rules(self) -> list[Rule]:
         if self.label_only:
@@ -120,17 +128,21 @@ class Language(NamesFiles, ThresholdFilter):
         return [Rule("language", "wanted_language_score", "language_threshold", least=least)]
 
     def filter(self, docs: Docs) -> FilterResult:
-        model = self._model()
-        best, scores = model.predict(docs.text)
+        best, scores = self._predict(docs)
         result = self.apply(self._signals(best, scores))
-        names = pa.array(model.labels, pa.large_string())
+        labels = self._model().labels
+        names = pa.array(labels, pa.large_string())
         columns: dict[str, Any] = {
             "language": names.take(pa.array(best, mask=best < 0)),
             "language_score": result.signals["language_score"],
         }
         if self.keep_top_pairs_threshold != -1:
-            columns["top_languages"] = self._top(scores.astype(np.float64), model.labels)
+            columns["top_languages"] = self._top(scores.astype(np.float64), labels)
         return replace(result, columns=columns)
+
+    def _predict(self, docs: Docs) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        model: FastTextModel = self._model()
+        return model.predict(docs.text, stop_at_eos=self.stop_at_eos)
 
     def _model(self) -> FastTextModel:
         (path,) = self.files().values()
@@ -177,4 +189,4 @@ class Language(NamesFiles, ThresholdFilter):
 
 @cached_by_files(maxsize=2)
 def _loaded(path: Path) -> FastTextModel:
-    return read_model(path)
+    return kernels.fasttext.read_model(path)

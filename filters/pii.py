@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from kernels.pii.pii_scan import KINDS, find
+import kernels.pii
 from winnow import Docs, FilterResult, RowStep
 
 Strings = str | Annotated[tuple[str, ...], Field(min_length=1)]
@@ -84,7 +84,7 @@ class Pii(RowStep):
             "iban": self.remove_ibans,
             "card": self.remove_payment_cards,
         }
-        return tuple(kind for kind in KINDS if wanted[kind])
+        return tuple(kind for kind in NAMES if wanted[kind])
 
     def replacements(self) -> dict[str, tuple[str, ...]]:
         """What each kind becomes."""
@@ -102,8 +102,8 @@ class Pii(RowStep):
 
     def filter(self, docs: Docs) -> FilterResult:
         kinds = self.kinds()
-        found = find(docs.text, kinds, public_ips_only=self.only_remove_public_ips)
-        counts = {NAMES[kind]: found.counts(KINDS.index(kind)) for kind in kinds}
+        found = kernels.pii.find(docs.text, kinds, public_ips_only=self.only_remove_public_ips)
+        counts = {NAMES[kind]: found.counts(kernels.pii.KINDS.index(kind)) for kind in kinds}
         keep = np.ones(len(docs), dtype=np.bool_)
         if self.mode == "tag":
             return FilterResult(keep, signals=counts, columns=counts)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from kernels.lines.line_rules import EditedLines, EditRules, edit_lines
-from kernels.text.utf8 import text_buffers
+import kernels.lines
+import kernels.text
 from winnow import Docs, FilterResult, Rule, Signals, ThresholdFilter
+
+if TYPE_CHECKING:
+    from kernels.lines import EditedLines
 
 
 class RefinedWebLines(ThresholdFilter):
@@ -61,14 +64,14 @@ class RefinedWebLines(ThresholdFilter):
 
     def _edited(self, docs: Docs) -> EditedLines:
         upper, digits = self.max_uppercase_ratio, self.max_numeric_ratio
-        rules = EditRules(
+        rules = kernels.lines.EditRules(
             most_upper=np.inf if upper is None else upper,
             most_digits=np.inf if digits is None else digits,
             counters=self.counter_lines,
             min_words=self.min_line_length,
             boilerplate_words=-1 if (most := self.substring_max_length) is None else most,
         )
-        return edit_lines(docs.text, rules)
+        return kernels.lines.edit_lines(docs.text, rules)
 
 
 def _signals(edited: EditedLines) -> Signals:
@@ -78,5 +81,5 @@ def _signals(edited: EditedLines) -> Signals:
     return {
         "words": edited.words,
         "removed_ratio": ratio,
-        "bytes_left": np.diff(text_buffers(edited.text)[1]),
+        "bytes_left": np.diff(kernels.text.text_buffers(edited.text)[1]),
     }

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import ftfy
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from kernels.lines.suspect_lines import PLAIN, SUSPECT, SUSPECT_BEFORE_MARKUP, Lines, suspect_lines
+import kernels.lines
 from winnow import Docs, FilterResult, RowStep
+
+if TYPE_CHECKING:
+    from ftfy import TextFixerConfig
+
+    from kernels.lines import Lines
 
 
 class Repair(RowStep):
@@ -49,14 +53,18 @@ class Repair(RowStep):
     )
 
     def filter(self, docs: Docs) -> FilterResult:
-        entities = {"auto": SUSPECT_BEFORE_MARKUP, True: SUSPECT, False: PLAIN}
+        entities = {
+            "auto": kernels.lines.SUSPECT_BEFORE_MARKUP,
+            True: kernels.lines.SUSPECT,
+            False: kernels.lines.PLAIN,
+        }
         characters = (
             self.fix_latin_ligatures
             or self.fix_character_width
             or self.uncurl_quotes
             or self.normalization is not None
         )
-        lines = suspect_lines(
+        lines = kernels.lines.suspect_lines(
             docs.text,
             entities[self.unescape_html],
             breaks=self.fix_line_breaks,
@@ -78,13 +86,15 @@ class Repair(RowStep):
 
     def _repair(self, lines: Lines, row: int) -> tuple[bytes, int]:
         """A row's text in UTF-8, and how many of its lines are other than they were."""
+        from ftfy import fix_text
+
         plain, marked = _configs(self)
         done = int(lines.offsets[row])
         parts, count = [], 0
         for i in range(lines.first[row], lines.first[row + 1]):
             start, end = int(lines.starts[i]), int(lines.ends[i])
             before = lines.data[start:end].tobytes()
-            text = ftfy.fix_text(before.decode(), marked if lines.markup[i] else plain)
+            text = fix_text(before.decode(), marked if lines.markup[i] else plain)
             # A lone surrogate, which an option may leave, has no place in UTF-8.
             after = text.encode(errors="replace")
             if after != before:
@@ -96,9 +106,11 @@ class Repair(RowStep):
 
 
 @lru_cache(maxsize=16)
-def _configs(step: Repair) -> tuple[ftfy.TextFixerConfig, ftfy.TextFixerConfig]:
+def _configs(step: Repair) -> tuple[TextFixerConfig, TextFixerConfig]:
     """Options for ftfy while no "<" was met in a document, and after."""
+    from ftfy import TextFixerConfig
+
     # Without explanations ftfy 6.3.1 mends encodings by its own defaults, whatever the options.
-    plain = ftfy.TextFixerConfig(**step.model_dump(), explain=True)
+    plain = TextFixerConfig(**step.model_dump(), explain=True)
     once_met = False if step.unescape_html == "auto" else step.unescape_html
     return plain, plain._replace(unescape_html=once_met)

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
-from kernels.hashing.hashing import xxh64_rows
-from kernels.text.utf8 import text_buffers
+import kernels.hashing
+import kernels.text
 from winnow import Docs, Rule, Signals, ThresholdFilter
 
 
@@ -40,5 +40,5 @@ class Sampler(ThresholdFilter):
 
     def _draws(self, keys: pa.LargeStringArray) -> npt.NDArray[np.float64]:
         """Numbers [rows] above 0 and up to 1, so that no draw is within a rate of 0."""
-        hashes = xxh64_rows(*text_buffers(keys), self.seed)
+        hashes = kernels.hashing.xxh64_rows(*kernels.text.text_buffers(keys), self.seed)
         return ((hashes >> np.uint64(11)) + np.uint64(1)).astype(np.float64) * 2.0**-53

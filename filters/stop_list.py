@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from kernels.match.aho_corasick import Automaton, automaton, automaton_bytes, find_all
-from kernels.text.edits import lower
+import kernels.match
+import kernels.text
 from winnow import (
     Docs,
     Location,
@@ -22,6 +22,9 @@ from winnow import (
     ThresholdFilter,
     cached_by_files,
 )
+
+if TYPE_CHECKING:
+    from kernels.match import Automaton
 
 MAX_AUTOMATON_BYTES = 2**30
 
@@ -69,14 +72,14 @@ class StopList(NamesFiles, ThresholdFilter):
             return
         if not listed:
             yield Problem(("file",), "empty-list", f"'{self.file}' lists nothing")
-        elif (size := automaton_bytes(listed)) > MAX_AUTOMATON_BYTES:
+        elif (size := kernels.match.automaton_bytes(listed)) > MAX_AUTOMATON_BYTES:
             message = f"'{self.file}' would take {size / 2**30:.1f} GB of memory in every worker"
             yield Problem(("file",), "large-list", message, "list less, at most 1 GB")
 
     def measure(self, docs: Docs) -> Signals:
         entries, compiled = self._compiled()
-        text = lower(docs.text) if self.ignore_case else docs.text
-        hits = find_all(text, compiled, whole_words=self.word_boundaries)
+        text = kernels.text.lower(docs.text) if self.ignore_case else docs.text
+        hits = kernels.match.find_all(text, compiled, whole_words=self.word_boundaries)
         first = pa.array(hits.first, mask=hits.first < 0)
         return {
             "stop_list_hits": hits.counts,
@@ -105,4 +108,4 @@ def _compile(
     listed = [word.strip() for word in words] + (read_entries(path) if path else [])
     seen = dict.fromkeys(word.lower() if ignore_case else word for word in listed if word)
     entries = sorted(seen)
-    return entries, automaton(entries)
+    return entries, kernels.match.automaton(entries)

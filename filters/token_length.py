@@ -7,15 +7,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field, model_validator
-from tokenizers import Tokenizer
 
-from kernels.words.segments import segments
+import kernels.words
 from winnow import (
     Docs,
     Location,
@@ -28,6 +27,9 @@ from winnow import (
     ThresholdFilter,
     cached_by_files,
 )
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 # What the library is handed at once, which bounds what it holds.
 GROUP_CHARACTERS = 2**20
@@ -101,7 +103,7 @@ class Counter:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         if not self.by_segment:
             return self._count(text.to_pylist())
-        found = segments(text)
+        found = kernels.words.segments(text)
         each = self._count(found.texts)[found.kind]
         return np.diff(np.concatenate([np.zeros(1, np.int64), np.cumsum(each)])[found.starts])
 
@@ -122,6 +124,8 @@ class Counter:
 @cached_by_files(maxsize=4)
 def load_counter(path: Path) -> Counter:
     """Raises ShardError when the file holds no tokenizer."""
+    from tokenizers import Tokenizer
+
     try:
         described = json.loads(Tokenizer.from_file(str(path)).to_str())
     except Exception as error:  # the library raises nothing more precise

@@ -11,18 +11,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from kernels.match.urls import (
-    Bools,
-    Counts,
-    Lines,
-    Trie,
-    contain_any,
-    count_words,
-    enter_lines,
-    find_texts,
-    make_trie,
-)
-from kernels.text.utf8 import text_buffers
+import kernels.match
+import kernels.text
 
 # What a line may hold so that nothing is to be done to it.
 _PLAIN = bytes([*range(0x21, 0x7F), ord("\n")])
@@ -34,41 +24,43 @@ ARCHIVE = "url_filterblacklistsv0_3_0.tar.gz"
 class Lists:
     """Tables of every list; several where the manifest's adds to datatrove's."""
 
-    domains: Sequence[Lines]
-    urls: Sequence[Lines]
-    banned_words: Lines
-    soft_banned_words: Lines
-    banned_subwords: Trie
+    domains: Sequence[kernels.match.Lines]
+    urls: Sequence[kernels.match.Lines]
+    banned_words: kernels.match.Lines
+    soft_banned_words: kernels.match.Lines
+    banned_subwords: kernels.match.Trie
 
-    def list_domains(self, names: pa.LargeStringArray) -> Bools:
+    def list_domains(self, names: pa.LargeStringArray) -> kernels.match.Bools:
         """Which names [rows] are among the domains."""
         return _listed(self.domains, names)
 
-    def list_urls(self, urls: pa.LargeStringArray) -> Bools:
+    def list_urls(self, urls: pa.LargeStringArray) -> kernels.match.Bools:
         """Which URLs [rows] are listed as a whole."""
         return _listed(self.urls, urls)
 
-    def words(self, urls: pa.LargeStringArray) -> tuple[Counts, Counts]:
+    def words(self, urls: pa.LargeStringArray) -> tuple[kernels.match.Counts, kernels.match.Counts]:
         """How many distinct banned and soft-banned words are in each URL [rows]."""
-        data, offsets = text_buffers(urls)
+        data, offsets = kernels.text.text_buffers(urls)
         hard, soft = (np.empty(len(urls), dtype=np.int32) for _ in range(2))
-        count_words(self.banned_words, data, offsets, hard)
-        count_words(self.soft_banned_words, data, offsets, soft)
+        kernels.match.count_words(self.banned_words, data, offsets, hard)
+        kernels.match.count_words(self.soft_banned_words, data, offsets, soft)
         return hard, soft
 
-    def subwords(self, urls: pa.LargeStringArray) -> Bools:
+    def subwords(self, urls: pa.LargeStringArray) -> kernels.match.Bools:
         """Which URLs [rows] hold a banned sub-word."""
-        data, offsets = text_buffers(urls)
+        data, offsets = kernels.text.text_buffers(urls)
         found = np.empty(len(urls), dtype=np.bool_)
-        contain_any(self.banned_subwords, data, offsets, found)
+        kernels.match.contain_any(self.banned_subwords, data, offsets, found)
         return found
 
 
-def _listed(tables: Sequence[Lines], names: pa.LargeStringArray) -> Bools:
-    data, offsets = text_buffers(names)
+def _listed(
+    tables: Sequence[kernels.match.Lines], names: pa.LargeStringArray
+) -> kernels.match.Bools:
+    data, offsets = kernels.text.text_buffers(names)
     found = np.zeros(len(names), dtype=np.bool_)
     for table in tables:
-        find_texts(table, data, offsets, found)
+        kernels.match.find_texts(table, data, offsets, found)
     return found
 
 
@@ -81,16 +73,16 @@ def make_lists(
 ) -> Lists:
     """From lists as files hold them. UnicodeDecodeError when one is not UTF-8."""
     return Lists(
-        domains=[enter_lines(clean(raw)) for raw in domains],
-        urls=[enter_lines(clean(raw)) for raw in urls],
+        domains=[kernels.match.enter_lines(clean(raw)) for raw in domains],
+        urls=[kernels.match.enter_lines(clean(raw)) for raw in urls],
         banned_words=_word_table(banned_words),
         soft_banned_words=_word_table(soft_banned_words),
-        banned_subwords=make_trie(normalised(banned_subwords)),
+        banned_subwords=kernels.match.make_trie(normalised(banned_subwords)),
     )
 
 
-def _word_table(lists: Sequence[bytes]) -> Lines:
-    return enter_lines("\n".join(normalised(lists)).encode())
+def _word_table(lists: Sequence[bytes]) -> kernels.match.Lines:
+    return kernels.match.enter_lines("\n".join(normalised(lists)).encode())
 
 
 def normalised(lists: Sequence[bytes]) -> list[str]:

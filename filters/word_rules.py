@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from kernels.words.languages import LanguageUnavailable, tokenizer_of
-from kernels.words.words import Words, words_of
+import kernels.words
 from winnow import Docs, ManifestView, Problem, ThresholdFilter
 
 
@@ -21,12 +20,12 @@ class WordRules(ThresholdFilter):
     def check(self, view: ManifestView) -> Iterator[Problem]:
         try:
             self._require_language()
-        except LanguageUnavailable as error:
+        except kernels.words.LanguageUnavailable as error:
             yield Problem(("language",), "no-tokenizer", str(error), error.hint)
 
-    def words(self, docs: Docs) -> Words:
+    def words(self, docs: Docs) -> kernels.words.Words:
         """The words of ``docs``, shared with the steps fused in one task."""
-        return docs.derive(f"words:{self.language}", words_of(self.language))
+        return docs.derive(f"words:{self.language}", kernels.words.words_of(self.language))
 
     def _require_language(self) -> None:
-        tokenizer_of(self.language)
+        kernels.words.tokenizer_of(self.language)

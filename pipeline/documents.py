@@ -31,8 +31,7 @@ DOCUMENT_SCHEMA = pa.schema(
 # Those that a step may fill with its own values, of the same type.
 REPLACEABLE_COLUMNS = ("url", "language", "metadata")
 
-# A row that could not become a document. ``raw`` holds at most QUARANTINE_RAW_BYTES of it.
-QUARANTINE_RAW_BYTES = 64 * 2**10
+# A row that could not become a document. ``raw`` holds at most the first 64 KiB of it.
 QUARANTINE_SCHEMA = pa.schema(
     [
         pa.field("source", pa.large_string(), nullable=False),

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from pipeline.documents import BoolArray, Docs
 from pipeline.errors import Problem
@@ -136,6 +136,13 @@ class RowStep(Step):
     def prepare(self, sample: Docs) -> None:
         if self.kernels:
             self.filter(sample)
+
+    def metrics(self) -> Mapping[str, JsonValue]:
+        """What is to be known of the step beside its counts; kept with every shard's receipt.
+
+        Under ``warnings``, a list of sentences for output, results and report.
+        """
+        return {}
 
 
 @dataclass(frozen=True)

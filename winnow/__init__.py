@@ -1,51 +1,138 @@
 """winnow's public API: what steps, formats and extensions are written with.
 
 Filters, dedup, classifiers and proxy import this package and kernels, and nothing else of ours.
+A name is imported when it is first used, so that a module costs no more than the names it uses.
 """
 
-from pipeline.documents import DOCUMENT_SCHEMA, BoolArray, Docs
-from pipeline.engine.fingerprint import digest, sha256_file
-from pipeline.engine.processes import die_with_parent, process_birth
-from pipeline.engine.stage import (
-    KEPT,
-    Reads,
-    Receipt,
-    Stage,
-    StageOutputs,
-    Task,
-    TaskContext,
-    TaskResult,
-)
-from pipeline.errors import ManifestError, Problem, Refusal, ShardError, WinnowError
-from pipeline.extension import BuildContext, Extension
-from pipeline.manifest.yaml_file import read_yaml
-from pipeline.named_files import NamesFiles, cached_by_files, packaged
-from pipeline.parquet import read_documents
-from pipeline.report.blocks import (
-    Block,
-    Chart,
-    Code,
-    Prose,
-    ReportSection,
-    Sample,
-    Samples,
-    Table,
-    Tone,
-)
-from pipeline.sources.source import SourceFormat
-from pipeline.step import (
-    Column,
-    FilterResult,
-    GlobalStep,
-    Location,
-    ManifestView,
-    Position,
-    ReduceInput,
-    RowStep,
-    Rule,
-    Signals,
-    ThresholdFilter,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.documents import DOCUMENT_SCHEMA, BoolArray, Docs
+    from pipeline.engine.fingerprint import digest, sha256_file
+    from pipeline.engine.processes import die_with_parent, process_birth
+    from pipeline.engine.stage import (
+        KEPT,
+        Reads,
+        Receipt,
+        Stage,
+        StageOutputs,
+        Task,
+        TaskContext,
+        TaskResult,
+    )
+    from pipeline.errors import ManifestError, Problem, Refusal, ShardError, WinnowError
+    from pipeline.extension import BuildContext, Extension
+    from pipeline.manifest.yaml_file import read_yaml
+    from pipeline.named_files import NamesFiles, cached_by_files, packaged
+    from pipeline.parquet import read_documents
+    from pipeline.report.blocks import (
+        Block,
+        Chart,
+        Code,
+        Prose,
+        ReportSection,
+        Sample,
+        Samples,
+        Table,
+        Tone,
+    )
+    from pipeline.sources.file_format import FileFormat
+    from pipeline.sources.read_rows import read_rows
+    from pipeline.sources.rows import Row, RowError
+    from pipeline.sources.source import SourceFormat
+    from pipeline.step import (
+        Column,
+        FilterResult,
+        GlobalStep,
+        Location,
+        ManifestView,
+        Position,
+        ReduceInput,
+        RowStep,
+        Rule,
+        Signals,
+        ThresholdFilter,
+    )
+
+# Where each name is defined; the imports above are the same for type checkers.
+_HOMES = {
+    "pipeline.documents": (
+        "DOCUMENT_SCHEMA",
+        "BoolArray",
+        "Docs",
+    ),
+    "pipeline.engine.fingerprint": (
+        "digest",
+        "sha256_file",
+    ),
+    "pipeline.engine.processes": (
+        "die_with_parent",
+        "process_birth",
+    ),
+    "pipeline.engine.stage": (
+        "KEPT",
+        "Reads",
+        "Receipt",
+        "Stage",
+        "StageOutputs",
+        "Task",
+        "TaskContext",
+        "TaskResult",
+    ),
+    "pipeline.errors": (
+        "ManifestError",
+        "Problem",
+        "Refusal",
+        "ShardError",
+        "WinnowError",
+    ),
+    "pipeline.extension": (
+        "BuildContext",
+        "Extension",
+    ),
+    "pipeline.manifest.yaml_file": ("read_yaml",),
+    "pipeline.named_files": (
+        "NamesFiles",
+        "cached_by_files",
+        "packaged",
+    ),
+    "pipeline.parquet": ("read_documents",),
+    "pipeline.report.blocks": (
+        "Block",
+        "Chart",
+        "Code",
+        "Prose",
+        "ReportSection",
+        "Sample",
+        "Samples",
+        "Table",
+        "Tone",
+    ),
+    "pipeline.sources.file_format": ("FileFormat",),
+    "pipeline.sources.read_rows": ("read_rows",),
+    "pipeline.sources.rows": (
+        "Row",
+        "RowError",
+    ),
+    "pipeline.sources.source": ("SourceFormat",),
+    "pipeline.step": (
+        "Column",
+        "FilterResult",
+        "GlobalStep",
+        "Location",
+        "ManifestView",
+        "Position",
+        "ReduceInput",
+        "RowStep",
+        "Rule",
+        "Signals",
+        "ThresholdFilter",
+    ),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "DOCUMENT_SCHEMA",
@@ -58,6 +145,7 @@ __all__ = [
     "Column",
     "Docs",
     "Extension",
+    "FileFormat",
     "FilterResult",
     "GlobalStep",
     "Location",
@@ -72,6 +160,8 @@ __all__ = [
     "ReduceInput",
     "Refusal",
     "ReportSection",
+    "Row",
+    "RowError",
     "RowStep",
     "Rule",
     "Sample",
@@ -94,6 +184,18 @@ __all__ = [
     "packaged",
     "process_birth",
     "read_documents",
+    "read_rows",
     "read_yaml",
     "sha256_file",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

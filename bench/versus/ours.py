@@ -61,7 +61,7 @@ RECIPE = ("gopher_repetition", "gopher_quality", "c4_quality", "fineweb_quality"
 
 def steps(names: Sequence[str]) -> Steps:
     """Every filter with its defaults, where these are datatrove's."""
-    others = {"minhash": {"numbers": "ignore"}}
+    others = {"minhash": {"numbers": "ignore"}, "language": {"stop_at_eos": True}}
     return [(name, FILTERS[name](**others.get(name, {}))) for name in names]
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import orjson
 import pyarrow as pa
 
-from pipeline.sources.file_lists import FileFormat
+from pipeline.sources.file_format import FileFormat
 from pipeline.sources.jsonl import JsonLines
 from pipeline.sources.parquet_files import ParquetFiles
 from pipeline.sources.source import Read

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from classifiers.judges.answers import Answer, Label
 from classifiers.judges.judge_identity import Wording
@@ -58,11 +58,14 @@ class LabelRequest:
     paid: Usage = Usage()
 
 
+ErrorKind = Literal["busy", "again", "garbage", "too_long", "refused", "dead", "fatal"]
+
+
 class RequestError(Exception):
     """A request that brought no answer. ``kind`` says what to do about it:
 
     - ``busy``: ask again later, after ``after`` seconds if the server said so; ask less at once;
-    - ``again``: ask again later (5xx, time-outs, broken connections);
+    - ``again``: ask again later (5xx, 408 and the like, time-outs, broken connections);
     - ``garbage``: ask once more, for the answer made no sense;
     - ``too_long``: cut the document and ask once more;
     - ``refused``: this run gets no answer about the document, a later one may;
@@ -72,7 +75,7 @@ class RequestError(Exception):
 
     def __init__(
         self,
-        kind: str,
+        kind: ErrorKind,
         code: str,
         message: str = "",
         *,

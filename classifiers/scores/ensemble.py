@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -30,17 +29,17 @@ from classifiers.scores.quantiles import (
     keys_of,
     scores_of,
 )
-from classifiers.scores.score_columns import check_columns, score_column
+from classifiers.scores.score_columns import score_column
 from winnow import (
-    DOCUMENT_SCHEMA,
+    Column,
     Docs,
     FilterResult,
     GlobalStep,
-    ManifestView,
+    Location,
     Position,
-    Problem,
     ReduceInput,
     ReportSection,
+    cached_by_files,
     read_documents,
 )
 
@@ -73,12 +72,10 @@ class Ensemble(GlobalStep):
         description="name of the column with the bucket, from 0 (worst) to `bins` - 1",
     )
 
-    def check(self, view: ManifestView) -> Iterator[Problem]:
-        places = [(("columns", n), name) for n, name in enumerate(self.columns)]
-        yield from check_columns(view, places)
-        if self.column in (*DOCUMENT_SCHEMA.names, *view.columns):
-            message = f"documents already have a column {self.column}"
-            yield Problem(("column",), "column-exists", message, "choose another name")
+    def reads(self) -> dict[Location, Column]:
+        return {
+            ("columns", number): Column(name, "numbers") for number, name in enumerate(self.columns)
+        }
 
     def adds(self) -> dict[str, pa.DataType]:
         return {self.column: pa.int32()}
@@ -198,7 +195,7 @@ def _table(quantiles: GroupQuantiles, names: tuple[str, ...]) -> pa.Table:
     )
 
 
-@lru_cache(maxsize=4)
+@cached_by_files(maxsize=4)
 def _read(path: Path, names: tuple[str, ...]) -> list[Scores]:
     return _cuts(pa.Table.from_batches(read_documents(path), pq.read_schema(path)), names)
 

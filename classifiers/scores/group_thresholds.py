@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from classifiers.scores.quantiles import (
     scores_of,
 )
 from classifiers.scores.score_columns import Group, Groups
-from winnow import ReduceInput, read_documents
+from winnow import ReduceInput, cached_by_files, read_documents
 
 SHOWN_GROUPS = 50
 
@@ -114,7 +113,7 @@ class GroupThresholds:
 
 
 # A worker judges batch by batch with the same artifacts.
-@lru_cache(maxsize=4)
+@cached_by_files(maxsize=4)
 def read(path: Path, by: tuple[str, ...]) -> GroupThresholds:
     table = pa.Table.from_batches(read_documents(path), pq.read_schema(path))
     groups = {group: row for row, group in enumerate(group_names(table, by))}

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kernels.text.set_apart import set_apart
+from kernels.text.spaced_punctuation import space_punctuation
 
 MAX_CHARACTERS = 10_000
 
@@ -29,7 +29,7 @@ def preprocess(text: pa.LargeStringArray) -> pa.LargeStringArray:
     own. That also takes apart whatever fastText reads as more than text: ``__label__``, which
     begins a label, and ``</s>``, which ends a document.
     """
-    return set_apart(pc.utf8_lower(truncate(text)))
+    return space_punctuation(pc.utf8_lower(truncate(text)))
 
 
 def is_blank(preprocessed: pa.LargeStringArray) -> npt.NDArray[np.bool_]:
@@ -58,7 +58,7 @@ class TextBatch:
 
     @cached_property
     def preprocessed(self) -> pa.LargeStringArray:
-        return set_apart(pc.utf8_lower(self.truncated))
+        return space_punctuation(pc.utf8_lower(self.truncated))
 
     @cached_property
     def blank(self) -> npt.NDArray[np.bool_]:

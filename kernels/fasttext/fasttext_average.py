@@ -244,8 +244,19 @@ def _learn(
 
 
 @njit(cache=True)
-def split(data: Bytes, start: int, end: int, begins: Offsets, ends: Offsets, hashes: Hashes) -> int:
-    """Where the words of ``data[start:end]`` lie, and their hashes; how many there are."""
+def split(
+    data: Bytes,
+    start: int,
+    end: int,
+    stop_at_eos: bool,
+    begins: Offsets,
+    ends: Offsets,
+    hashes: Hashes,
+) -> int:
+    """Where the words of ``data[start:end]`` lie, and their hashes; how many there are.
+
+    A word END_OF_LINE ends a text for fastText, and here with ``stop_at_eos``; else it is left out.
+    """
     words, at = 0, start
     while at < end:
         if SEPARATES[data[at]]:
@@ -257,7 +268,9 @@ def split(data: Bytes, start: int, end: int, begins: Offsets, ends: Offsets, has
             at += 1
         length = at - begin
         if length == len(END_OF_LINE) and same_bytes(data, begin, END_OF_LINE, 0, length):
-            break
+            if stop_at_eos:
+                break
+            continue
         if length >= len(LABEL) and same_bytes(data, begin, LABEL, 0, len(LABEL)):
             continue
         begins[words], ends[words], hashes[words] = begin, at, value
@@ -267,17 +280,24 @@ def split(data: Bytes, start: int, end: int, begins: Offsets, ends: Offsets, has
 
 @njit(cache=True)
 def average(
-    inputs: Inputs, memory: Memory, data: Bytes, start: int, end: int, total: Floats
+    inputs: Inputs,
+    memory: Memory,
+    data: Bytes,
+    start: int,
+    end: int,
+    stop_at_eos: bool,
+    total: Floats,
 ) -> int:
     """Put the average vector of ``data[start:end]`` into ``total``.
 
-    How many vectors it is of; 0 when there is nothing in the text that the model can read.
+    Returns how many vectors it is of; 0 when there is nothing in the text that the model can read.
+    ``stop_at_eos`` is explained at ``split``.
     """
     total[:] = 0
     room = (end - start) // 2 + 2
     begins, ends = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
     hashes = np.empty(room, dtype=np.uint32)
-    words = split(data, start, end, begins, ends, hashes)
+    words = split(data, start, end, stop_at_eos, begins, ends, hashes)
     if inputs.maxn == 0:
         count = _add_words(inputs, data, begins, ends, hashes[:words], total)
     else:

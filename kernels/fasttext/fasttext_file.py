@@ -59,16 +59,19 @@ class FastTextModel:
     outputs: Outputs
     memory: Memory
 
-    def predict(self, text: pa.LargeStringArray) -> tuple[Ints, Floats]:
+    def predict(
+        self, text: pa.LargeStringArray, *, stop_at_eos: bool = False
+    ) -> tuple[Ints, Floats]:
         """The best label [rows], -1 for none, and the score of every label [rows, labels].
 
-        Line breaks are read as spaces. Scores are fastText's: 1.00001 does occur.
+        Line breaks are read as spaces. Scores are fastText's: 1.00001 does occur. With
+        ``stop_at_eos`` a text is read up to a word ``</s>``, as fastText does.
         """
         data, offsets = text_buffers(text)
         best = np.empty(len(text), dtype=np.int32)
         scores = np.empty((len(text), len(self.labels)), dtype=np.float32)
         forget_if_full(self.memory)
-        predict(self.inputs, self.outputs, self.memory, data, offsets, best, scores)
+        predict(self.inputs, self.outputs, self.memory, data, offsets, stop_at_eos, best, scores)
         return best, scores
 
 

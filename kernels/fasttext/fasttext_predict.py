@@ -92,19 +92,21 @@ def predict(
     memory: Memory,
     data: Bytes,
     offsets: Offsets,
+    stop_at_eos: bool,
     best: Ints,
     scores: Floats,
 ) -> None:
     """``scores`` [rows, labels], and the ``best`` label [rows]: -1 where nothing can be read.
 
-    0 for labels that fastText does not list. Line breaks are read as spaces.
+    0 for labels that fastText does not list. Line breaks are read as spaces; ``stop_at_eos`` as in
+    ``kernels.fasttext.fasttext_average.split``.
     """
     total = np.empty(inputs.vectors.shape[1], dtype=np.float32)
     stack = np.empty(2 * outputs.labels, dtype=np.int32)
     above = np.empty(2 * outputs.labels, dtype=np.float32)
     logs = np.empty(outputs.labels, dtype=np.float32)
     for row in range(len(offsets) - 1):
-        if average(inputs, memory, data, offsets[row], offsets[row + 1], total) == 0:
+        if average(inputs, memory, data, offsets[row], offsets[row + 1], stop_at_eos, total) == 0:
             best[row] = -1
             scores[row] = 0
             continue

@@ -95,7 +95,7 @@ def _means(
         room = (offsets[row + 1] - offsets[row]) // 2 + 2
         begins, ends = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
         hashes = np.empty(room, dtype=np.uint32)
-        words = split(data, offsets[row], offsets[row + 1], begins, ends, hashes)
+        words = split(data, offsets[row], offsets[row + 1], False, begins, ends, hashes)
         number[row] = words
         count = _add(inputs, memory, data, begins, ends, hashes[:words], found[row])
         if count:

@@ -19,12 +19,12 @@ from numba import njit
 from kernels.text.edits import (
     DECIMAL,
     WORD,
-    Traits,
+    Properties,
     char_width,
     code_point,
+    properties,
     split,
     stripped,
-    traits,
 )
 from kernels.text.utf8 import (
     NEWLINE,
@@ -165,7 +165,7 @@ def c4_lines(
     out = np.empty(int(offsets[-1] - offsets[0]) + len(cuts) + 1, np.uint8)
     ends = np.zeros(rows + 1, np.int64)
     counts = np.zeros((rows, len(COUNTS)), np.int64)
-    _run(data, offsets, by_line, cuts, starts, rules, traits(), out, ends, counts)
+    _run(data, offsets, by_line, cuts, starts, rules, properties(), out, ends, counts)
     return C4Lines(out, ends, counts)
 
 
@@ -177,7 +177,7 @@ def _run(
     cuts: Offsets,
     starts: Offsets,
     rules: LineRules,
-    known: Traits,
+    known: Properties,
     out: Bytes,
     ends: Offsets,
     counts: npt.NDArray[np.int64],
@@ -218,7 +218,7 @@ def _judge(
     rules: LineRules,
     suspect: bool,
     cited: bool,
-    known: Traits,
+    known: Properties,
     out: Bytes,
     to: int,
 ) -> tuple[int, int]:
@@ -370,7 +370,7 @@ def _is_terminated(data: Bytes, start: int, end: int) -> bool:
 
 @njit(cache=True)
 def _without_citations(
-    data: Bytes, start: int, end: int, known: Traits, out: Bytes, to: int
+    data: Bytes, start: int, end: int, known: Properties, out: Bytes, to: int
 ) -> int:
     """Writes ``data[start:end]`` without citations to ``out`` at ``to``; where that ends."""
     at = start
@@ -387,7 +387,7 @@ def _without_citations(
 
 
 @njit(cache=True)
-def _citation_width(data: Bytes, at: int, end: int, known: Traits) -> int:
+def _citation_width(data: Bytes, at: int, end: int, known: Properties) -> int:
     r"""Bytes of ``\[\d*]``, ``[edit]`` or ``[citation needed]`` at ``at``, or 0."""
     stop = at + 1
     while stop < end and known[code_point(data, stop)] & DECIMAL:
@@ -439,7 +439,9 @@ def has_word(text: pa.LargeStringArray, trie: WordTrie, *, anywhere: bool) -> np
     """
     data, offsets = text_buffers(text)
     found = np.zeros(len(text), dtype=np.bool_)
-    _find_words(data, offsets, trie.children, trie.classes, trie.final, anywhere, traits(), found)
+    _find_words(
+        data, offsets, trie.children, trie.classes, trie.final, anywhere, properties(), found
+    )
     return found
 
 
@@ -451,7 +453,7 @@ def _find_words(
     classes: Bytes,
     final: npt.NDArray[np.bool_],
     anywhere: bool,
-    known: Traits,
+    known: Properties,
     found: npt.NDArray[np.bool_],
 ) -> None:
     for row in range(len(offsets) - 1):

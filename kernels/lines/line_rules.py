@@ -18,11 +18,11 @@ from kernels.text.edits import (
     DIGIT,
     UPPER,
     WORD,
-    Traits,
+    Properties,
     char_width,
     code_point,
+    properties,
     strings,
-    traits,
 )
 from kernels.text.utf8 import (
     NEWLINE,
@@ -188,7 +188,7 @@ def edit_lines(text: pa.LargeStringArray, rules: EditRules) -> EditedLines:
     work = np.empty(max(1, int(np.diff(offsets).max(initial=0))), np.uint8)
     out, ends = np.empty(offsets[-1] - offsets[0], np.uint8), np.zeros(len(offsets), np.int64)
     counts = np.zeros((2, len(text)), dtype=np.int64)
-    _edit(data, offsets, rules, traits(), work, out, ends, counts)
+    _edit(data, offsets, rules, properties(), work, out, ends, counts)
     return EditedLines(strings(out, ends), counts[0], counts[1])
 
 
@@ -197,7 +197,7 @@ def _edit(
     data: Bytes,
     offsets: Offsets,
     rules: EditRules,
-    known: Traits,
+    known: Properties,
     work: Bytes,
     out: Bytes,
     ends: Offsets,
@@ -253,7 +253,7 @@ _SIGN_IN = np.frombuffer(b"sign-in", dtype=np.uint8)
 
 @njit(cache=True)
 def _apply(
-    rule: int, work: Bytes, start: int, end: int, rules: EditRules, known: Traits
+    rule: int, work: Bytes, start: int, end: int, rules: EditRules, known: Properties
 ) -> tuple[int, int]:
     """What a rule leaves of a line that is not empty; (-1, -1) when nothing."""
     left = (start, end)
@@ -312,8 +312,8 @@ def _strip(data: Bytes, lines: Counts, count: int) -> int:
 
 
 @njit(cache=True)
-def _exceeds(data: Bytes, start: int, end: int, known: Traits, trait: int, most: float) -> bool:
-    """Whether a larger share of the characters than ``most`` has a trait."""
+def _exceeds(data: Bytes, start: int, end: int, known: Properties, bit: int, most: float) -> bool:
+    """Whether a larger share of the characters than ``most`` has the property ``bit``."""
     have = count = 0
     at = start
     # So many without it settle the matter: there are no more characters than bytes.
@@ -321,10 +321,10 @@ def _exceeds(data: Bytes, start: int, end: int, known: Traits, trait: int, most:
     while at < end and count - have <= enough:
         byte = data[at]
         if byte < 0x80:
-            have += known[byte] & trait != 0
+            have += known[byte] & bit != 0
             at += 1
         else:
-            have += known[code_point(data, at)] & trait != 0
+            have += known[code_point(data, at)] & bit != 0
             at += char_width(byte)
         count += 1
     return at == end and have / count > most
@@ -343,7 +343,7 @@ def _has_words(data: Bytes, start: int, end: int, least: int) -> bool:
 
 
 @njit(cache=True)
-def _count_words(data: Bytes, start: int, end: int, known: Traits) -> int:
+def _count_words(data: Bytes, start: int, end: int, known: Properties) -> int:
     words, parted = 0, True
     for at in range(start, end):
         byte = data[at]
@@ -356,7 +356,7 @@ def _count_words(data: Bytes, start: int, end: int, known: Traits) -> int:
 
 
 @njit(cache=True)
-def _is_counter(data: Bytes, start: int, end: int, known: Traits) -> bool:
+def _is_counter(data: Bytes, start: int, end: int, known: Properties) -> bool:
     """Whether the line is a number (perhaps with K, M or B), white space, and what was counted,
     with nothing around but what is in no word."""
     at = _skip_to_word(data, start, end, known)
@@ -381,7 +381,7 @@ def _is_counter(data: Bytes, start: int, end: int, known: Traits) -> bool:
 
 
 @njit(cache=True)
-def _skip_to_word(data: Bytes, at: int, end: int, known: Traits) -> int:
+def _skip_to_word(data: Bytes, at: int, end: int, known: Properties) -> int:
     while at < end and not known[code_point(data, at)] & WORD:
         at += char_width(data[at])
     return at

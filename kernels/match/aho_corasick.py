@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
-from kernels.text.edits import WORD, Traits, code_point, code_point_before, traits
+from kernels.text.edits import WORD, Properties, code_point, code_point_before, properties
 from kernels.text.utf8 import Bytes, Offsets, text_buffers
 
 Numbers = npt.NDArray[np.int64]
@@ -66,7 +66,7 @@ def automaton(strings: Sequence[str]) -> Automaton:
     shorter = np.zeros(len(moves), dtype=np.int32)
     states = _grow(data, bounds, classes, moves, entry)
     _link(states, moves, entry, shorter)
-    known = traits()
+    known = properties()
     edges = [
         STARTS_IN_WORD * bool(known[ord(s[0])] & WORD)
         + ENDS_IN_WORD * bool(known[ord(s[-1])] & WORD)
@@ -137,7 +137,7 @@ def find_all(text: pa.LargeStringArray, found: Automaton, *, whole_words: bool) 
         found.shorter,
         found.sizes,
         found.edges if whole_words else np.zeros_like(found.edges),
-        traits(),
+        properties(),
         hits.counts,
         hits.first,
     )
@@ -154,7 +154,7 @@ def _find(
     shorter: States,
     sizes: Numbers,
     edges: Bytes,
-    known: Traits,
+    known: Properties,
     counts: Numbers,
     first: Numbers,
 ) -> None:
@@ -178,7 +178,7 @@ def _find(
 
 @njit(cache=True, forceinline=True)
 def _is_whole(
-    data: Bytes, begin: int, start: int, stop: int, end: int, edges: int, known: Traits
+    data: Bytes, begin: int, start: int, stop: int, end: int, edges: int, known: Properties
 ) -> bool:
     if edges & STARTS_IN_WORD and start > begin and known[code_point_before(data, start)] & WORD:
         return False

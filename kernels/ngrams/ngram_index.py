@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kernels.hashing.hashing import Hashes
-from kernels.text.normalise import normalise
+from kernels.text.normalisation import normalise
 from kernels.text.utf8 import Bytes, Offsets, text_buffers
 from kernels.words.vocabulary import (
     MAX_WORDS,
@@ -45,7 +45,7 @@ _LOW = -(2**30)
 
 
 @dataclass(frozen=True)
-class Found:
+class PassageHits:
     """Passages found [hits], by row.
 
     ``score`` [hits] is explained at ``NgramIndex``. ``begin`` and ``end`` are where the best
@@ -76,10 +76,10 @@ class _Arrays(NamedTuple):
     filter: Hashes
 
 
-class _Desk(NamedTuple):
-    """Scratch. Words of a row, where they begin and end; per passage the last row and diagonal that
-    it was tried on, and its best score with the first and last word; passages tried in a row; a
-    band of scores and of the words where their stretches begin."""
+class _Scratch(NamedTuple):
+    """Arrays that every row is searched with: words of a row, where they begin and end; per passage
+    the last row and diagonal that it was tried on, and its best score with the first and last word;
+    passages tried in a row; a band of scores and of the words where their stretches begin."""
 
     ids: Ids
     begins: Offsets
@@ -157,24 +157,24 @@ class NgramIndex:
         found: Flags = np.bincount(self.arrays.places[:, 0], minlength=len(self.arrays.least)) > 0
         return found
 
-    def search(self, text: pa.LargeStringArray) -> tuple[Found, pa.LargeStringArray]:
+    def search(self, text: pa.LargeStringArray) -> tuple[PassageHits, pa.LargeStringArray]:
         """What every row of ``text`` holds, and its rows normalised."""
         normalised = normalise(text)
         data, rows = text_buffers(normalised)
-        desk = self._desk(int(np.diff(rows).max(initial=0)))
+        scratch = self._scratch(int(np.diff(rows).max(initial=0)))
         found = np.empty((5, len(self.arrays.least) + 1_024), np.int64)
         row = count = 0
         while row < len(normalised):
             lexicon = self.vocabulary.arrays
-            row, count = _search(data, rows, row, lexicon, self.arrays, desk, found, count)
+            row, count = _search(data, rows, row, lexicon, self.arrays, scratch, found, count)
             if row < len(normalised):
                 found = np.concatenate([found, np.empty_like(found)], axis=1)
-        return Found(*found[:, :count].copy()), normalised
+        return PassageHits(*found[:, :count].copy()), normalised
 
-    def _desk(self, longest: int) -> _Desk:
+    def _scratch(self, longest: int) -> _Scratch:
         passages = len(self.arrays.least)
         room, width = longest + 1, 2 * _MAX_BAND + 3
-        return _Desk(
+        return _Scratch(
             np.empty(room, np.int32),
             np.empty(room, np.int64),
             np.empty(room, np.int64),
@@ -276,14 +276,14 @@ def _extend(ids: Ids, count: int, words: Ids, start: int, stop: int, at: int, j:
 
 
 @numba.njit(cache=True, nogil=True)
-def _align(desk: _Desk, count: int, index: _Arrays, passage: int, diagonal: int) -> None:
+def _align(scratch: _Scratch, count: int, index: _Arrays, passage: int, diagonal: int) -> None:
     """Note the best stretch near ``diagonal`` (document less passage position) if it is better
     than what the passage has."""
     start, size = index.starts[passage], index.starts[passage + 1] - index.starts[passage]
     whole = np.int64(index.whole[passage])
     band = min(_MAX_BAND, 2 + size // 8)
-    ids, scores, firsts = desk.ids, desk.scores, desk.firsts
-    best, first, last = desk.best[passage, 0], desk.best[passage, 1], desk.best[passage, 2]
+    ids, scores, firsts = scratch.ids, scratch.scores, scratch.firsts
+    best, first, last = scratch.best[passage, 0], scratch.best[passage, 1], scratch.best[passage, 2]
     scores[:] = _LOW
     for i in range(size):
         word, left_out_before, left_out_after = index.words[start + i], -i * whole, i + 1 - size
@@ -304,13 +304,14 @@ def _align(desk: _Desk, count: int, index: _Arrays, passage: int, diagonal: int)
             scores[k + 1], firsts[k + 1] = score, begin
             if score + left_out_after * whole > best:
                 best, first, last = score + left_out_after * whole, begin, j
-    desk.best[passage, 0], desk.best[passage, 1], desk.best[passage, 2] = best, first, last
+    scratch.best[passage, 0], scratch.best[passage, 1], scratch.best[passage, 2] = best, first, last
 
 
 @numba.njit(cache=True, nogil=True)
-def _search_row(row: int, count: int, index: _Arrays, desk: _Desk) -> int:
+def _search_row(row: int, count: int, index: _Arrays, scratch: _Scratch) -> int:
     """Try all passages that share a trigram with the row; returns how many there are."""
-    ids, places, tried, best, starts = desk.ids, index.places, desk.tried, desk.best, index.starts
+    ids, tried, best = scratch.ids, scratch.tried, scratch.best
+    places, starts = index.places, index.starts
     keys, slots, bits, first = index.keys, index.slots, index.filter, index.first
     passages = 0
     for j in range(count - 2):
@@ -326,7 +327,7 @@ def _search_row(row: int, count: int, index: _Arrays, desk: _Desk) -> int:
                 continue
             passage, at = places[k, 0], places[k, 1]
             if tried[passage, 0] != row:
-                desk.passages[passages] = passage
+                scratch.passages[passages] = passage
                 passages += 1
                 best[passage, 0] = 0
             elif tried[passage, 1] == j - at:
@@ -336,7 +337,7 @@ def _search_row(row: int, count: int, index: _Arrays, desk: _Desk) -> int:
             if best[passage, 0] < stop - start:
                 extended = _extend(ids, count, index.words, start, stop, start + at, j)
                 if extended >= index.enough[passage]:
-                    _align(desk, count, index, passage, j - at)
+                    _align(scratch, count, index, passage, j - at)
     return passages
 
 
@@ -347,25 +348,25 @@ def _search(
     row: int,
     lexicon: tuple[Hashes, Bytes, Offsets, Ids],
     index: _Arrays,
-    desk: _Desk,
+    scratch: _Scratch,
     found: Offsets,
     count: int,
 ) -> tuple[int, int]:
     """Search rows from ``row`` on; returns where it stopped for want of room, and the hits."""
-    best = desk.best
+    best = scratch.best
     keys, words, offsets, slots = lexicon
     while row < len(rows) - 1 and count + len(index.least) <= found.shape[1]:
         begin = rows[row]
         length = read_row(
             *(data, begin, rows[row + 1], keys, words, offsets, slots),
-            *(desk.ids, desk.begins, desk.ends),
+            *(scratch.ids, scratch.begins, scratch.ends),
         )
-        for k in range(_search_row(row, length, index, desk)):
-            passage = desk.passages[k]
+        for k in range(_search_row(row, length, index, scratch)):
+            passage = scratch.passages[k]
             if best[passage, 0] >= index.least[passage]:
                 found[0, count], found[1, count], found[2, count] = row, passage, best[passage, 0]
-                found[3, count] = desk.begins[best[passage, 1]] - begin
-                found[4, count] = desk.ends[best[passage, 2]] - begin
+                found[3, count] = scratch.begins[best[passage, 1]] - begin
+                found[4, count] = scratch.ends[best[passage, 2]] - begin
                 count += 1
         row += 1
     return row, count

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from numba import njit
 
 from kernels.ngrams.ngram_bounds import meet, table_bits
-from kernels.text.kinds import LETTER, SYMBOL
+from kernels.text.character_flags import LETTER, SYMBOL
 from kernels.text.utf8 import Bytes, Offsets
 from kernels.words.words import Words
 

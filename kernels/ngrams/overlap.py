@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kernels.hashing.hashing import Hashes, xxh64
-from kernels.text.normalise import normalise
+from kernels.text.normalisation import normalise
 from kernels.text.unspaced import unspaced_width
 from kernels.text.utf8 import Bytes, Offsets, text_buffers
 

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from numba import njit
 
 from kernels.pii.pii_context import (
+    CAPITAL,
+    NAME,
     is_alnum,
     is_digit,
     letter_after,
@@ -17,7 +19,7 @@ from kernels.pii.pii_context import (
     stems,
     word_before,
 )
-from kernels.text.utf8 import Bytes
+from kernels.text.utf8 import Bytes, decode
 
 # Octets before and after the "@": RFC 5321, section 4.5.3.1.
 MAX_LOCAL, MAX_DOMAIN, MAX_LABEL = 64, 255, 63
@@ -28,6 +30,7 @@ _DOT, _AT, _COLON, _DASH = 0x2E, 0x40, 0x3A, 0x2D
 _ATEXT = np.zeros(256, dtype=np.bool_)
 _ATEXT[[*range(0x30, 0x3A), *range(0x41, 0x5B), *range(0x61, 0x7B)]] = True
 _ATEXT[[ord(c) for c in "%&'+_~-"]] = True
+_UNSPACED = 0xE00  # from Thai on there are scripts without spaces between words
 
 # What follows the last dot of a file's name and is no top-level domain ("logo@2x.png").
 _FILE_TYPES = stems(
@@ -64,43 +67,44 @@ _SPECIAL = _table(
 
 
 @njit(cache=True)
-def email_start(data: Bytes, begin: int, at: int) -> int:
-    """Where the local part before the "@" ``at`` begins; ``at`` when there is none."""
+def email_start(data: Bytes, begin: int, at: int, names: Bytes) -> int:
+    """Where the local part before the "@" ``at`` begins; ``at`` when there is none.
+
+    ``names`` are the ``name_characters``. Letters beyond ASCII are those of scripts that put spaces
+    between words: others may stand directly before an address.
+    """
     limit = max(begin, at - MAX_LOCAL - 1)
     start = at
     while start > limit:
         byte = data[start - 1]
-        if not (_ATEXT[byte] or _latin_before(data, begin, start)):
+        if byte < 0x80:
             dotted = byte == _DOT and start < at and data[start] != _DOT
-            if not dotted:
+            if not (_ATEXT[byte] or dotted):
                 break
-        start -= 1
+            start -= 1
+        else:
+            back = start - 1
+            while back > begin and data[back] & 0xC0 == 0x80:
+                back -= 1
+            code, _ = decode(data, back)
+            if code >= _UNSPACED or not names[code] & NAME:
+                break
+            start = back
     # Signs may stand inside a name, but before one they are quotation or markup.
     while start < at and data[start] < 0x80 and not is_alnum(data[start]):
-        start += 1
-    if data[start] & 0xC0 == 0x80:
         start += 1
     if at - start > MAX_LOCAL or (start < at and data[at - 1] == _DOT):
         return at
     return start
 
 
-@njit(cache=True, forceinline=True)
-def _latin_before(data: Bytes, begin: int, at: int) -> bool:
-    """Whether the byte before ``at`` is of an accented Latin letter (U+00C0 to U+024F)."""
-    byte = data[at - 1]
-    if byte & 0xC0 == 0x80:
-        return bool(at - 2 >= begin and 0xC3 <= data[at - 2] <= 0xC9)
-    return bool(0xC3 <= byte <= 0xC9)
-
-
 @njit(cache=True)
-def email_end(data: Bytes, at: int, end: int) -> int:
+def email_end(data: Bytes, at: int, end: int, names: Bytes) -> int:
     """Where the domain after the "@" ``at`` ends, or ``at`` when there is none.
 
-    A domain is labels of letters, digits and inner hyphens with dots between, and the last one a
-    top-level domain: letters alone, or ``xn--`` and more (RFC 3696, section 2); or an IPv4 address
-    in brackets.
+    A domain is labels of letters, digits and inner hyphens with dots between, letters of any script
+    (RFC 5890), and the last one a top-level domain: letters alone, or ``xn--`` and more (RFC 3696,
+    section 2); or an IPv4 address in brackets. ``names`` are the ``name_characters``.
     """
     if at + 1 < end and data[at + 1] == 0x5B:
         stop = ipv4_end(data, at + 2, end)
@@ -109,25 +113,60 @@ def email_end(data: Bytes, at: int, end: int) -> int:
     label = at + 1
     labels = 0
     stop = min(end, at + 1 + MAX_DOMAIN)
-    while label < stop:
-        last = label
-        letters = True
-        while last < stop and (is_alnum(data[last]) or data[last] == _DASH):
-            if data[last] == 0x5F:
-                break
-            letters = letters and not is_digit(data[last]) and data[last] != _DASH
-            last += 1
-        while last > label and data[last - 1] == _DASH:
-            last -= 1
-        if last == label or last - label > MAX_LABEL or data[label] == _DASH:
-            break
+    while label < stop and data[label] != _DASH:
+        last, ascii_end, letters = _label(data, label, stop, names)
         labels += 1
-        if labels > 1 and _is_top_level(data, label, last, letters):
+        if labels > 1 and 0 < ascii_end - label <= MAX_LABEL:
+            # Behind a top-level domain in ASCII may stand text without a space.
+            if _is_top_level(data, label, ascii_end, letters):
+                found = ascii_end
+        elif labels > 1 and last - label <= MAX_LABEL and _is_wide_top(data, label, last, names):
             found = last
-        if last >= stop or data[last] != _DOT:
+        if last == label or last - label > MAX_LABEL or last >= stop or data[last] != _DOT:
             break
         label = last + 1
     return found
+
+
+@njit(cache=True)
+def _label(data: Bytes, label: int, stop: int, names: Bytes) -> tuple[int, int, bool]:
+    """Where the label that begins there ends, where its first stretch of ASCII does, and whether
+    that is letters alone."""
+    last = ascii_end = label
+    letters, ascii_only = True, True
+    while last < stop:
+        byte = data[last]
+        after = last + 1
+        if byte < 0x80:
+            if not (is_alnum(byte) or byte == _DASH) or byte == 0x5F:
+                break
+            if ascii_only:
+                letters = letters and not is_digit(byte) and byte != _DASH
+        else:
+            code, after = decode(data, last)
+            if not names[code] & NAME:
+                break
+            ascii_only = False
+        last = after
+        if ascii_only:
+            ascii_end = last
+    while last > label and data[last - 1] == _DASH:
+        last -= 1
+    return last, min(ascii_end, last), letters
+
+
+@njit(cache=True)
+def _is_wide_top(data: Bytes, label: int, last: int, names: Bytes) -> bool:
+    """Whether a label is two or more letters beyond ASCII, and not the first word of a sentence
+    that follows an address and a full stop without a space."""
+    at, count, capitals = label, 0, 0
+    while at < last:
+        if data[at] < 0x80:
+            return False
+        code, at = decode(data, at)
+        capitals += count < 2 and names[code] & CAPITAL != 0
+        count += 1
+    return bool(count > 1 and capitals != 1)
 
 
 @njit(cache=True)

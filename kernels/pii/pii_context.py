@@ -1,14 +1,23 @@
-"""What stands directly before and after a number: glued characters, and words that name it."""
+"""What stands beside and within numbers and addresses: glued characters, separators of groups,
+words that name a number, and which characters names are made of."""
 
 from __future__ import annotations
+
+import sys
+import unicodedata
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from kernels.text.utf8 import Bytes
+from kernels.text.utf8 import Bytes, decode
 
 Stems = npt.NDArray[np.uint64]
+
+NO_SEPARATOR, SPACED, DASHED = 0, 1, 2
+NAME, CAPITAL = 1, 2  # bits of ``name_characters``
+_ALL_SEPARATORS = 0x11000  # Unicode 17 has no dash or space from here on
 
 _DIGIT, _LETTER = 1, 2
 _KINDS = np.zeros(256, dtype=np.uint8)
@@ -25,6 +34,45 @@ def stems(words: str) -> Stems:
         whole = word[-1] != "*" and len(raw) <= 8
         rows.append((int.from_bytes(raw[:8].ljust(8, b"\0"), "big"), len(raw[:8]), whole))
     return np.array(rows, dtype=np.uint64)
+
+
+def _separators(category: str) -> npt.NDArray[np.int64]:
+    codes = range(0x80, _ALL_SEPARATORS)
+    return np.array([code for code in codes if unicodedata.category(chr(code)) == category])
+
+
+_SPACES, _DASHES = _separators("Zs"), _separators("Pd")
+
+
+@cache
+def name_characters() -> Bytes:
+    """For every code point [0x110000] NAME where it is a letter, a mark or a digit, of which the
+    labels of internationalised domains are made (RFC 5892), and CAPITAL; takes 0.4 s, once."""
+    chars = [chr(code) for code in range(sys.maxunicode + 1)]
+    found = np.fromiter((char.isalnum() for char in chars), np.bool_, len(chars))
+    marks = np.fromiter((unicodedata.category(char)[0] == "M" for char in chars), np.bool_)
+    capitals = np.fromiter((char.isupper() for char in chars), np.bool_, len(chars))
+    return (NAME * (found | marks) + CAPITAL * capitals).astype(np.uint8)
+
+
+@njit(cache=True)
+def separator(data: Bytes, at: int, end: int) -> tuple[int, int]:
+    """Whether a space (category Zs) or a dash (Pd) stands ``at``, and its width in bytes."""
+    if at >= end:
+        return NO_SEPARATOR, 0
+    byte = data[at]
+    if byte < 0x80:
+        if byte == 0x20:
+            return SPACED, 1
+        return (DASHED, 1) if byte == 0x2D else (NO_SEPARATOR, 0)
+    code, after = decode(data, at)
+    for space in _SPACES:
+        if code == space:
+            return SPACED, after - at
+    for dash in _DASHES:
+        if code == dash:
+            return DASHED, after - at
+    return NO_SEPARATOR, 0
 
 
 @njit(cache=True, forceinline=True)

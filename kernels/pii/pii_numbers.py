@@ -20,16 +20,19 @@ from kernels.pii.checksums import (
     passes_mod97,
 )
 from kernels.pii.pii_context import (
+    DASHED,
+    NO_SEPARATOR,
     is_alnum,
     is_digit,
     letter_after,
     letter_before,
+    separator,
     stems,
     word_before,
 )
 from kernels.text.utf8 import Bytes
 
-_DOT, _COMMA, _DASH, _SLASH, _COLON, _SPACE = 0x2E, 0x2C, 0x2D, 0x2F, 0x3A, 0x20
+_DOT, _COMMA, _DASH, _SLASH, _COLON = 0x2E, 0x2C, 0x2D, 0x2F, 0x3A
 _CARD_WORDS = stems(
     "card* credit* debit* cc visa mastercard* maestro amex discover diners jcb unionpay pan "
     "kredit* carte* tarjeta* cartão karte*"
@@ -40,10 +43,27 @@ _GROUPS = np.array([(4, 4, 4, 4, 3), (4, 4, 4, 4, 0), (4, 6, 5, 0, 0), (4, 6, 4,
 
 
 @njit(cache=True)
+def _digit_across_dash(data: Bytes, begin: int, at: int, stop: int, end: int) -> bool:
+    """Whether a dash beyond ASCII and then a digit stand before ``at`` or after ``stop``."""
+    kind, width = separator(data, stop, end)
+    if kind == DASHED and width > 1 and stop + width < end and is_digit(data[stop + width]):
+        return True
+    if at == begin or data[at - 1] < 0x80:
+        return False
+    dash = at - 1
+    while dash > begin and data[dash] & 0xC0 == 0x80:
+        dash -= 1
+    kind, _ = separator(data, dash, at)
+    return bool(kind == DASHED and dash > begin and is_digit(data[dash - 1]))
+
+
+@njit(cache=True)
 def part_of_more(data: Bytes, begin: int, at: int, stop: int, end: int) -> bool:
     """Whether ``data[at:stop]`` goes on in letters or digits, directly or across one of ``-./:,``
-    as dates, paths, decimals and identifiers do."""
+    as dates, paths, decimals and identifiers do; across dashes beyond ASCII in digits alone."""
     if letter_before(data, begin, at) or letter_after(data, stop, end):
+        return True
+    if _digit_across_dash(data, begin, at, stop, end):
         return True
     if at - begin >= 2:
         sign = data[at - 1]
@@ -89,8 +109,8 @@ def _is_card(data: Bytes, begin: int, at: int, digits: Bytes, count: int) -> boo
 
 @njit(cache=True)
 def _grouped_card(data: Bytes, begin: int, at: int, end: int, digits: Bytes) -> int:
-    separator = data[at + 4] if at + 4 < end else np.uint8(0)
-    if separator != _SPACE and separator != _DASH:
+    between, _ = separator(data, at + 4, end)
+    if between == NO_SEPARATOR:
         return at
     for row in range(len(_GROUPS)):
         stop, count = at, 0
@@ -98,10 +118,11 @@ def _grouped_card(data: Bytes, begin: int, at: int, end: int, digits: Bytes) -> 
             if size == 0:
                 break
             if count > 0:
-                if stop >= end or data[stop] != separator:
+                kind, width = separator(data, stop, end)
+                if kind != between:
                     stop = at
                     break
-                stop += 1
+                stop += width
             for _ in range(size):
                 if stop >= end or not is_digit(data[stop]):
                     stop = at
@@ -135,19 +156,22 @@ def iban_start(data: Bytes, begin: int, at: int) -> int:
 @njit(cache=True)
 def find_iban(data: Bytes, at: int, end: int, characters: Bytes) -> int:
     """An IBAN that begins ``at`` with its country: in one piece, in capitals or in small letters,
-    or in capitals in groups of four with spaces between. ``characters`` is room for 33."""
+    or in capitals in groups of four, with spaces or with dashes between. ``characters`` is room for
+    33."""
     case = data[at] & 0x20
     first, second = data[at] & 0xDF, data[at + 1] & 0xDF
     length = iban_length(first, second)
     if length == 0 or length > MAX_IBAN:
         return at
-    grouped = case == 0 and at + 4 < end and data[at + 4] == _SPACE
+    between, _ = separator(data, at + 4, end)
+    grouped = case == 0 and between != NO_SEPARATOR
     here = at
     for count in range(length):
         if grouped and count > 0 and count % 4 == 0:
-            if here >= end or data[here] != _SPACE:
+            kind, width = separator(data, here, end)
+            if kind != between:
                 return at
-            here += 1
+            here += width
         if here >= end or not is_alnum(data[here]) or data[here] == 0x5F:
             return at
         byte = data[here]

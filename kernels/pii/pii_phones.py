@@ -15,7 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from kernels.pii.pii_context import is_digit, stems, word_after, word_before
+from kernels.pii.pii_context import (
+    DASHED,
+    SPACED,
+    is_digit,
+    separator,
+    stems,
+    word_after,
+    word_before,
+)
 from kernels.pii.pii_numbers import part_of_more
 from kernels.text.utf8 import Bytes
 
@@ -27,7 +35,7 @@ _SPACE, _DASH, _DOT, _SLASH, _OPEN, _CLOSE, _PLUS = 0x20, 0x2D, 0x2E, 0x2F, 0x28
 # What ``_parse`` notes after the groups' lengths.
 _COUNT, _DIGITS, _STOP, _SIGNS, _BRACKETS = range(MAX_GROUPS, MAX_GROUPS + 5)
 ROOM = MAX_GROUPS + 5
-_SPACED, _DASHED, _DOTTED, _SLASHED = 1, 2, 4, 8
+_SPACED, _DASHED, _DOTTED, _SLASHED = SPACED, DASHED, 4, 8
 
 # Words that say that a telephone number follows.
 _NAMES = stems(
@@ -46,20 +54,13 @@ _NAME_REACH, _DEED_REACH, _PLACE_REACH = 32, 40, 10
 
 
 @njit(cache=True)
-def _sign(data: Bytes, at: int, end: int) -> int:
-    """Which kind of separator stands ``at``, 0 for none; a no-break space has two bytes."""
-    if at >= end:
-        return 0
-    byte = data[at]
-    if byte == _SPACE:
-        return _SPACED
-    if byte == _DASH:
-        return _DASHED
-    if byte == _DOT:
-        return _DOTTED
-    if byte == _SLASH:
-        return _SLASHED
-    return _SPACED if byte == 0xC2 and at + 1 < end and data[at + 1] == 0xA0 else 0
+def _sign(data: Bytes, at: int, end: int) -> tuple[int, int]:
+    """Which kind of sign between groups stands ``at``, 0 for none, and its width in bytes."""
+    if at < end and data[at] == _DOT:
+        return _DOTTED, 1
+    if at < end and data[at] == _SLASH:
+        return _SLASHED, 1
+    return separator(data, at, end)  # type: ignore[no-any-return]
 
 
 @njit(cache=True)
@@ -90,14 +91,14 @@ def _parse(data: Bytes, at: int, end: int, opened: bool, plus: bool, groups: Gro
         if closed:
             here += 1
             groups[_STOP] = here
-        sign = _sign(data, here, end)
+        sign, width = _sign(data, here, end)
         joined = groups[_SIGNS] & (_DASHED | _DOTTED)
         if groups[_DIGITS] >= MIN_DIGITS and sign == _SPACED and joined and not plus:
             return  # a space ends what other signs have joined
         if sign == 0 and not closed:
             return
         if sign:
-            here += 2 if data[here] == 0xC2 else 1
+            here += width
         if here + 1 < end and data[here] == _SLASH and data[here + 1] == _SPACE:
             here += 2  # "069 / 1234567"
             sign = _SLASHED

@@ -15,7 +15,7 @@ from numba import njit
 
 from kernels.pii.checksums import MAX_CARD, MAX_IBAN
 from kernels.pii.pii_addresses import email_end, email_start, find_ipv4, find_ipv6, ipv6_start
-from kernels.pii.pii_context import is_digit
+from kernels.pii.pii_context import is_digit, name_characters
 from kernels.pii.pii_numbers import find_card, find_iban, iban_start
 from kernels.pii.pii_phones import ROOM, find_phone
 from kernels.text.edits import strings
@@ -30,7 +30,7 @@ Kinds = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
-class Found:
+class Matches:
     """Personal data of some texts: match i is ``kinds[i]`` (an index of KINDS) and lies at
     ``data[starts[i]:ends[i]]``; those of row r are ``first[r]:first[r + 1]``, in order and apart.
     """
@@ -73,7 +73,7 @@ class Found:
 
 def find(
     text: pa.LargeStringArray, kinds: Sequence[str] = KINDS, *, public_ips_only: bool = True
-) -> Found:
+) -> Matches:
     """Personal data of these ``kinds`` in every text.
 
     With ``public_ips_only``, addresses of private networks and other special ones are left alone.
@@ -89,9 +89,10 @@ def find(
     starts, ends = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
     found = np.empty(room, dtype=np.int8)
     first = np.zeros(len(offsets), dtype=np.int64)
-    _scan(data, offsets, wanted, stops, public_ips_only, first, starts, ends, found)
+    names = name_characters() if wanted[EMAIL] else np.empty(0, dtype=np.uint8)
+    _scan(data, offsets, wanted, stops, public_ips_only, names, first, starts, ends, found)
     total = first[-1]
-    return Found(data, offsets, first, starts[:total], ends[:total], found[:total])
+    return Matches(data, offsets, first, starts[:total], ends[:total], found[:total])
 
 
 @njit(cache=True)
@@ -101,6 +102,7 @@ def _scan(
     wanted: npt.NDArray[np.bool_],
     stops: npt.NDArray[np.bool_],
     public_only: bool,
+    names: Bytes,
     first: Counts,
     starts: Counts,
     ends: Counts,
@@ -119,8 +121,8 @@ def _scan(
             start = stop = at
             kind = EMAIL
             if data[at] == 0x40:
-                start = email_start(data, free, at)
-                stop = email_end(data, at, end) if start < at else at
+                start = email_start(data, free, at, names)
+                stop = email_end(data, at, end, names) if start < at else at
                 # A number was taken for something else than the first half of an address.
                 while stop > at and count > first[row] and ends[count - 1] > start:
                     count -= 1

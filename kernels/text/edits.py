@@ -18,14 +18,14 @@ from numba import njit
 
 from kernels.text.utf8 import Bytes, Offsets, drop_space, skip_space, text_buffers
 
-# Bits of ``traits``.
+# Bits of ``properties``.
 WORD = 1  # \w: str.isalnum, or "_"
 ALNUM = 2  # str.isalnum
 DECIMAL = 4  # \d: str.isdecimal
 DIGIT = 8  # str.isdigit
 UPPER = 16  # str.isupper
 
-Traits = npt.NDArray[np.uint8]
+Properties = npt.NDArray[np.uint8]
 
 CODE_POINTS = sys.maxunicode + 1
 _SIGMA = 0x3A3
@@ -35,7 +35,7 @@ _GROWTH = 3  # most bytes of lower case for two of upper case
 
 
 @cache
-def traits() -> Traits:
+def properties() -> Properties:
     """WORD, ALNUM, DECIMAL, DIGIT and UPPER of every code point [0x110000]; takes 0.5 s, once."""
     found = np.zeros(CODE_POINTS, dtype=np.uint8)
     for bit, test in (

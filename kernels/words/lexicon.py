@@ -11,11 +11,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kernels.text.kinds import character_kinds
+from kernels.text.character_flags import character_flags
 from kernels.text.utf8 import Bytes, Offsets
-from kernels.words.describe import Clashes, cut_entries, join_entries, number_tokens, place_tokens
 from kernels.words.english_rules import Rules
 from kernels.words.span_tokenizer import REFUSED, SpanTokenizer
+from kernels.words.span_tokens import (
+    Clashes,
+    cut_entries,
+    join_entries,
+    number_tokens,
+    place_tokens,
+)
 from kernels.words.spans import (
     CHANGED,
     REFUSES,
@@ -25,7 +31,7 @@ from kernels.words.spans import (
     join_spans,
     most_spans,
 )
-from kernels.words.tokens import TokenTable
+from kernels.words.token_table import TokenTable
 from kernels.words.word_store import WordStore
 
 # When a process has met this many distinct spans, or this many bytes of them, it starts an empty
@@ -118,7 +124,7 @@ class Lexicon:
         begins, stops = begins[:total], stops[:total]
         spans.make_room(total)
         ids = spans.arrays.ids[spans.arrays.used[1] :]
-        done, data, kinds = 0, spans.arrays.data, character_kinds()
+        done, data, kinds = 0, spans.arrays.data, character_flags()
         while (done := number_tokens(tokens.arrays, kinds, data, begins, stops, done, ids)) < total:
             tokens.grow(int(stops[done] - begins[done]))
         clashing = np.empty_like(counts)
@@ -131,7 +137,7 @@ class Lexicon:
         spans, tokens, done = self.spans, self.tokens, 0
         while (
             done := join_entries(
-                *(spans.arrays, rules, tokens.arrays, character_kinds()),
+                *(spans.arrays, rules, tokens.arrays, character_flags()),
                 *(self._clashes.refused[0], entries, done),
             )
         ) < len(entries):

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
-from kernels.text.kinds import PUNCT, STOP
+from kernels.text.character_flags import PUNCT, STOP
 from kernels.text.utf8 import SPACE, Bytes, Offsets, drop_space, text_buffers
 from kernels.words.languages import sentence_code
 from kernels.words.span_tokenizer import independent

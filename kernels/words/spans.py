@@ -22,7 +22,7 @@ from kernels.hashing.keys import (
     key_of,
     refill,
 )
-from kernels.text.growing import with_capacity
+from kernels.text.capacity import with_capacity
 from kernels.text.utf8 import SPACE, Bytes, Offsets, space_width
 from kernels.text.wide import load64, trailing_zeros
 

@@ -2,7 +2,7 @@
 
 A word is what lies between spaces, with two exceptions. What an apostrophe cuts off in English
 (don't, it's, we'll) is part of the word before it, so that "don't", "dont" and "don t" are one
-word. And a number is no word: ``kernels.text.normalise`` makes one of all of them.
+word. And a number is no word: ``kernels.text.normalisation`` makes one of all of them.
 
 Words of up to eight ASCII bytes are their own key; other keys are hashes, and the bytes are
 compared. So two words get one number only if they are equal.

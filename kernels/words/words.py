@@ -22,7 +22,7 @@ from kernels.words.languages import tokenizer_of
 from kernels.words.lexicon import MAX_SPANS, Lexicon, Units
 from kernels.words.span_tokenizer import REFUSED, independent, span_tokenizer
 from kernels.words.spans import count_spans
-from kernels.words.tokens import TokenTable
+from kernels.words.token_table import TokenTable
 from kernels.words.whole_texts import whole_words
 from kernels.words.word_store import WordStore, store_path
 

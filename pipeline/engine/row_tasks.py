@@ -18,6 +18,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import JsonValue
 
 from pipeline.documents import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, Docs
 from pipeline.engine.stage import (
@@ -32,8 +33,8 @@ from pipeline.engine.stage import (
 )
 from pipeline.engine.step_results import CheckedResult, applied, filtered
 from pipeline.engine.warm_up import warm_up
-from pipeline.errors import ShardError
 from pipeline.parquet import DocumentWriter, read_documents
+from pipeline.sources.bad_rows import ShardRows
 from pipeline.sources.source import Read, Shard, SourceFormat
 from pipeline.step import GlobalStep, Position, RowStep
 
@@ -61,23 +62,11 @@ class RowTask:
         with OutcomeWriter(context.out, self.key) as writer:
             # First, so that columns which steps append are there in a file without rows.
             _filter(Docs(empty), self.steps, writer)
-            for read in self.source.read(self.shard):
+            for read in ShardRows(self.source, self.shard):
                 writer.met(read)
                 if read.documents is not None and read.documents.num_rows:
                     _filter(Docs(read.documents), self.steps, writer)
-        self._check_bad_rows(writer.counts)
-        return TaskResult(writer.counts)
-
-    def _check_bad_rows(self, counts: Counts) -> None:
-        bad = sum(counts.quarantined.values())
-        if bad > self.source.max_bad * counts.rows:
-            codes = ", ".join(f"{code}: {n}" for code, n in sorted(counts.quarantined.items()))
-            raise ShardError(
-                "too-many-bad-rows",
-                f"{bad} of {counts.rows} rows of {', '.join(self.shard.names[:3])} are bad "
-                f"({codes}), more than max_bad: {self.source.max_bad}",
-                "mend the file, or raise max_bad of this source to quarantine them and go on",
-            )
+        return TaskResult(writer.counts, _metrics(self.steps))
 
 
 @dataclass(frozen=True)
@@ -96,7 +85,7 @@ class DocumentsTask:
             for batch in corpus_batches(self.corpus, self.key):
                 writer.met(Read(documents=batch))
                 _filter(Docs(batch), self.steps, writer)
-        return TaskResult(writer.counts)
+        return TaskResult(writer.counts, _metrics(self.steps))
 
 
 @dataclass(frozen=True)
@@ -151,6 +140,20 @@ def _filter(docs: Docs, steps: tuple[tuple[str, RowStep], ...], writer: OutcomeW
         docs = writer.settle(docs, label, filtered(step, docs), last=number == len(steps) - 1)
     if not steps:
         writer.keep(docs)
+
+
+def _metrics(steps: tuple[tuple[str, RowStep], ...]) -> dict[str, JsonValue]:
+    """Those of every step that has any, by its label; their warnings together."""
+    found: dict[str, JsonValue] = {}
+    warnings: list[JsonValue] = []
+    for label, step in steps:
+        own = dict(step.metrics())
+        sentences = own.pop("warnings", [])
+        assert isinstance(sentences, list)
+        warnings += [f"{label}: {text}" if len(steps) > 1 else text for text in sentences]
+        if own:
+            found[label] = own
+    return {**found, "warnings": warnings} if warnings else found
 
 
 @dataclass

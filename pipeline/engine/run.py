@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from pipeline.console import Console, Stopwatch
@@ -38,12 +39,13 @@ from pipeline.engine.results import (
     warnings_of,
     whole_funnel,
 )
-from pipeline.engine.stage import Stage
+from pipeline.engine.stage import QUARANTINE, Counts, Stage
 from pipeline.engine.store import use
 from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.worker import Failure, Job, read_progress
 from pipeline.errors import Refusal
 from pipeline.manifest import Manifest
+from pipeline.sources.bad_rows import BadRows
 
 SCRATCH = "scratch"
 SHARDWISE = ("read", "rows", "map ", "apply ")  # kinds of stages with a task for each shard
@@ -332,6 +334,22 @@ def _remember_outputs(plan: Plan, planned: PlannedStage) -> None:
                 plan.cache.remember(outputs.folder(task.key) / found.path, found.sha256)
 
 
+def _nothing_left(plan: Plan, stage: Stage, counts: Counts) -> tuple[str, str]:
+    """Where all rows of a stage went, and what may help."""
+    bad = BadRows(plan.manifest.sources)
+    for path in stage.outputs.outputs(QUARANTINE):
+        for batch in pq.read_table(path).to_batches():
+            bad.add(batch)
+    dropped = [
+        f"{step}:{reason} dropped {tally.documents}"
+        for step, found in counts.dropped.items()
+        for reason, tally in found.items()
+    ]
+    message = f"none of {counts.rows} rows is left: {'; '.join(filter(None, (str(bad), *dropped)))}"
+    remedy = "loosen the step that drops most" if dropped else "mend the files"
+    return message, f"{remedy}, or set gates.allow_empty: true"
+
+
 def _gates(plan: Plan, stage: Stage, failures: Sequence[Failure]) -> list[Failure]:
     """Faults that only a whole stage shows."""
     gates = plan.manifest.gates
@@ -339,13 +357,7 @@ def _gates(plan: Plan, stage: Stage, failures: Sequence[Failure]) -> list[Failur
         return []
     counts = stage_counts(stage)
     if counts and counts.rows and not counts.kept.documents and not gates.allow_empty:
-        reasons = {
-            f"{step}:{reason}": tally.documents
-            for step, found in counts.dropped.items()
-            for reason, tally in found.items()
-        }
-        message = f"none of {counts.rows} documents is left; dropped by {reasons}"
-        hint = "loosen the step that drops most, or set gates.allow_empty: true"
+        message, hint = _nothing_left(plan, stage, counts)
         return [Failure(stage.name, "gate", stage.name, "nothing-left", message, hint)]
     if gates.unique_id and stage is plan.graph.ids:
         metrics = stage.outputs.receipt("ids").metrics

@@ -180,8 +180,14 @@ class _Loader:
                 self.problems.append(entry.place.problem("unknown-field", message, hint + notes))
 
     def check(self, manifest: Manifest, root: MapNode) -> None:
-        """What is wrong with steps and extensions beside the rest. Raises ManifestError."""
+        """What is wrong beside the fields' types: with files, and with parts that name others.
+
+        Raises ManifestError.
+        """
         columns: dict[str, pa.DataType | None] = {}
+        for name, source in manifest.sources.items():
+            for problem in source.check(manifest.view(())):
+                self.located(root, ("sources", name), problem)
         for number, named in enumerate(manifest.steps):
             view = manifest.view(tuple(columns))
             for problem in (*named.step.check(view), *column_problems(named.step, columns)):

@@ -1,4 +1,4 @@
-"""A few documents to look at, chosen by the hash of their id, so that nobody's taste chooses."""
+"""A few documents to look at, chosen by the hash of their id and not by hand."""
 
 from __future__ import annotations
 

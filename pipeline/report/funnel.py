@@ -217,7 +217,7 @@ def _metrics(counts: FunnelCounts, with_sections: Collection[str]) -> ReportSect
         if name not in with_sections
         and (shown := {key: value for key, value in metrics.items() if key != WARNINGS})
     ]
-    lead = "What global steps concluded from all documents."
+    lead = "What global steps found over all documents."
     return ReportSection("metrics", "Metrics", tables, lead) if tables else None
 
 

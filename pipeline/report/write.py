@@ -95,7 +95,7 @@ def _tokens_per_byte(results: RunResults) -> float | None:
 def _headline(results: RunResults) -> tuple[str, Tone]:
     """The one sentence to remember, and how it is meant."""
     if results.status != "done":
-        return _failure_headline(results), "failed"
+        return _unfinished_headline(results), "failed"
     for extension in results.extensions.values():
         headline, tone = extension.get("headline"), extension.get("tone", "")
         if isinstance(headline, str) and tone in get_args(Tone):
@@ -104,14 +104,15 @@ def _headline(results: RunResults) -> tuple[str, Tone]:
     return f"Kept: {counts.kept.documents:,} of {counted(counts.rows, 'row')}.", ""
 
 
-def _failure_headline(results: RunResults) -> str:
-    first, *others = results.failures
-    more = f" and {len(others):,} more" if others else ""
+def _unfinished_headline(results: RunResults) -> str:
+    """For a run that failed or, without any failure, was interrupted."""
+    what = f"The run is {results.status}."
+    if results.failures:
+        first, *others = results.failures
+        more = f" and {len(others):,} more" if others else ""
+        what = f"The run failed at `{first.task}`{more}: {first.message.rstrip('.')}."
     rows, kept = results.documents.rows, results.documents.kept.documents
-    return (
-        f"The run failed at `{first.task}`{more}: {first.message.rstrip('.')}. "
-        f"Read so far: {counted(rows, 'row')}, {counted(kept, 'document')} left."
-    )
+    return f"{what} Read so far: {counted(rows, 'row')}, {counted(kept, 'document')} left."
 
 
 def _failures(results: RunResults) -> ReportSection:

@@ -5,111 +5,25 @@ Every reader goes through here, so equal faults get equal codes whatever the for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import pyarrow as pa
 
 from pipeline.documents import (
     DOCUMENT_SCHEMA,
     MAX_BATCH_BYTES,
     MAX_BATCH_ROWS,
-    QUARANTINE_RAW_BYTES,
     QUARANTINE_SCHEMA,
 )
+from pipeline.sources.fields import Document
+from pipeline.sources.rows import QUARANTINE_RAW_BYTES, RowError, too_long
 from pipeline.sources.source import Read
 
 # A batch is handed on once it holds this much; one more row of at most MAX_ROW_BYTES, with its id
 # and the names of its source and file, still fits under MAX_BATCH_BYTES.
 FULL_BYTES = MAX_BATCH_BYTES // 2
-MAX_ROW_BYTES = 24 * 2**20
 
-_CANONICAL = orjson.OPT_SORT_KEYS
 _LARGE = pa.large_string()
-
-
-class RowError(Exception):
-    """One row cannot become a document. ``code`` is the same from every reader."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-@dataclass(frozen=True)
-class FieldNames:
-    """Which fields of a row become which columns of a document."""
-
-    text: str = "text"
-    id: str = "id"
-    url: str = "url"
-    language: str = "language"
-
-
-@dataclass(frozen=True)
-class Document:
-    """A row as a document. ``id`` is None where it must be derived from source and offset."""
-
-    text: str
-    id: str | None = None
-    url: str | None = None
-    language: str | None = None
-    metadata: str | None = None
-
-
-def decode_utf8(raw: bytes) -> str:
-    """``raw`` as text. Raises RowError ``lone-surrogate`` or ``invalid-utf8``."""
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        where = f"byte {error.start}: 0x{raw[error.start]:02x}"
-    try:
-        raw.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        raise RowError("invalid-utf8", f"not UTF-8 at {where}") from None
-    raise RowError("lone-surrogate", f"encoded surrogate at {where}")
-
-
-def document_of(row: Mapping[str, Any], names: FieldNames) -> Document:
-    """The document that a row of plain JSON values describes.
-
-    Fields that are not mapped go to ``metadata``, and so does a URL or language that is not a
-    string. Raises RowError ``missing-text`` or ``bad-id``.
-    """
-    rest = dict(row)
-    text = rest.pop(names.text, None)
-    if not isinstance(text, str):
-        found = "missing or null" if text is None else f"a {type(text).__name__}, not a string"
-        raise RowError("missing-text", f"field {names.text!r} is {found}")
-    identity = _identity(rest.pop(names.id, None), names.id)
-    url = _string(rest, names.url)
-    language = _string(rest, names.language)
-    metadata = orjson.dumps(rest, default=str, option=_CANONICAL).decode() if rest else None
-    return Document(text, identity, url, language, metadata)
-
-
-def _identity(value: Any, name: str) -> str | None:
-    if value is None or value == "":
-        return None
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    shown = orjson.dumps(value, default=str).decode()
-    raise RowError(
-        "bad-id", f"field {name!r} is {shown[:80]}, neither a string nor an integer of 64 bits"
-    )
-
-
-def _string(rest: dict[str, Any], name: str) -> str | None:
-    value = rest.get(name)
-    if value is None or isinstance(value, str):
-        rest.pop(name, None)
-        return value
-    return None
 
 
 class Batches:
@@ -185,10 +99,6 @@ class Batches:
 
     def _sources(self, rows: tuple[Any, ...]) -> pa.Array:
         return pa.repeat(pa.scalar(self._source, _LARGE), len(rows))
-
-
-def too_long(size: int, cap: int) -> RowError:
-    return RowError("row-too-long", f"{size} bytes, more than max_row_bytes: {cap}")
 
 
 def _batch(columns: tuple[Any, ...], schema: pa.Schema) -> pa.RecordBatch:

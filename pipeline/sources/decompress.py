@@ -1,89 +1,26 @@
 """Bytes of a text file, plain or compressed, in bounded pieces.
 
-Both decoders are Arrow's: they read every gzip member and every zstd frame, and raise on a stream
-that ends early (``zstandard.stream_reader`` does not) or goes on with anything else. Truncation
-exactly between two members cannot be seen here; the digest of the frozen file shows it.
+Arrow decodes gzip and zstd: it reads every member and every frame, and raises on a stream that ends
+early (``zstandard.stream_reader`` does not) or goes on with anything else. Truncation exactly
+between two members cannot be seen here; the digest of the frozen file shows it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import pyarrow as pa
 
 from pipeline.errors import ShardError
+from pipeline.sources import bzip2_and_xz
+from pipeline.sources.caps import Caps
+from pipeline.sources.file_kinds import GZIP, PLAIN, ZSTD, check_kind, kind_by_name, not_read
 
 CHUNK_BYTES = 2**20
-# Small files may be as repetitive as they like: what they expand to is harmless.
-RATIO_FROM_BYTES = 64 * 2**20
-
-_BY_EXTENSION = {
-    ".gz": "gzip",
-    ".zst": "zstd",
-    ".zstd": "zstd",
-    ".bz2": "bzip2",
-    ".xz": "xz",
-    ".zip": "zip",
-    ".parquet": "Parquet",
-}
-_BY_MAGIC = {
-    b"\x1f\x8b": "gzip",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    **{bytes([n]) + b"\x2a\x4d\x18": "zstd" for n in range(0x50, 0x60)},  # skippable frames
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    b"PK\x03\x04": "zip",
-    b"PAR1": "Parquet",
-}
-PLAIN = "plain text"
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Caps:
-    """How much one file may expand to: ``max_bytes`` in all, and ``max_ratio`` times its size on
-    disk once it has passed 64 MiB."""
-
-    max_bytes: int
-    max_ratio: float
-
-    def check(self, name: str, expanded: int, on_disk: int) -> None:
-        """Raises ShardError ``decompression-bomb``."""
-        if expanded > self.max_bytes:
-            limit = f"max_bytes: {self.max_bytes}"
-        elif expanded > max(RATIO_FROM_BYTES, self.max_ratio * on_disk):
-            limit = f"max_ratio: {self.max_ratio:g}"
-        else:
-            return
-        raise ShardError(
-            "decompression-bomb",
-            f"{name}: {on_disk} bytes on disk expand to {expanded} or more, over {limit}",
-            "raise the limit in this source if the file is what it should be",
-        )
-
-
-def kind_by_magic(path: Path) -> str:
-    """What the first bytes of a file say it is; ``plain text`` when they say nothing."""
-    with path.open("rb") as file:
-        head = file.read(8)
-    return next((kind for magic, kind in _BY_MAGIC.items() if head.startswith(magic)), PLAIN)
-
-
-def check_kind(path: Path, name: str, expected: str) -> None:
-    """Raises ShardError ``wrong-format`` naming both when the first bytes contradict."""
-    found = kind_by_magic(path)
-    if found != expected and path.stat().st_size:
-        raise ShardError(
-            "wrong-format",
-            f"{name}: read as {expected} by its name, but its first bytes are those of {found}",
-            "rename the file after what it holds (.gz for gzip, .zst for zstd), or write it again",
-        )
+_READ = {PLAIN, GZIP, ZSTD, *bzip2_and_xz.KINDS}
 
 
 def read_chunks(path: Path, name: str, caps: Caps) -> Generator[bytes, None, str]:
@@ -91,16 +28,14 @@ def read_chunks(path: Path, name: str, caps: Caps) -> Generator[bytes, None, str
 
     Raises ShardError: ``wrong-format``, ``corrupt-compression``, ``decompression-bomb``.
     """
-    kind = _BY_EXTENSION.get(path.suffix.lower(), PLAIN)
+    kind = kind_by_name(path)
+    if kind not in _READ:
+        raise not_read(name, kind)
     check_kind(path, name, kind)
-    if kind not in (PLAIN, "gzip", "zstd"):
-        raise ShardError("wrong-format", f"{name}: {kind} is not read", "compress it with zstd")
     on_disk, expanded = path.stat().st_size, 0
     with path.open("rb", buffering=0) as raw:
         file = _HashingFile(raw)
-        stream = pa.PythonFile(file, mode="r")
-        if kind != PLAIN:
-            stream = pa.CompressedInputStream(stream, kind)
+        stream = _opened(file, kind)
         while chunk := _read(stream, name, kind):
             expanded += len(chunk)
             caps.check(name, expanded, on_disk)
@@ -108,7 +43,17 @@ def read_chunks(path: Path, name: str, caps: Caps) -> Generator[bytes, None, str
         return file.sha256.hexdigest()
 
 
-def _read(stream: pa.NativeFile, name: str, kind: str) -> bytes:
+def _opened(file: _HashingFile, kind: str) -> bzip2_and_xz.Source:
+    if kind in bzip2_and_xz.KINDS:
+        return bzip2_and_xz.StreamReader(file, kind)
+    stream = pa.PythonFile(file, mode="r")
+    opened: bzip2_and_xz.Source = (
+        stream if kind == PLAIN else pa.CompressedInputStream(stream, kind)
+    )
+    return opened
+
+
+def _read(stream: bzip2_and_xz.Source, name: str, kind: str) -> bytes:
     try:
         chunk: bytes = stream.read(CHUNK_BYTES)
     except (pa.ArrowException, OSError) as error:
@@ -118,18 +63,6 @@ def _read(stream: pa.NativeFile, name: str, kind: str) -> bytes:
             "fetch or compress the file again",
         ) from error
     return chunk
-
-
-class Returning(Generic[T]):
-    """Iterates a generator once and keeps what it returned as ``value``."""
-
-    value: str
-
-    def __init__(self, generator: Generator[T, None, str]) -> None:
-        self._generator = generator
-
-    def __iter__(self) -> Iterator[T]:
-        self.value = yield from self._generator
 
 
 class _HashingFile(io.RawIOBase):

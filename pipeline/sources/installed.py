@@ -1,21 +1,35 @@
-"""``format: installed``: text that this machine's own Python and system already hold."""
+"""``format: installed``: text that Python, its packages and the system hold already."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.documents import QUARANTINE_RAW_BYTES
-from pipeline.engine.cache import Cache
 from pipeline.engine.fingerprint import sha256_file
-from pipeline.errors import Refusal, ShardError
-from pipeline.sources import harvest
-from pipeline.sources.batches import MAX_ROW_BYTES, Batches, Document, RowError, too_long
-from pipeline.sources.decompress import Caps, Returning, read_chunks
-from pipeline.sources.file_lists import Found, check_unchanged, unreadable
+from pipeline.errors import Problem, Refusal, ShardError
+from pipeline.sources.caps import Caps
+from pipeline.sources.fields import Document
+from pipeline.sources.file_format import check_unchanged, unreadable
+from pipeline.sources.input_files import InputFile
+from pipeline.sources.installed_documents import Unusable, documents
+from pipeline.sources.installed_files import (
+    STANDARD_LIBRARY,
+    Kind,
+    choose,
+    find,
+    missing_packages,
+)
+from pipeline.sources.returning import Returning
+from pipeline.sources.rows import MAX_ROW_BYTES, QUARANTINE_RAW_BYTES, RowError, too_long
 from pipeline.sources.source import Read, Shard, SourceFormat
+
+if TYPE_CHECKING:
+    from pipeline.engine.cache import Cache
+    from pipeline.sources.batches import Batches
+    from pipeline.step import ManifestView
 
 SHARD_BYTES = 3_000_000
 
@@ -25,17 +39,22 @@ class Installed(SourceFormat):
 
     ``kind`` is ``source`` (Python files), ``docstrings`` (one document per documented module,
     class or function), ``descriptions`` (of distributions), ``licenses`` or ``manuals`` (manual
-    pages, READMEs, changelogs). ``packages`` is ``standard-library`` or ``all``: installed packages
-    and the system's documentation too. About ``max_bytes`` of text are taken, spread by the hashes
-    of file names. Nothing is imported or run.
+    pages, the language reference, READMEs, changelogs). ``packages`` is ``standard-library``, a
+    list of distributions, of which ``standard-library`` may be one, or ``all``: every installed
+    package and the system's documentation too. A list gives the same text on every machine that
+    has the same Python and these distributions in the same versions. About ``max_bytes`` of text
+    are taken, spread by the hashes of file names. Nothing is imported or run.
 
     ``max_bad`` is high because some of these files are broken on purpose: Python's own tests hold
     sources in wrong encodings, and old changelogs are not UTF-8.
     """
 
-    kind: harvest.Kind = Field(description="which texts to take")
-    packages: harvest.Packages = Field(
-        default="all", description="take installed packages too, or the standard library alone"
+    version: ClassVar[int] = 1
+
+    kind: Kind = Field(description="which texts to take")
+    packages: Literal["standard-library", "all"] | list[str] = Field(
+        default="all",
+        description="take the standard library, a list of distributions, or all that is installed",
     )
     max_bytes: int = Field(
         default=12_000_000, gt=0, description="about how many bytes of text to take"
@@ -47,12 +66,24 @@ class Installed(SourceFormat):
         default=0.2, ge=0, le=1, description="share of bad files above which a shard fails"
     )
 
+    def check(self, view: ManifestView) -> Iterator[Problem]:
+        missing = missing_packages(self.packages)
+        for number, name in enumerate(self.packages):
+            if name in missing:
+                yield Problem(
+                    ("packages", number),
+                    "no-such-package",
+                    f"the package {name!r} is not installed",
+                    f"install it, or name others; {STANDARD_LIBRARY} is always there",
+                )
+
     def freeze(self, name: str, folder: Path, digests: Cache) -> list[Shard]:
-        chosen = harvest.choose(harvest.find(self.kind, self.packages), self.kind, self.max_bytes)
+        chosen = choose(find(self.kind, self.packages), self.kind, self.max_bytes)
         if not chosen:
+            packages = self.packages if isinstance(self.packages, str) else ", ".join(self.packages)
             raise Refusal(
                 "no-files",
-                f"source {name!r}: no {self.kind} are installed here (packages: {self.packages})",
+                f"source {name!r}: no {self.kind} are installed here (packages: {packages})",
                 "choose another kind, or packages: all",
             )
         return [
@@ -60,6 +91,8 @@ class Installed(SourceFormat):
         ]
 
     def read(self, shard: Shard) -> Iterator[Read]:
+        from pipeline.sources.batches import Batches
+
         batches, rows = Batches(shard.source, self.max_row_bytes), 0
         for (path, digest), name in zip(shard.files, shard.names, strict=True):
             for offset, item in enumerate(self._items(Path(path), name, digest)):
@@ -76,18 +109,20 @@ class Installed(SourceFormat):
                 "choose another kind, or set allow_empty: true",
             )
 
-    def _items(self, path: Path, name: str, digest: str) -> Iterator[Document | harvest.Unusable]:
+    def _items(self, path: Path, name: str, digest: str) -> Iterator[Document | Unusable]:
         try:
             raw, size = self._bytes(path, name, digest)
         except OSError as error:
             raise unreadable(name, error) from error
         if size > self.max_row_bytes:
-            yield harvest.Unusable(too_long(size, self.max_row_bytes), raw, size)
+            yield Unusable(too_long(size, self.max_row_bytes), raw, size)
         else:
-            yield from harvest.documents(self.kind, name, raw)
+            yield from documents(self.kind, name, raw)
 
     def _bytes(self, path: Path, name: str, digest: str) -> tuple[bytes, int]:
         """A file's decompressed bytes, or their beginning where they are too many, and how many."""
+        from pipeline.sources.decompress import read_chunks
+
         raw, size = bytearray(), 0
         chunks = Returning(read_chunks(path, name, Caps(2**30, 1000)))
         try:
@@ -99,12 +134,12 @@ class Installed(SourceFormat):
         except ShardError:
             check_unchanged(name, digest, sha256_file(path))
             raise
-        check_unchanged(name, digest, chunks.value)
+        check_unchanged(name, digest, chunks.value or sha256_file(path))
         return bytes(raw), size
 
 
-def _put(batches: Batches, name: str, offset: int, item: Document | harvest.Unusable) -> None:
-    if isinstance(item, harvest.Unusable):
+def _put(batches: Batches, name: str, offset: int, item: Document | Unusable) -> None:
+    if isinstance(item, Unusable):
         batches.reject(name, offset, *item)
         return
     try:
@@ -113,9 +148,9 @@ def _put(batches: Batches, name: str, offset: int, item: Document | harvest.Unus
         batches.reject(name, offset, error, item.text.encode())
 
 
-def _grouped(chosen: list[tuple[Found, int]]) -> Iterator[list[Found]]:
+def _grouped(chosen: list[tuple[InputFile, int]]) -> Iterator[list[InputFile]]:
     """Consecutive files with about 3 MB of text together."""
-    group: list[Found] = []
+    group: list[InputFile] = []
     total = 0
     for file, size in chosen:
         if group and total + size > SHARD_BYTES:
@@ -126,7 +161,7 @@ def _grouped(chosen: list[tuple[Found, int]]) -> Iterator[list[Found]]:
     yield group
 
 
-def _shard(source: str, number: int, files: list[Found], digests: Cache) -> Shard:
+def _shard(source: str, number: int, files: list[InputFile], digests: Cache) -> Shard:
     return Shard(
         source,
         number,

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.sources.batches import RowError, decode_utf8
+from pipeline.sources.rows import Digits, RowError, decode_utf8
 
 MAX_DEPTH = 64
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
@@ -26,7 +26,7 @@ _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def parse_row(line: bytes, strict: bool = True) -> dict[str, Any]:
-    """The object on ``line``; numbers that no int of 64 bits holds are ``orjson.Fragment``.
+    """The object on ``line``. Numbers that no int of 64 bits holds are ``Digits``; floats may be.
 
     Raises RowError: ``invalid-utf8``, ``lone-surrogate``, ``malformed-json``, ``not-an-object``,
     ``non-finite-number``, ``too-deep`` (over 64 levels), and when ``strict`` ``duplicate-keys``.
@@ -70,7 +70,7 @@ def parse_carefully(line: bytes, strict: bool = True) -> dict[str, Any]:
             text,
             object_pairs_hook=_object if strict else None,
             parse_int=_integer,
-            parse_float=_number,
+            parse_float=Digits,
             parse_constant=_constant,
         )
     except json.JSONDecodeError as error:
@@ -91,17 +91,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _integer(literal: str) -> int | orjson.Fragment:
+def _integer(literal: str) -> int | Digits:
     # 20 digits hold 2**64 - 1; int() of very long literals is slow and refused by Python itself.
     if len(literal) <= 20:
         value = int(literal)
         if _SMALLEST <= value <= _LARGEST:
             return value
-    return _number(literal)
-
-
-def _number(literal: str) -> orjson.Fragment:
-    return orjson.Fragment(literal)
+    return Digits(literal)
 
 
 def _constant(literal: str) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from pipeline.engine.cache import Cache
+from pipeline.errors import Problem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pipeline.engine.cache import Cache
+    from pipeline.step import ManifestView
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,11 @@ class Read:
     documents: pa.RecordBatch | None = None
     quarantined: pa.RecordBatch | None = None
 
+    @property
+    def rows(self) -> int:
+        """How many rows were met, good and bad."""
+        return sum(batch.num_rows for batch in (self.documents, self.quarantined) if batch)
+
 
 class SourceFormat(BaseModel):
     """A ``sources`` entry of the manifest. Subclasses add their fields and are entry points.
@@ -62,6 +72,14 @@ class SourceFormat(BaseModel):
         """The fields that decide what a file gives, which fingerprints are made of."""
         return self.model_dump(mode="json", exclude=set(self.selecting))
 
+    def check(self, view: ManifestView) -> Iterator[Problem]:
+        """What is wrong with the source beside its fields' types: files that are not there, say.
+
+        ``Problem.path`` is relative to this source. Every command that loads the manifest asks, so
+        it must not take long.
+        """
+        return iter(())
+
     def freeze(self, name: str, folder: Path, digests: Cache) -> list[Shard]:
         """List the input as it is now, in an order that depends on names alone.
 
@@ -74,3 +92,7 @@ class SourceFormat(BaseModel):
         """Stream the shard in bounded batches. Raises ShardError when the file itself is bad,
         or when it no longer has the digest it was frozen with."""
         raise NotImplementedError(f"{type(self).__name__}.read")
+
+    def place(self, name: str, offset: int) -> str:
+        """Where a user finds the row at ``offset`` of the file ``name``."""
+        return f"{name}, row {offset} from 0"

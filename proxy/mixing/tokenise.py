@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from tokenizers import Tokenizer
 
 from kernels.text.utf8 import Offsets
-from kernels.words.segments import segments
+from kernels.words.segmentation import segments
 from proxy.mixing.held_out import HELD_OUT, evaluated
 from proxy.mixing.mixing_tasks import HELD_OUT_TOKENS, TokeniseHeldOutTask, TokeniseTask
 from proxy.mixing.split import TRAINING, read_split

@@ -103,7 +103,7 @@ class Encoder:
     """A tokenizer for documents: nothing in a text becomes a control token.
 
     ``end`` is the id of the end-of-text token, ``vocabulary`` one more than the largest id.
-    ``by_segment`` says whether a text's tokens are those of its segments (kernels.words.segments),
+    ``by_segment`` says whether a text's tokens are those of its segments (kernels.words),
     one after the other: true for what TrainTokenizerTask makes, while other patterns may join
     punctuation and the line break after it.
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 import string
 from collections import Counter
 from collections.abc import Iterator
@@ -113,6 +114,25 @@ def test_a_recipe_is_valid_and_says_what_it_needs(recipe: str, root: Path, tmp_p
     assert load(root, recipe, tmp_path).steps
     with pytest.raises(ManifestError, match="WINNOW_JUDGE is not set"):
         load_manifest(root / "manifests" / f"{recipe}.yaml", environment={})
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("embedder", ["/no/embedder", "/no/judge"])
+def test_a_model_that_is_not_there_is_named_by_its_own_variable_and_value(
+    recipe: str, embedder: str, root: Path, tmp_path: Path
+) -> None:
+    environment = dict.fromkeys(("WINNOW_DATA", "WINNOW_GOOD"), str(tmp_path))
+    environment |= {"WINNOW_JUDGE": "/no/judge", "WINNOW_EMBEDDER": embedder}
+    path = root / "manifests" / f"{recipe}.yaml"
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path, environment=environment)
+    lines = path.read_text().splitlines()
+    named = set()
+    for problem in caught.value.problems:
+        (own,) = re.findall(r"env:(WINNOW_\w+)", lines[problem.line - 1])
+        assert f"${{env:{own}}} is '{environment[own]}'" in problem.message
+        named.add(own)
+    assert named == {"WINNOW_JUDGE", "WINNOW_EMBEDDER"}
 
 
 @pytest.mark.slow

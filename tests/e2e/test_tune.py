@@ -63,8 +63,8 @@ def test_tried_thresholds_decide_as_a_run_with_them_does(project: Path) -> None:
     assert counts["dropped"]["gopher_repetition"]
     for found in tried["filters"]:
         dropped = counts["dropped"][found["step"]].values()
-        assert found["in_order"]["documents"] == sum(tally["documents"] for tally in dropped)
-        assert found["in_order"]["bytes"] == sum(tally["bytes"] for tally in dropped)
+        assert found["in_order"]["documents"] == sum(count["documents"] for count in dropped)
+        assert found["in_order"]["bytes"] == sum(count["bytes"] for count in dropped)
     assert tried["kept"]["documents"] == counts["entered"]["exact_dedup"]["documents"]
 
 

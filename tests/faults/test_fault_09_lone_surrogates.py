@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from reading import codes, read_all, string_table, texts
 
-from pipeline.sources import harvest
-from pipeline.sources.harvest import Unusable
+from pipeline.sources import installed_documents
+from pipeline.sources.installed_documents import Unusable
 from pipeline.sources.jsonl import JsonLines
 from pipeline.sources.parquet_files import ParquetFiles
 
@@ -33,6 +33,6 @@ def test_parquet(tmp_path: Path) -> None:
 
 
 def test_installed_text() -> None:
-    [item] = harvest.documents("licenses", "site/x", ENCODED)
+    [item] = installed_documents.documents("licenses", "site/x", ENCODED)
     assert isinstance(item, Unusable)
     assert item.error.code == "lone-surrogate"

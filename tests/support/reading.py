@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,20 @@ import pyarrow as pa
 
 from pipeline.documents import DOCUMENT_SCHEMA, MAX_BATCH_BYTES, MAX_BATCH_ROWS, QUARANTINE_SCHEMA
 from pipeline.engine.cache import Cache
+from pipeline.errors import Problem
 from pipeline.sources.source import Read, Shard, SourceFormat
+from pipeline.step import ManifestView
 
 Rows = list[dict[str, Any]]
 
 
 def freeze(fmt: SourceFormat, folder: Path, name: str = "web") -> list[Shard]:
     return fmt.freeze(name, folder, Cache())
+
+
+def problems(fmt: SourceFormat, folder: Path) -> list[Problem]:
+    """What is wrong with a source by what is there, as every command that loads it finds."""
+    return list(fmt.check(ManifestView(folder, seed=0, sources=("web",))))
 
 
 def read_all(fmt: SourceFormat, folder: Path) -> tuple[Rows, Rows]:
@@ -64,6 +73,8 @@ def packed(data: bytes, suffix: str) -> bytes:
         with pa.CompressedOutputStream(sink, "zstd") as stream:
             stream.write(data)
         return bytes(sink.getvalue())
+    if suffix in (".bz2", ".xz"):
+        return bz2.compress(data) if suffix == ".bz2" else lzma.compress(data)
     return data
 
 

@@ -19,13 +19,13 @@ def documents(
 ) -> pa.RecordBatch:
     """A batch of documents, each given by its text or by its fields; the other fields are made up.
 
-    Ids are ``web/0``, ``web/1`` and so on from ``first``. ``types`` are those of columns beyond a
+    Ids are ``d0``, ``d1`` and so on from ``first``. ``types`` are those of columns beyond a
     document's own, as earlier steps add them.
     """
     made = [
         {
-            "id": f"{source}/{offset}",
-            "text": f"text {offset}",
+            "id": f"d{offset}",
+            "text": "text",
             "source": source,
             "_source": f"{source}.jsonl",
             "_offset": offset,

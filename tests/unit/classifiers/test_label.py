@@ -1,5 +1,5 @@
 """The label step without a judge: what a manifest may say, what decides labels, what is made of
-answers. ``ask`` is stood in for; tests/e2e/test_label.py has the real one."""
+answers. ``ask`` is stood in for; tests/e2e/test_label_run.py has the real one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from global_steps import Ran, documents, run_global_step
 from label_project import RUBRIC, LabelProject
 
 from classifiers.judges.answers import Answer
@@ -29,6 +28,7 @@ from pipeline.errors import ManifestError, Refusal, ShardError
 from pipeline.manifest import load_manifest
 from pipeline.report.page import Page, render
 from pipeline.step import ManifestView
+from winnow.testing import StepRun, documents, run_global_step
 
 SERVER = {"kind": "endpoint", "url": "http://127.0.0.1:9", "model": "judge", "revision": "abc"}
 
@@ -80,7 +80,9 @@ def step(folder: Path, **parameters: Any) -> Label:
     return made
 
 
-def run(folder: Path, rows: Sequence[Mapping[str, Any]], shards: int = 1, **parameters: Any) -> Ran:
+def run(
+    folder: Path, rows: Sequence[Mapping[str, Any]], shards: int = 1, **parameters: Any
+) -> StepRun:
     return run_global_step(step(folder, **parameters), rows, {}, shards, batch=7)
 
 

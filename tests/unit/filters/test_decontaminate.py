@@ -61,6 +61,8 @@ EDITS: dict[str, Callable[[str, random.Random], str]] = {
     "punctuation": lambda text, rng: text.replace(" ", rng.choice([", ", " - ", "... ", '" '])),
     "accents": lambda text, rng: text.replace("e", "é"),
     "numbers": lambda text, rng: text.replace(" ", f" {rng.randrange(10_000)} "),
+    "invisible characters": lambda text, rng: rng.choice("\u200b\u00ad\u2060\ufeff").join(text),
+    "full width": lambda text, rng: text.translate({c: c + 0xFEE0 for c in range(0x21, 0x7F)}),
     "one word": lambda text, rng: replaced(text, 1, rng),
     "two words": lambda text, rng: replaced(text, 2, rng),
 }
@@ -93,7 +95,8 @@ def test_planted_items_are_always_found_and_named(
     assert verdict.reason == ["contaminated"]
     assert values(verdict)["contaminated_by"] == [f"quiz#{number + 1}"]
     share = values(verdict)["overlap"][0]
-    assert share == 1 if kind in ("verbatim", "case", "space", "punctuation") else 0.5 <= share <= 1
+    whole = ("verbatim", "case", "space", "punctuation", "invisible characters", "full width")
+    assert share == 1 if kind in whole else 0.5 <= share <= 1
 
 
 @given(st.lists(st.sampled_from(FILLER + WORDS[:3]), max_size=200))
@@ -254,8 +257,8 @@ def test_every_missing_file_is_a_problem_with_its_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (b"{", "evaluation-row"),
-        (b'{"text": "a"}\nno\n', "evaluation-row"),
+        (b"{", "bad-row"),
+        (b'{"text": "a"}\nno\n', "bad-row"),
         (b'{"label": 1}\n', "no-text"),
         (b"", "no-text"),
     ],
@@ -271,7 +274,44 @@ def test_a_truncated_file_is_a_problem(tmp_path: Path) -> None:
     path = write(tmp_path, "quiz.jsonl.zst", ITEMS)
     path.write_bytes(path.read_bytes()[:-20])
     (problem,) = problems(Decontaminate(evaluations={"quiz": path.name}), tmp_path)
-    assert problem.code == "evaluation-file"
+    assert problem.code == "corrupt-compression"
+
+
+# Different items without a trigram of their own.
+ALIKE = [" ".join(ITEMS[:1] * count) for count in range(2, 14)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "parameters", "reasons"),
+    [
+        (["too short"] * 12, {}, "12 have fewer words than `min_words`"),
+        (ALIKE, {"max_document_frequency": 11}, "12 are worded like many others"),
+        ([*ALIKE[:3], "short"], {"max_document_frequency": 2}, "1 have fewer words than "),
+    ],
+)
+def test_a_set_of_which_nothing_is_looked_for_is_a_problem(
+    tmp_path: Path, texts: list[str], parameters: dict[str, Any], reasons: str
+) -> None:
+    write(tmp_path, "quiz.jsonl", texts)
+    write(tmp_path, "good.jsonl", ITEMS[3:])
+    step = Decontaminate(evaluations={"quiz": "quiz.jsonl", "good": "good.jsonl"}, **parameters)
+    (problem,) = problems(step, tmp_path)
+    assert (problem.path, problem.code) == (("evaluations", "quiz"), "nothing-to-look-for")
+    assert f"0 of {len(texts)} items of 'quiz' would be looked for" in problem.message
+    assert reasons in problem.message
+    assert "fields" in problem.hint
+
+
+def test_items_that_are_not_looked_for_are_reported(tmp_path: Path) -> None:
+    write(tmp_path, "quiz.jsonl", [*ITEMS[:3], "too short"])
+    write(tmp_path, "good.jsonl", ITEMS[3:])
+    step = Decontaminate(evaluations={"quiz": "quiz.jsonl", "good": "good.jsonl"})
+    assert problems(step, tmp_path) == []
+    metrics = step.metrics()
+    assert metrics["evaluations"] == step.coverage()
+    assert metrics["warnings"] == [
+        "3 of 4 items of 'quiz' were looked for; 1 have fewer words than `min_words`"
+    ]
 
 
 def test_columns_are_added_only_by_tags(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import zstandard
 from datatrove.data import Document
 from datatrove.pipeline.filters import LanguageFilter
 from fasttext.FastText import _FastText
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from needs import need
 from pydantic import ValidationError
@@ -102,7 +102,22 @@ def theirs(loaded: Any, rows: list[str], **parameters: Any) -> list[tuple[bool, 
 def test_any_text_gets_the_label_and_verdict_of_datatrove(
     loaded: Any, rows: list[str], parameters: dict[str, Any]
 ) -> None:
-    assert ours(Language(**parameters), rows) == theirs(loaded, rows, **parameters)
+    found = ours(Language(**parameters, stop_at_eos=True), rows)
+    assert found == theirs(loaded, rows, **parameters)
+
+
+@given(before=texts, after=texts)
+def test_a_text_is_read_to_its_end(before: str, after: str) -> None:
+    assume("</s>" not in before + after)
+    marked, plain = ours(Language(), [f"{before} </s> {after}", f"{before} {after}"])
+    assert marked == plain
+
+
+def test_what_stands_behind_an_end_mark_decides() -> None:
+    rows = [f"</s> {ENGLISH}", f"</s> {GERMAN}", f"ok </s>\n{GERMAN}"]
+    assert Language(languages="en").filter(docs_of(rows)).keep.tolist() == [True, False, False]
+    stops = Language(languages="en", stop_at_eos=True).filter(docs_of(rows))
+    assert not stops.keep.any()
 
 
 def sample(path: Path, count: int) -> list[str]:

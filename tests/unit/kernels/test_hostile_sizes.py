@@ -28,10 +28,10 @@ from kernels.ngrams.overlap import OverlapIndex, shingles
 from kernels.pii.pii_scan import find
 from kernels.text.character_sets import count_characters
 from kernels.text.edits import lower
-from kernels.text.normalise import normalise
-from kernels.text.set_apart import set_apart
+from kernels.text.normalisation import normalise
+from kernels.text.spaced_punctuation import space_punctuation
 from kernels.text.utf8 import text_buffers
-from kernels.words.segments import segments
+from kernels.words.segmentation import segments
 from kernels.words.sentences import count_sentences
 from kernels.words.words import split_words
 
@@ -98,7 +98,7 @@ def lines(text: pa.LargeStringArray) -> None:
 
 def characters(text: pa.LargeStringArray) -> None:
     lower(text)
-    set_apart(text)
+    space_punctuation(text)
     count_characters(text, ["Latin"], ["letters"])
     xxh64_rows(*text_buffers(text))
 

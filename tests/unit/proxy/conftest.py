@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from workbench import Workbench
+
+from winnow.testing import Workbench
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from workbench import Workbench, batch_of
 
 from pipeline.engine.stage import Stage
 from pipeline.errors import Problem
@@ -17,6 +16,7 @@ from pipeline.step import ManifestView
 from proxy.proxy_extension import ProxyExtension
 from proxy.proxy_results import stages_by_name
 from proxy.verdicts.comparison import Comparison
+from winnow.testing import Workbench, batch_of
 
 WORDS = [f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "lmnrst"]
 MIXES = {"half": {"web": 0.5, "docs": 0.5}}

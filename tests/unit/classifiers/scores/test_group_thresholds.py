@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from global_steps import Ran, run_global_step
 from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.scores.group_thresholds import SHOWN_GROUPS
 from classifiers.scores.keep import Keep
+from winnow.testing import StepRun, run_global_step
 
 TYPES = {"edu": pa.float32(), "topic": pa.large_string()}
 ROWS = st.lists(
@@ -25,7 +25,7 @@ ROWS = st.lists(
 Rows = list[dict[str, Any]]
 
 
-def run(rows: Rows, **parameters: Any) -> Ran:
+def run(rows: Rows, **parameters: Any) -> StepRun:
     return run_global_step(Keep(column="edu", **parameters), rows, TYPES)
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from global_steps import Ran, run_global_step
 
 from classifiers.scores.ensemble import Ensemble
 from classifiers.scores.group_thresholds import SHOWN_GROUPS
@@ -13,6 +12,7 @@ from classifiers.scores.keep import Keep
 from pipeline.report.blocks import Chart, Prose, ReportSection, Table
 from pipeline.report.charts import svg
 from pipeline.report.page import Page, render
+from winnow.testing import StepRun, run_global_step
 
 TYPES = {"edu": pa.float32(), "lm": pa.float32(), "topic": pa.large_string()}
 ROWS: list[dict[str, Any]] = [
@@ -21,7 +21,7 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def section(step: Keep | Ensemble, ran: Ran, folder: Path) -> ReportSection:
+def section(step: Keep | Ensemble, ran: StepRun, folder: Path) -> ReportSection:
     for name, content in ran.files.items():
         (folder / name).write_bytes(content)
     (found,) = step.report_sections("step-3", folder, ran.metrics)

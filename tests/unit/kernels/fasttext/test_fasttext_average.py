@@ -61,7 +61,7 @@ def fnv(data: bytes) -> int:
     return value
 
 
-def rows_of(inputs: Inputs, text: str) -> list[int]:
+def rows_of(inputs: Inputs, text: str, stop_at_eos: bool = False) -> list[int]:
     """Rows of the input matrix in the order in which fastText adds them."""
 
     def bucket(value: int) -> list[int]:
@@ -71,7 +71,10 @@ def rows_of(inputs: Inputs, text: str) -> list[int]:
 
     rows: list[int] = []
     hashes: list[int] = []
-    for word in [*filter(None, re.split("[ \n\r\t\v\f\0]", text)), "</s>"]:
+    words = [*filter(None, re.split("[ \n\r\t\v\f\0]", text))]
+    if not stop_at_eos:
+        words = [word for word in words if word != "</s>"]
+    for word in [*words, "</s>"]:
         if word.startswith("__label__"):
             continue
         rows += [WORDS.index(word)] if word in WORDS else []
@@ -94,10 +97,12 @@ def rows_of(inputs: Inputs, text: str) -> list[int]:
     return rows
 
 
-def average_of(inputs: Inputs, memory: Memory, text: str) -> tuple[int, Floats]:
+def average_of(
+    inputs: Inputs, memory: Memory, text: str, stop_at_eos: bool = False
+) -> tuple[int, Floats]:
     data, offsets = text_buffers(pa.array([text], pa.large_string()))
     total = np.full(DIM, 7, dtype=np.float32)
-    count = average(inputs, memory, data, int(offsets[0]), int(offsets[1]), total)
+    count = average(inputs, memory, data, int(offsets[0]), int(offsets[1]), stop_at_eos, total)
     return count, total
 
 
@@ -105,15 +110,15 @@ def average_of(inputs: Inputs, memory: Memory, text: str) -> tuple[int, Floats]:
     ("minn", "maxn", "ngrams", "table"),
     [(2, 3, 1, False), (1, 4, 1, True), (3, 3, 3, False), (0, 0, 2, True), (0, 0, 1, False)],
 )
-@given(rows=st.lists(texts, max_size=4))
+@given(rows=st.lists(texts, max_size=4), stop_at_eos=st.booleans())
 def test_the_vectors_are_those_of_a_plain_reading(
-    minn: int, maxn: int, ngrams: int, table: bool, rows: list[str]
+    minn: int, maxn: int, ngrams: int, table: bool, rows: list[str], stop_at_eos: bool
 ) -> None:
     inputs = inputs_of(minn, maxn, ngrams, table)
     memory = new_memory(maxn, words=4)
     for text in [*rows, *rows]:
-        expected = rows_of(inputs, text)
-        count, total = average_of(inputs, memory, text)
+        expected = rows_of(inputs, text, stop_at_eos)
+        count, total = average_of(inputs, memory, text, stop_at_eos)
         assert count == len(expected)
         plain = np.zeros(DIM, dtype=np.float32)
         for row in expected:

@@ -115,7 +115,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[FastText
 
 
 def ours(model: FastTextModel, rows: list[str]) -> list[tuple[str | None, dict[str, float]]]:
-    best, scores = model.predict(pa.array(rows, pa.large_string()))
+    best, scores = model.predict(pa.array(rows, pa.large_string()), stop_at_eos=True)
     return [
         (
             model.labels[first] if first >= 0 else None,

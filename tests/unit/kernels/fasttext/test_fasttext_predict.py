@@ -30,7 +30,7 @@ def predicted(vector: list[float], outputs: Outputs, text: str = "w") -> tuple[I
     data, offsets = text_buffers(pa.array([text], pa.large_string()))
     best = np.full(1, 99, dtype=np.int32)
     scores = np.full((1, outputs.labels), 99, dtype=np.float32)
-    predict(inputs, outputs, new_memory(0, words=4), data, offsets, best, scores)
+    predict(inputs, outputs, new_memory(0, words=4), data, offsets, False, best, scores)
     return best, scores
 
 

@@ -20,7 +20,7 @@ from kernels.ngrams.minhash import (
     signatures,
     unique_shingles,
 )
-from kernels.text.normalise import normalise
+from kernels.text.normalisation import normalise
 from kernels.words.words import Words, english_words
 
 SETS = st.sets(st.one_of(st.integers(0, 30), st.integers(2**64 - 5, 2**64 - 1)), max_size=30)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kernels.lines.lines import text_lengths
 from kernels.ngrams.ngram_bounds import NgramBounds, ngram_bounds
 from kernels.ngrams.ngrams import Ngrams
-from kernels.words.tokens import TokenTable
+from kernels.words.token_table import TokenTable
 from kernels.words.words import Words, english_words
 
 # Words that glue to the same bytes in several ways, shorter and longer than the key, and some over

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.ngrams.ngram_index import NgramIndex
-from kernels.text.normalise import normalise
+from kernels.text.normalisation import normalise
 from kernels.words.vocabulary import Vocabulary
 
 Hit = tuple[int, int, int, str]

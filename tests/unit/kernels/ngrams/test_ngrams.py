@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kernels.ngrams.ngrams import Ngrams, count_words
 from kernels.text.punctuation import PUNCTUATION
-from kernels.words.tokens import TokenTable
+from kernels.words.token_table import TokenTable
 from kernels.words.words import Words, english_words
 
 vocabulary = ["a", "b", "ab", "bc", "c", "abc", "é", "éa", "wonderful", "😀"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from unspaced_scripts import is_unspaced
 
 from kernels.ngrams.overlap import NGRAM, OverlapIndex, shingles
-from kernels.text.normalise import normalise_one
+from kernels.text.normalisation import normalise_one
 
 # Few words, so that texts share shingles; some characters that count as words by themselves.
 WORDS = st.sampled_from(["a", "b", "cat", "dog", "éa", "0", "水", "山川", "ก", "naïve", "한국"])

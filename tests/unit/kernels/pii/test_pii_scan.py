@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 
 import pyarrow as pa
 import pytest
@@ -47,6 +48,18 @@ def only(kind: str, text: str) -> list[str]:
         ("4111111111111111@example.org", "4111111111111111@example.org"),
         ("+447700900123@example.org", "447700900123@example.org"),
         ("a@b.cc", "a@b.cc"),
+        ("an info@münchen.de, bitte", "info@münchen.de"),
+        ("info@mail.grün.example.de.", "info@mail.grün.example.de"),
+        ("请写信到info@例子.com谢谢", "info@例子.com"),
+        ("me@例子.中国。", "me@例子.中国"),
+        ("Пишите: info@почта.рф.", "info@почта.рф"),
+        ("ИНФО@ПОЧТА.РФ", "ИНФО@ПОЧТА.РФ"),
+        ("иван.петров@почта.рф", "иван.петров@почта.рф"),
+        ("info@उदाहरण.भारत", "info@उदाहरण.भारत"),
+        ("info@مثال.السعودية", "info@مثال.السعودية"),
+        ("info@example.com.Пишите", "info@example.com"),
+        ("info@example.com으로", "info@example.com"),
+        ("ติดต่อinfo@example.com", "info@example.com"),
     ],
 )
 def test_email_addresses(text: str, found: str) -> None:
@@ -69,6 +82,11 @@ def test_email_addresses(text: str, found: str) -> None:
         "me @example.org",
         "a@@b.org",
         "..@b",
+        "me@почта",
+        "me@почта.р",
+        "me@例子.1",
+        "é" * 33 + "@example.org",
+        "me@" + "é" * 32 + ".org",
     ],
 )
 def test_what_is_no_email_address(text: str) -> None:
@@ -290,8 +308,36 @@ def test_what_is_no_telephone_number(text: str) -> None:
     assert only("phone", text) == []
 
 
+SEPARATORS = [
+    char for char in map(chr, range(0x110000)) if unicodedata.category(char) in ("Zs", "Pd")
+]
+
+
+@pytest.mark.parametrize("between", SEPARATORS, ids=lambda char: f"U+{ord(char):04X}")
+def test_numbers_in_groups_by_any_space_or_dash(between: str) -> None:
+    for kind, number in [
+        ("iban", "DE89 3704 0044 0532 0130 00"),
+        ("card", "4111 1111 1111 1111"),
+        ("card", "3782 822463 10005"),
+        ("phone", "+49 711 9012345"),
+    ]:
+        grouped = number.replace(" ", between)
+        assert spans(f"is {grouped}, they say") == [(kind, grouped)]
+        assert spans(grouped) == [(kind, grouped)]
+
+
+def test_groups_of_one_number_have_one_kind_of_separator() -> None:
+    mixed = "GB33\u00a0BUKB 2020\u202f1555 5555\u200755"
+    assert spans(mixed) == [("iban", mixed)]
+    assert only("card", "4111\u00a01111\u20111111 1111") == []
+    assert only("iban", "DE89-3704 0044-0532 0130-00") == []
+    assert only("card", "12\u20114111\u20111111\u20111111\u20111111") == []
+    assert only("card", "4111\u20111111\u20111111\u20111111\u20115") == []
+
+
 PIECES = ["@", "a", "B7", ".", ":", "::", "-", " ", "\n", "1", "22", "+", "(", ")", "/", "x", "é"]
 PIECES += ["中", "4111111111111111", "me@example.org", "41.173.96.26", "GB33BUKB20201555555555"]
+PIECES += ["4111\u202f1111\u202f1111\u202f1111", "\u2011", "ü", "рф", "例", "\u0301"]
 PIECES += ["2a00:1450::1", "541-714-1388", "tel ", "card ", "0", "\x00", "\u00a0", "€", "xn--p1ai"]
 texts = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
 

@@ -22,10 +22,10 @@ from kernels.text.edits import (
     code_point,
     code_point_before,
     lower,
+    properties,
     split,
     strings,
     stripped,
-    traits,
 )
 from kernels.text.utf8 import text_buffers
 
@@ -41,20 +41,20 @@ def arrow(rows: list[str]) -> pa.LargeStringArray:
 @pytest.mark.parametrize(("bit", "pattern"), [(WORD, r"\w"), (DECIMAL, r"\d")])
 def test_words_and_digits_are_those_of_regular_expressions(bit: int, pattern: str) -> None:
     expected = {ord(char) for char in re.findall(pattern, EVERYTHING)}
-    assert set(np.flatnonzero(traits() & bit).tolist()) == expected
+    assert set(np.flatnonzero(properties() & bit).tolist()) == expected
 
 
 @pytest.mark.parametrize(
     ("bit", "test"), [(ALNUM, str.isalnum), (DIGIT, str.isdigit), (UPPER, str.isupper)]
 )
-def test_other_traits_are_those_of_str(bit: int, test: object) -> None:
+def test_other_properties_are_those_of_str(bit: int, test: object) -> None:
     assert callable(test)
     expected = {code for code, char in enumerate(EVERYTHING) if test(char)}
-    assert set(np.flatnonzero(traits() & bit).tolist()) == expected
+    assert set(np.flatnonzero(properties() & bit).tolist()) == expected
 
 
 def test_an_underscore_is_part_of_words_but_not_alphanumeric() -> None:
-    assert traits()[ord("_")] == WORD
+    assert properties()[ord("_")] == WORD
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from unspaced_scripts import is_unspaced
 
-from kernels.text.normalise import normalise
+from kernels.text.normalisation import normalise
 from kernels.words import vocabulary as module
 from kernels.words.vocabulary import UNKNOWN, Vocabulary, slots_for
 

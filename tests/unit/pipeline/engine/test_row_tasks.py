@@ -77,6 +77,22 @@ def test_kept_and_dropped_leave_by_their_own_doors(tmp_path: Path) -> None:
     assert outcome.counts.dropped == {"DropShort": {"short": Count(documents=2, bytes=3)}}
 
 
+class Partial(DropShort):
+    def metrics(self) -> dict[str, object]:
+        return {"sets": 2, "warnings": ["one set was left out"]}
+
+
+def test_metrics_of_steps_stand_under_their_labels_and_warnings_together(tmp_path: Path) -> None:
+    given = Given(batches=(("long enough",),))
+    assert run(tmp_path / "a", given, DropShort()).metrics == {}
+    assert run(tmp_path / "b", given, Partial()).metrics == {
+        "Partial": {"sets": 2},
+        "warnings": ["one set was left out"],
+    }
+    both = run(tmp_path / "c", given, Shout(), Partial()).metrics
+    assert both["warnings"] == ["Partial: one set was left out"]
+
+
 def test_later_steps_see_only_what_earlier_ones_kept(tmp_path: Path) -> None:
     outcome = run(tmp_path, Given(batches=(("aaaa", "b"),)), DropShort(), Shout())
     assert outcome.counts is not None

@@ -1,63 +1,81 @@
-"""The section on the run itself, in real small runs."""
+"""The section on the run itself, in three real small runs into one folder."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 
+import pytest
 from small_runs import MANIFEST, load, small_project
 
+from pipeline.engine.results import RunResults
 from pipeline.engine.run import load_results, run
 from pipeline.manifest import load_manifest
 from pipeline.report.run_section import manifest_text
 
 
-def section_of(folder: Path) -> str:
-    """The section as text, in one line."""
-    html = (folder / "out" / "report.html").read_text().split('<section id="run"')[1]
-    text = unescape(re.sub("<[^>]+>", " ", html.split("</section>")[0]))
-    return " ".join(text.replace("\u00a0", " ").split())
+@dataclass(frozen=True)
+class Written:
+    """What a run left: its report, its results, and its own section as text in one line."""
+
+    html: str
+    results: RunResults
+
+    @property
+    def section(self) -> str:
+        html = self.html.split('<section id="run"')[1].split("</section>")[0]
+        text = unescape(re.sub("<[^>]+>", " ", html))
+        return " ".join(text.replace("\u00a0", " ").split())
 
 
-def test_a_run_names_its_manifest_machine_and_versions(tmp_path: Path) -> None:
-    path = small_project(tmp_path)
-    run(load(path, "steps.Short.least=4"))
-    text = section_of(tmp_path)
-    results = load_results(tmp_path / "out")
-    assert f"manifest {path}" in text
-    assert f"output {tmp_path / 'out'}" in text
-    machine = results.environment
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_project(tmp_path_factory.mktemp("runs") / "project")
+
+
+@pytest.fixture(scope="module")
+def written(manifest: Path) -> list[Written]:
+    """Of a first run, of one with other values, and of the same again."""
+    output = manifest.parent / "out"
+    found = []
+    for overrides in (
+        ("steps.Short.least=4",),
+        ("steps.Short.least=14", "seed=8"),
+        ("steps.Short.least=14", "seed=8"),
+    ):
+        run(load(manifest, *overrides))
+        found.append(Written((output / "report.html").read_text(), load_results(output)))
+    return found
+
+
+def test_a_run_names_its_manifest_machine_and_versions(
+    written: list[Written], manifest: Path
+) -> None:
+    first = written[0]
+    assert f"manifest {manifest}" in first.section
+    assert f"output {manifest.parent / 'out'}" in first.section
+    machine = first.results.environment
     for value in (machine.system, machine.processor, f"Python {machine.python}"):
-        assert value in text
-    assert f"numpy {machine.packages['numpy']}" in text
-    assert "short.py:Short: least: 4" in text, "the manifest holds the override"
-    assert "Since the run of" not in text
+        assert value in first.section
+    assert f"numpy {machine.packages['numpy']}" in first.section
+    assert "short.py:Short: least: 4" in first.section, "the manifest holds the override"
+    assert "Since the run of" not in first.section
 
 
-def test_a_second_run_shows_what_differs_from_the_first(tmp_path: Path) -> None:
-    path = small_project(tmp_path)
-    run(load(path))
-    started = load_results(tmp_path / "out").started
-    run(load(path, "steps.Short.least=14", "seed=8"))
-    text = section_of(tmp_path)
-    assert f"Since the run of {started}" in text
-    assert "documents kept 3 0" not in text
-    assert "steps.Short.least: 5 → 14" in text
-    assert "seed: 7 → 8" in text
-    banner = (tmp_path / "out" / "report.html").read_text().split("</header>")[0]
-    last = load_results(tmp_path / "out").last_run
-    assert last is not None
-    assert f"−{last.kept - load_results(tmp_path / 'out').documents.kept.documents}" in banner
+def test_a_second_run_shows_what_differs_from_the_first(written: list[Written]) -> None:
+    first, second, _ = written
+    assert f"Since the run of {first.results.started}" in second.section
+    assert "steps.Short.least: 4 → 14" in second.section
+    assert "seed: 7 → 8" in second.section
+    fewer = first.results.documents.kept.documents - second.results.documents.kept.documents
+    assert fewer > 0
+    assert f"(−{fewer} since the last run)" in second.html.split("</header>")[0]
 
 
-def test_a_run_that_reuses_all_keeps_the_comparison_it_had(tmp_path: Path) -> None:
-    path = small_project(tmp_path)
-    run(load(path))
-    run(load(path, "seed=8"))
-    before = (tmp_path / "out" / "report.html").read_bytes()
-    run(load(path, "seed=8"))
-    assert (tmp_path / "out" / "report.html").read_bytes() == before
+def test_a_run_that_reuses_all_keeps_the_comparison_it_had(written: list[Written]) -> None:
+    assert written[2] == written[1]
 
 
 def test_the_manifest_is_shown_as_yaml_that_reads_as_the_same(tmp_path: Path) -> None:

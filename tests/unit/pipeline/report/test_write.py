@@ -22,7 +22,7 @@ from winnow import GlobalStep, ReportSection, Prose, RowStep, ShardError, Filter
 
 
 class Quiet(GlobalStep):
-    """Counts documents and says nothing of it."""
+    """Counts documents and has no section."""
 
     def map(self, docs):
         return pa.RecordBatch.from_pydict({"bytes": pa.array([len(docs)])})
@@ -36,7 +36,7 @@ class Quiet(GlobalStep):
 
 
 class Described(Quiet):
-    """Says what it found; with ``words`` empty, nothing."""
+    """Describes what it found; with ``words`` empty, nothing."""
 
     words: str = "shards"
 
@@ -76,7 +76,7 @@ MANIFEST = """
 name: small
 seed: 7
 output: out
-executor: {kind: local, workers: 2}
+executor: {kind: local, workers: 1}
 sources:
   a: {format: jsonl, paths: "a*.jsonl"}
 steps:
@@ -99,8 +99,15 @@ def headings(html: str, level: int = 2) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def html(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return report_of(tmp_path_factory.mktemp("steps") / "project", MANIFEST)
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("steps") / "project"
+    report_of(folder, MANIFEST)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def html(project: Path) -> str:
+    return (project / "out" / "report.html").read_text()
 
 
 def test_steps_have_sections_in_the_order_of_the_manifest_before_the_funnel(html: str) -> None:
@@ -137,17 +144,14 @@ def test_a_step_that_has_not_concluded_has_no_section(tmp_path: Path) -> None:
     assert "What Described found" not in html
 
 
-def test_a_report_written_again_is_the_same(tmp_path: Path) -> None:
-    before = report_of(tmp_path / "project", MANIFEST)
-    report = tmp_path / "project" / "out" / "report.html"
-    report.unlink()
-    done = winnow("report", tmp_path / "project" / "m.yaml", cwd=tmp_path / "project")
+def test_a_report_written_again_is_the_same(project: Path, html: str) -> None:
+    (project / "out" / "report.html").unlink()
+    done = winnow("report", project / "m.yaml", cwd=project)
     assert done.returncode == 0, done.stderr
-    assert report.read_text() == before
+    assert (project / "out" / "report.html").read_text() == html
 
 
-def test_what_draws_is_loaded_only_when_something_is_drawn(tmp_path: Path) -> None:
-    report_of(tmp_path / "project", MANIFEST)
+def test_what_draws_is_loaded_only_when_something_is_drawn(project: Path) -> None:
     program = (
         "import sys\n"
         "import pipeline.report.write, pipeline.tuning.tuning_output\n"
@@ -159,7 +163,7 @@ def test_what_draws_is_loaded_only_when_something_is_drawn(tmp_path: Path) -> No
         "print({'altair', 'jinja2', 'vl_convert'} & sys.modules.keys())\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path / "project"
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=project
     )
     assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
 
@@ -184,12 +188,9 @@ def test_a_warning_reaches_the_report_the_results_and_the_output(tmp_path: Path)
 
 def test_a_failed_run_counts_the_rows_that_were_met_in_red(tmp_path: Path) -> None:
     manifest = MANIFEST.split("steps:")[0] + "steps:\n  - short.py:Short\n  - steps.py:Picky\n"
-    path = small_project(tmp_path, manifest)
-    (tmp_path / "steps.py").write_text(STEPS)
-    done = winnow("run", path, cwd=tmp_path)
-    assert done.returncode == 1
-    assert "4 rows in = 3 kept + 1 dropped + 0 quarantined" in done.stdout
-    html = (tmp_path / "out" / "report.html").read_text()
+    html = report_of(tmp_path, manifest)
+    results = load_results(tmp_path / "out")
+    assert (results.documents.rows, results.documents.kept.documents) == (4, 3)
     banner = html.split('<p class="headline')[1].split("</p>")[0]
     assert banner.startswith(" tone-failed")
     assert "a2.jsonl" in banner
@@ -206,9 +207,10 @@ def test_documents_in_a_later_stage_that_failed_are_accounted_for(tmp_path: Path
     path = small_project(tmp_path, manifest)
     (tmp_path / "steps.py").write_text(STEPS)
     done = winnow("run", path, cwd=tmp_path)
+    assert done.returncode == 1
     results = load_results(tmp_path / "out")
     dropped = sum(
-        t.documents for found in results.documents.dropped.values() for t in found.values()
+        c.documents for found in results.documents.dropped.values() for c in found.values()
     )
     assert results.documents.rows == 6
     assert results.unfinished == 1

@@ -10,16 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reading import rows_of
 
-from pipeline.documents import MAX_BATCH_BYTES, MAX_BATCH_ROWS, QUARANTINE_RAW_BYTES
-from pipeline.sources.batches import (
-    MAX_ROW_BYTES,
-    Batches,
-    Document,
-    FieldNames,
-    RowError,
-    decode_utf8,
-    document_of,
-)
+from pipeline.documents import MAX_BATCH_BYTES, MAX_BATCH_ROWS
+from pipeline.sources.batches import Batches
+from pipeline.sources.fields import Document, FieldNames, document_of
+from pipeline.sources.rows import MAX_ROW_BYTES, QUARANTINE_RAW_BYTES, RowError, decode_utf8
 from pipeline.sources.source import Read
 
 NAMES = FieldNames()

@@ -1,4 +1,4 @@
-"""Plain, gzip and zstd files give their bytes whole, or an error; never less in silence."""
+"""Plain and compressed files give their bytes whole, or an error; never less in silence."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from reading import packed
 
 from pipeline.errors import ShardError
-from pipeline.sources.decompress import CHUNK_BYTES, Caps, Returning, read_chunks
+from pipeline.sources.caps import Caps
+from pipeline.sources.decompress import CHUNK_BYTES, read_chunks
+from pipeline.sources.returning import Returning
 
 CAPS = Caps(max_bytes=2**30, max_ratio=1000)
-SUFFIXES = ["", ".gz", ".zst"]
+SUFFIXES = ["", ".gz", ".zst", ".bz2", ".xz"]
 
 
 def unpack(path: Path, caps: Caps = CAPS) -> bytes:
@@ -52,14 +54,50 @@ def test_skippable_zstd_frames_are_skipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("rows.jsonl.bz2", "bzip2"), ("rows.jsonl", "bzip2"), ("rows.gz", "zstd")]
+    ("name", "head", "kind", "hint"),
+    [
+        ("rows.jsonl", b"BZh91AY&SY", "bzip2", "rename"),
+        ("rows.gz", packed(b"one", ".zst"), "zstd", "rename"),
+        ("rows.zip", b"PK\x03\x04", "zip", "unpack"),
+        ("rows.arrow", b"ARROW1\0\0", "Arrow", "Parquet"),
+        ("rows.jsonl", b"ARROW1\0\0", "Arrow", "Parquet"),
+        ("rows.jsonl", b"\xff\xff\xff\xff\x10\0", "Arrow", "Parquet"),  # a stream
+        ("rows.feather", b"FEA1", "Arrow", "Parquet"),
+        ("rows.jsonl", b"PAR1", "Parquet", "format: parquet"),
+        ("rows.jsonl", "﻿{}".encode("utf-16-le"), "UTF-16", "UTF-8"),
+    ],
 )
-def test_kinds_that_cannot_be_read_are_named(tmp_path: Path, name: str, kind: str) -> None:
+def test_kinds_that_cannot_be_read_are_named(
+    tmp_path: Path, name: str, head: bytes, kind: str, hint: str
+) -> None:
     path = tmp_path / name
-    path.write_bytes(b"BZh91AY&SY" if kind == "bzip2" else packed(b"one", ".zst"))
+    path.write_bytes(head)
     with pytest.raises(ShardError, match=kind) as caught:
         unpack(path)
     assert caught.value.code == "wrong-format"
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("suffix", [".bz2", ".xz"])
+@given(cut=st.integers(1, 60), junk=st.binary(min_size=1, max_size=20))
+def test_a_cut_or_continued_stream_is_damaged(suffix: str, cut: int, junk: bytes) -> None:
+    whole = packed(b"one\n" * 100, suffix) * 2
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows.jsonl" + suffix)
+        # A cut exactly between the two streams cannot be seen here.
+        for damaged in (whole[: len(whole) // 2 + cut % (len(whole) // 2 - 1) + 1], whole + junk):
+            if damaged == whole or (suffix == ".xz" and not junk.strip(b"\0")):
+                continue
+            path.write_bytes(damaged)
+            with pytest.raises(ShardError) as caught:
+                unpack(path)
+            assert caught.value.code == "corrupt-compression"
+
+
+def test_xz_streams_may_be_padded(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl.xz"
+    path.write_bytes((packed(b"one\n", ".xz") + bytes(8)) * 2)
+    assert unpack(path) == b"one\none\n"
 
 
 def test_small_files_may_be_as_repetitive_as_they_like(tmp_path: Path) -> None:

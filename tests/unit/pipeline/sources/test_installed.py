@@ -6,17 +6,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from reading import Rows, codes, freeze, rows_of, texts
+from reading import Rows, codes, freeze, problems, rows_of, texts
 
+from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import Refusal, ShardError
-from pipeline.sources import harvest
-from pipeline.sources.batches import Document, RowError
-from pipeline.sources.harvest import Unusable
+from pipeline.sources.fields import Document
 from pipeline.sources.installed import SHARD_BYTES, Installed
+from pipeline.sources.installed_documents import Unusable, documents, python_text
+from pipeline.sources.installed_files import TOPICS, Kind, find
+from pipeline.sources.rows import RowError
 from pipeline.sources.source import Shard
 
 
-def installed(kind: harvest.Kind, max_bytes: int = 300_000, **fields: object) -> Installed:
+def installed(kind: Kind, max_bytes: int = 300_000, **fields: object) -> Installed:
     return Installed.model_validate({"kind": kind, "max_bytes": max_bytes, **fields})
 
 
@@ -25,7 +27,7 @@ def everything(fmt: Installed) -> tuple[Rows, Rows]:
 
 
 @pytest.mark.parametrize("kind", ["source", "docstrings", "descriptions", "licenses"])
-def test_this_machine_has_text_of_each_kind(kind: harvest.Kind) -> None:
+def test_this_machine_has_text_of_each_kind(kind: Kind) -> None:
     documents, quarantined = everything(installed(kind))
     assert sum(map(len, texts(documents))) > 20_000
     assert len(quarantined) <= 0.2 * (len(documents) + len(quarantined))
@@ -35,7 +37,7 @@ def test_this_machine_has_text_of_each_kind(kind: harvest.Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["source", "licenses"])
-def test_the_choice_is_stable_and_grows_with_its_size(kind: harvest.Kind) -> None:
+def test_the_choice_is_stable_and_grows_with_its_size(kind: Kind) -> None:
     small, again = freeze(installed(kind), Path()), freeze(installed(kind), Path())
     assert small == again
     names = [name for shard in small for name in shard.names]
@@ -59,7 +61,7 @@ def test_no_path_of_this_machine_is_in_the_documents() -> None:
 
 
 def test_our_own_installation_and_caches_are_left_out() -> None:
-    names = [file.name for kind in ("source", "descriptions") for file in harvest.find(kind, "all")]
+    names = [file.name for kind in ("source", "descriptions") for file in find(kind, "all")]
     assert not [n for n in names if "__pycache__" in n or "__editable__" in n or "/winnow-" in n]
     assert [n for n in names if n == "stdlib/json/decoder.py"]
 
@@ -76,7 +78,7 @@ class A:
     def g(self): pass
 def bad(): "\\ud800"
 '''
-    found = list(harvest.documents("docstrings", "site/x.py", source))
+    found = list(documents("docstrings", "site/x.py", source))
     assert found[:3] == [
         Document("Module."),
         Document("Class.", metadata='{"object":"A"}'),
@@ -98,31 +100,59 @@ def bad(): "\\ud800"
         ("licenses", b"caf\xe9", "invalid-utf8"),
     ],
 )
-def test_files_that_are_no_text_get_a_code(kind: harvest.Kind, raw: bytes, code: str) -> None:
-    [item] = harvest.documents(kind, "site/x", raw)
+def test_files_that_are_no_text_get_a_code(kind: Kind, raw: bytes, code: str) -> None:
+    [item] = documents(kind, "site/x", raw)
     assert isinstance(item, Unusable)
     assert (item.error.code, item.raw) == (code, raw)
 
 
 def test_source_is_read_in_the_encoding_it_declares() -> None:
-    assert harvest.python_text(b"# coding: latin-1\n'\xe9'") == "# coding: latin-1\n'é'"
-    assert harvest.python_text(b"\xef\xbb\xbfx = 1") == "x = 1"
+    assert python_text(b"# coding: latin-1\n'\xe9'") == "# coding: latin-1\n'é'"
+    assert python_text(b"\xef\xbb\xbfx = 1") == "x = 1"
     with pytest.raises(RowError) as caught:
-        harvest.python_text(b"# coding: utf-7\n'+2AA-'")
+        python_text(b"# coding: utf-7\n'+2AA-'")
     assert caught.value.code in ("lone-surrogate", "bad-encoding")
 
 
 def test_descriptions_are_the_body_or_the_old_header() -> None:
     new = b"Metadata-Version: 2.1\nName: x\n\n# Title\n\ntext\n"
     old = b"Metadata-Version: 1.1\nDescription: First\n        second\n"
-    assert list(harvest.documents("descriptions", "m", new)) == [Document("# Title\n\ntext\n")]
-    assert list(harvest.documents("descriptions", "m", old)) == [Document("First\nsecond")]
-    assert list(harvest.documents("descriptions", "m", b"Name: x\n")) == []
+    assert list(documents("descriptions", "m", new)) == [Document("# Title\n\ntext\n")]
+    assert list(documents("descriptions", "m", old)) == [Document("First\nsecond")]
+    assert list(documents("descriptions", "m", b"Name: x\n")) == []
 
 
 def test_the_standard_library_alone_has_no_descriptions() -> None:
     with pytest.raises(Refusal, match="no descriptions"):
         freeze(installed("descriptions", packages="standard-library"), Path())
+
+
+def test_the_standard_library_has_manuals() -> None:
+    fmt = installed("manuals", 3_000_000, packages="standard-library")
+    documents, quarantined = everything(fmt)
+    assert not quarantined
+    # `help("for")` is one of the topics.
+    assert any(text.startswith('The "for" statement') for text in texts(documents))
+
+
+def test_a_list_of_packages_is_all_that_is_read() -> None:
+    packages = ["standard-library", "NumPy", "typing-extensions"]
+    names = [file.name for file in find("source", packages)]
+    assert {name.split("/")[1] for name in names if name.startswith("site/")} == {
+        "numpy", "typing_extensions.py",
+    }  # fmt: skip
+    alone = [file.name for file in find("source", "standard-library")]
+    assert [name for name in names if name.startswith("stdlib/")] == alone
+    assert {file.name.split("/")[1] for file in find("source", ["orjson"])} == {"orjson"}
+    [described] = find("descriptions", ["orjson"])
+    assert described.name.endswith("-info/METADATA")
+
+
+def test_a_package_that_is_not_installed_is_named_at_its_place() -> None:
+    fmt = installed("source", packages=["numpy", "nunpy", "standard-library"])
+    [found] = problems(fmt, Path())
+    assert (found.path, found.code) == (("packages", 1), "no-such-package")
+    assert "'nunpy'" in found.message
 
 
 def test_a_changed_file_fails_its_shard(tmp_path: Path) -> None:
@@ -138,7 +168,7 @@ def test_a_changed_file_fails_its_shard(tmp_path: Path) -> None:
 def test_a_file_over_the_cap_is_quarantined(tmp_path: Path) -> None:
     path = tmp_path / "x.py"
     path.write_text("#" * 5_000)
-    digest = harvest.sha256(path.read_bytes()).hexdigest()
+    digest = sha256_file(path)
     shard = Shard("py", 0, ((str(path), digest),), ("site/x.py",), 5_000)
     documents, quarantined = rows_of(installed("source", max_row_bytes=4_999).read(shard))
     assert not documents
@@ -148,22 +178,20 @@ def test_a_file_over_the_cap_is_quarantined(tmp_path: Path) -> None:
 
 def test_manual_pages_are_read_as_text_and_notes_as_they_are() -> None:
     page = b".TH X 1\n.SH NAME\nx \\- y\n"
-    assert list(harvest.documents("manuals", "man/man1/x.1", page)) == [
-        Document("X(1)\n\nNAME\n\nx - y\n")
-    ]
-    assert list(harvest.documents("manuals", "doc/x/README", page)) == [Document(page.decode())]
-    assert list(harvest.documents("manuals", "man/man1/z.1", b".so man1/x.1\n")) == []
+    assert list(documents("manuals", "man/man1/x.1", page)) == [Document("X(1)\n\nNAME\n\nx - y\n")]
+    assert list(documents("manuals", "doc/x/README", page)) == [Document(page.decode())]
+    assert list(documents("manuals", "man/man1/z.1", b".so man1/x.1\n")) == []
 
 
 def test_names_decide_what_belongs_to_a_kind() -> None:
-    notes = [file.name for file in harvest.find("manuals", "all")]
-    licenses = [file.name for file in harvest.find("licenses", "all")]
+    notes = [file.name for file in find("manuals", "all") if file.name != f"stdlib/{TOPICS}"]
+    licenses = [file.name for file in find("licenses", "all")]
     assert not set(notes) & set(licenses)
     for name in (*notes, *licenses):
         assert not name.endswith((".py", ".so", ".html", ".png", ".xz", ".bz2"))
 
 
 @pytest.mark.parametrize("kind", ["licenses", "manuals", "source"])
-def test_a_byte_order_mark_is_no_text(kind: harvest.Kind) -> None:
+def test_a_byte_order_mark_is_no_text(kind: Kind) -> None:
     marked = b"\xef\xbb\xbfx = 1"
-    assert list(harvest.documents(kind, "doc/x/README", marked)) == [Document("x = 1")]
+    assert list(documents(kind, "doc/x/README", marked)) == [Document("x = 1")]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from reading import codes, freeze, json_lines, packed, read_all, texts
 
-from pipeline.sources.batches import MAX_ROW_BYTES
 from pipeline.sources.jsonl import JsonLines, split_lines
+from pipeline.sources.rows import MAX_ROW_BYTES
 
 rows = st.fixed_dictionaries(
     {"text": st.text()},

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reading import codes, freeze, json_lines, packed, read_all, string_table, texts
+from reading import codes, freeze, json_lines, packed, problems, read_all, string_table, texts
 
-from pipeline.errors import Refusal, ShardError
+from pipeline.errors import ShardError
 from pipeline.sources.jsonl import JsonLines
 from pipeline.sources.parquet_files import ParquetFiles
 
@@ -70,7 +70,6 @@ def test_other_columns_go_to_metadata_as_json(tmp_path: Path) -> None:
         {
             "text": ["x"],
             "score": [0.25],
-            "nan": [float("nan")],
             "when": pa.array([moment.replace(tzinfo=None)], pa.timestamp("us")),
             "price": [Decimal("12345678901234567890.10")],
             "raw": [b"\xff\x00"],
@@ -82,12 +81,77 @@ def test_other_columns_go_to_metadata_as_json(tmp_path: Path) -> None:
     assert '"price":12345678901234567890.10,' in document["metadata"]
     assert orjson.loads(document["metadata"]) == {
         "score": 0.25,
-        "nan": None,
         "when": "2024-02-29 12:00:00.000005",
         "price": 12345678901234567890.1,
         "raw": "/wA=",
         "nested": {"tags": ["a", None], "day": "2024-02-29"},
     }
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()])
+def test_binary_that_is_utf8_is_text(tmp_path: Path, kind: pa.DataType) -> None:
+    values = pa.array([b"a", b"\xff", "é".encode(), None], kind)
+    pq.write_table(pa.table({"text": values, "url": values}), tmp_path / "a.parquet")
+    fmt = ParquetFiles(paths="a.parquet")
+    assert not problems(fmt, tmp_path)
+    documents, quarantined = read_all(fmt, tmp_path)
+    assert [(row["text"], row["url"]) for row in documents] == [("a", "a"), ("é", "é")]
+    assert codes(quarantined) == [(1, "invalid-utf8"), (3, "missing-text")]
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("wrap", [lambda v: v, lambda v: [v], lambda v: {"a": v}])
+def test_numbers_that_json_has_not_cost_their_row_in_every_format(
+    tmp_path: Path, bad: str, wrap: Any
+) -> None:
+    table = pa.table({"text": ["a", "b"], "n": [wrap(float(bad)), wrap(0.5)]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    literal = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[bad]
+    (tmp_path / "a.jsonl").write_text(
+        f'{{"text": "a", "n": [{literal}]}}\n{{"text": "b", "n": [0.5]}}\n'
+    )
+    for fmt in (ParquetFiles(paths="a.parquet"), JsonLines(paths="a.jsonl")):
+        documents, quarantined = read_all(fmt, tmp_path)
+        assert texts(documents) == ["b"]
+        assert codes(quarantined) == [(0, "non-finite-number")]
+
+
+FAR = 2**62  # microseconds from 1970 on: the year 148,108
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (FAR, pa.timestamp("us")),
+        ([FAR], pa.list_(pa.timestamp("us"))),
+        ({"a": FAR}, pa.struct([("a", pa.timestamp("us"))])),
+        ([{"a": 2**31 - 1}], pa.list_(pa.struct([("a", pa.date32())]))),
+    ],
+)
+def test_times_that_python_cannot_hold_are_kept_as_arrow_writes_them(
+    tmp_path: Path, value: Any, kind: pa.DataType
+) -> None:
+    column = pa.array([value], _as_integers(kind)).view(kind)
+    pq.write_table(pa.table({"text": ["a"], "when": column}), tmp_path / "a.parquet")
+    [document], quarantined = read_all(ParquetFiles(paths="a.parquet"), tmp_path)
+    assert not quarantined
+    assert "out of range" in document["metadata"]
+
+
+def _as_integers(kind: pa.DataType) -> pa.DataType:
+    """``kind`` with the numbers that its times are stored as."""
+    if pa.types.is_list(kind):
+        return pa.list_(_as_integers(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(inner.name, _as_integers(inner.type)) for inner in kind])
+    return pa.int32() if pa.types.is_date32(kind) else pa.int64()
+
+
+def test_a_duration_that_python_cannot_hold_costs_its_row(tmp_path: Path) -> None:
+    column = pa.array([2**60, 1], pa.duration("s"))
+    pq.write_table(pa.table({"text": ["a", "b"], "took": column}), tmp_path / "a.parquet")
+    documents, quarantined = read_all(ParquetFiles(paths="a.parquet"), tmp_path)
+    assert (texts(documents), codes(quarantined)) == (["b"], [(0, "bad-value")])
 
 
 def test_bad_utf8_in_any_column_costs_its_row_only(tmp_path: Path) -> None:
@@ -124,8 +188,8 @@ def test_what_is_not_parquet_fails_when_read(tmp_path: Path, content: bytes) -> 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     table = pa.table([["a"], ["b"]], names=["text", "text"])
     pq.write_table(table, tmp_path / "a.parquet")
-    with pytest.raises(Refusal, match="two columns of one name"):
-        freeze(ParquetFiles(paths="a.parquet"), tmp_path)
+    [found] = problems(ParquetFiles(paths="a.parquet"), tmp_path)
+    assert "two columns of one name in a.parquet" in found.message
 
 
 def test_an_empty_file_is_accepted_when_the_manifest_says_so(tmp_path: Path) -> None:

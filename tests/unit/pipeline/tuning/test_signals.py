@@ -61,7 +61,7 @@ class Needs(RowStep):
         return FilterResult(keep=values.astype(bool), reason="no")
 
 
-class Says(RowStep):
+class EveryKind(RowStep):
     """Reports signals of every kind."""
 
     def filter(self, docs: Docs) -> FilterResult:
@@ -143,7 +143,7 @@ def test_other_missing_columns_are_faults(absent: tuple[str, ...]) -> None:
 
 
 def test_numbers_become_floats_and_all_else_text() -> None:
-    found = measured(["a", "b"], ("s", Says()))
+    found = measured(["a", "b"], ("s", EveryKind()))
     assert column(found, "s.count") == [0.0, 1.0]
     assert column(found, "s.flag") == [1.0, 1.0]
     assert column(found, "s.half") == [0.5, 0.5]
@@ -163,7 +163,7 @@ def test_texts_become_excerpts_with_their_size() -> None:
 
 
 def test_equal_columns_without_documents() -> None:
-    steps = (("q", GopherQuality()), ("loud", Shout()), ("s", Says()))
+    steps = (("q", GopherQuality()), ("loud", Shout()), ("s", EveryKind()))
     none, some = measured([], *steps), measured(["some text here"], *steps)
     assert none.columns.keys() == some.columns.keys()
 

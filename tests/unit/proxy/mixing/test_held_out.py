@@ -12,7 +12,6 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-from workbench import Workbench, batch_of
 
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.engine.stage import Stage
@@ -21,6 +20,7 @@ from proxy.mixing.evaluation_files import EvaluationFile, parse_share, row_text
 from proxy.mixing.held_out import EVALUATED_BYTES, HELD_OUT, evaluated
 from proxy.mixing.mixing_tasks import HeldOutTask, SplitTask
 from proxy.mixing.split import HOLDING, REMOVED, TRAINING, read_split
+from winnow.testing import Workbench, batch_of
 
 WORDS = [f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "lmnrst"]
 LICENCE = " ".join(random.Random(0).choices(WORDS, k=60))

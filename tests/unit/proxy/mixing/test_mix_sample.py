@@ -6,7 +6,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from workbench import Workbench, batch_of
 
 from pipeline.errors import ShardError
 from proxy.mixing.components import Component
@@ -22,6 +21,7 @@ from proxy.mixing.mixing_tasks import (
 from proxy.mixing.tokenizer import committed_encoder
 from proxy.mixing.training_pool import PIECE_TOKENS, Categories, TrainingPool
 from proxy.proxy_settings import END_OF_TEXT
+from winnow.testing import Workbench, batch_of
 
 SOURCES = ("web", "docs", "code")
 

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from workbench import Workbench, batch_of
 
 from pipeline.engine.stage import StageOutputs
 from proxy.mixing.held_out import HELD_OUT, evaluated
@@ -27,6 +26,7 @@ from proxy.mixing.tokenise import category_columns, encode, score_columns
 from proxy.mixing.tokenizer import Encoder, committed_encoder
 from proxy.proxy_settings import END_OF_TEXT
 from proxy.training.evaluate import read_held_out
+from winnow.testing import Workbench, batch_of
 
 WORDS = [
     "cats",

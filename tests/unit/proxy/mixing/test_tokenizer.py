@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from workbench import Workbench, batch_of
 
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.engine.stage import StageOutputs
@@ -17,6 +16,7 @@ from pipeline.errors import Refusal, ShardError
 from proxy.mixing.mixing_tasks import CopyTokenizerTask, HeldOutTask, SplitTask, TrainTokenizerTask
 from proxy.mixing.tokenizer import committed_encoder, load_encoder
 from proxy.proxy_settings import END_OF_TEXT, TokenizerSpec
+from winnow.testing import Workbench, batch_of
 
 TEXTS = [
     f"the cat number {i} sat on the mat of the dog, naïve {chr(0x4E00 + i)}" for i in range(99)
@@ -68,7 +68,7 @@ def test_training_in_other_processes_gives_the_same_bytes(tmp_path: Path, root: 
     script = (
         "import sys; sys.path[:0] = [sys.argv[2], sys.argv[2] + '/tests/support']\n"
         "from pathlib import Path\n"
-        "from workbench import Workbench\n"
+        "from winnow.testing import Workbench\n"
         "from tests.unit.proxy.mixing.test_tokenizer import TEXTS, trained\n"
         "print(trained(Workbench(Path(sys.argv[1])), TEXTS, 600).receipts()[0].outputs[0].sha256)"
     )

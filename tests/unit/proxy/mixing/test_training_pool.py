@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from workbench import Workbench, batch_of
 
 from pipeline.errors import ShardError
 from proxy.mixing.components import Part
 from proxy.mixing.mixing_tasks import HeldOutTask, SplitTask, TokeniseTask, TrainTokenizerTask
 from proxy.mixing.training_pool import PIECE_TOKENS, TrainingPool, cut, quantile, select
 from proxy.proxy_settings import END_OF_TEXT
+from winnow.testing import Workbench, batch_of
 
 Columns = dict[str, Sequence[Any]]
 TYPES = {"topic": pa.large_string(), "format": pa.string(), "level": pa.int32()}

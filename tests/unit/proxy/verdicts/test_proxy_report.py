@@ -10,7 +10,6 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from workbench import Workbench
 
 from pipeline.engine.stage import StageOutputs, TaskContext, TaskResult
 from pipeline.report.blocks import Chart, Prose, ReportSection, Table
@@ -19,6 +18,7 @@ from proxy.training.trial import CURVE, CURVE_SCHEMA
 from proxy.verdicts.comparison import AGGREGATE, Comparison, Decision
 from proxy.verdicts.proxy_report import CURVE_POINTS, sections
 from proxy.verdicts.verdict import VERDICT, confidence, headline, interval, sentence, signed, tone
+from winnow.testing import Workbench
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernels.text.kinds import LETTER, PUNCT, STOP, SYMBOL, character_kinds
+from kernels.text.character_flags import LETTER, PUNCT, STOP, SYMBOL, character_flags
 from kernels.text.punctuation import PUNCTUATION
-from kernels.words.tokens import TokenTable
+from kernels.words.token_table import TokenTable
 
 texts = st.lists(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=90), max_size=20
@@ -71,8 +71,8 @@ def test_what_was_not_met_has_no_number() -> None:
 
 
 def test_kinds_of_characters_are_shared_and_read_only() -> None:
-    kinds = character_kinds()
-    assert kinds is character_kinds()
+    kinds = character_flags()
+    assert kinds is character_flags()
     assert len(kinds) == 0x110000
     with pytest.raises(ValueError, match="read-only"):
         kinds[0] = 1

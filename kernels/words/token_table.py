@@ -10,8 +10,8 @@ import numpy.typing as npt
 from numba import njit
 
 from kernels.hashing.keys import Slots, empty_slots, enter, find, refill
-from kernels.text.growing import with_capacity
-from kernels.text.kinds import LETTER, PUNCT, STOP, SYMBOL, character_kinds
+from kernels.text.capacity import with_capacity
+from kernels.text.character_flags import LETTER, PUNCT, STOP, SYMBOL, character_flags
 from kernels.text.utf8 import Bytes, decode
 
 # Base of the polynomial hash below; odd, so it has an inverse modulo 2^64.
@@ -43,10 +43,10 @@ class TokenTable:
     anew after words were added.
 
     Token t is ``data[offsets[t]:offsets[t + 1]]`` in UTF-8 and has ``lengths[t]`` code points,
-    ``flags[t]`` (kernels.text.kinds: SYMBOL and PUNCT where all its characters are, LETTER where
-    one is, STOP where it is one such character) and ``hashes[t]``, a polynomial in its bytes: the
-    hash of tokens a and b glued together is ``hashes[a] + powers[a] * hashes[b]`` modulo 2^64,
-    where ``inverses`` holds what undoes a multiplication by ``powers``.
+    ``flags[t]`` (kernels.text.character_flags: SYMBOL and PUNCT where all its characters are,
+    LETTER where one is, STOP where it is one such character) and ``hashes[t]``, a polynomial in its
+    bytes: the hash of tokens a and b glued together is ``hashes[a] + powers[a] * hashes[b]`` modulo
+    2^64, where ``inverses`` holds what undoes a multiplication by ``powers``.
     """
 
     def __init__(self, capacity: int = 2**17) -> None:
@@ -104,7 +104,7 @@ class TokenTable:
         return [self._add(np.frombuffer(token.encode(), dtype=np.uint8)) for token in tokens]
 
     def _add(self, data: Bytes) -> int:
-        while (number := int(intern(self.arrays, character_kinds(), data, 0, len(data)))) < 0:
+        while (number := int(intern(self.arrays, character_flags(), data, 0, len(data)))) < 0:
             self.grow(len(data))
         return number
 
@@ -132,7 +132,7 @@ class TokenTable:
 def intern(table: TokenArrays, kinds: Bytes, data: Bytes, start: int, end: int) -> int:
     """The number of token ``data[start:end]``, appended if it is new; -1 if there is no room.
 
-    ``kinds`` are those of kernels.text.kinds.
+    ``kinds`` are those of kernels.text.character_flags.
     """
     found = find(table.slots, table.offsets, table.data, data, start, end)
     if found >= 0:
@@ -145,7 +145,7 @@ def intern(table: TokenArrays, kinds: Bytes, data: Bytes, start: int, end: int) 
         table.data[at + i - start] = data[i]
     table.offsets[token + 1] = at + end - start
     _hash(table, token, data, start, end)
-    _describe(table, kinds, token, data, start, end)
+    _measure(table, kinds, token, data, start, end)
     enter(table.slots, -1 - found, token, data, start, end)
     table.used[0] = token + 1
     return int(token)
@@ -166,7 +166,7 @@ def _hash(table: TokenArrays, token: int, data: Bytes, start: int, end: int) -> 
 
 
 @njit(cache=True)
-def _describe(
+def _measure(
     table: TokenArrays, kinds: Bytes, token: int, data: Bytes, start: int, end: int
 ) -> None:
     """Sets the length and the flags of ``token``."""

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
-from kernels.words.segments import segments
+from kernels.words.segmentation import segments
 
 ODD = st.text(alphabet=" \t\n\r\x0b\x1c\u00a0\u2003\u3000ab.'é水👩1", max_size=40)
 TEXTS = st.lists(st.one_of(st.text(max_size=40), ODD), max_size=6)

@@ -14,7 +14,7 @@ _WIDTHS = np.ones(256, dtype=np.int64)
 _WIDTHS[list(b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")] = 3
 
 
-def set_apart(text: pa.LargeStringArray) -> pa.LargeStringArray:
+def space_punctuation(text: pa.LargeStringArray) -> pa.LargeStringArray:
     """``text`` [rows] with a space before and after each ASCII punctuation mark, newlines replaced
     by spaces. ValueError when there are nulls."""
     data, offsets = text_buffers(text)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from reading import freeze, json_lines
+from reading import freeze, json_lines, problems
 
 from pipeline.engine.fingerprint import sha256_file
-from pipeline.errors import Refusal, ShardError
-from pipeline.sources.file_lists import list_files
+from pipeline.errors import Problem, Refusal, ShardError
+from pipeline.sources.input_files import list_files
 from pipeline.sources.jsonl import JsonLines
 from pipeline.sources.source import Shard
 
@@ -24,7 +24,19 @@ def folder(tmp_path: Path) -> Path:
 
 
 def names(folder: Path, *patterns: str) -> list[str]:
-    return [file.name for file in list_files("web", folder, patterns)]
+    listing = list_files(folder, patterns)
+    assert not listing.problems
+    return [file.name for file in listing.files]
+
+
+def problem(folder: Path, pattern: str) -> Problem:
+    """What is wrong with the one pattern of a source that gives no file."""
+    [found] = list_files(folder, [pattern]).problems
+    with pytest.raises(Refusal) as caught:
+        freeze(JsonLines(paths=pattern), folder)
+    assert (caught.value.code, caught.value.hint) == (found.code, found.hint)
+    assert found.message in caught.value.message
+    return found
 
 
 def test_files_are_sorted_by_name_and_relative_to_the_manifest(folder: Path) -> None:
@@ -57,28 +69,59 @@ def test_a_name_with_wildcard_characters_means_itself(folder: Path) -> None:
 def test_patterns_that_mean_nothing_are_refused(
     folder: Path, pattern: str, code: str, hint: str
 ) -> None:
-    with pytest.raises(Refusal) as caught:
-        names(folder, pattern)
-    assert caught.value.code == code
-    assert pattern in caught.value.message
-    assert hint in caught.value.hint
+    found = problem(folder, pattern)
+    assert found.code == code
+    assert pattern in found.message
+    assert hint in found.hint
+
+
+def test_problems_are_at_the_pattern_that_has_them(folder: Path) -> None:
+    found = problems(JsonLines(paths=["data/*.jsonl", "dat/*.jsonl"]), folder)
+    assert [(problem.path, problem.code) for problem in found] == [(("paths", 1), "no-files")]
+    [found_alone] = problems(JsonLines(paths="dat/*.jsonl"), folder)
+    assert found_alone.path == ("paths",)
 
 
 def test_an_empty_list_of_paths_is_refused(folder: Path) -> None:
-    with pytest.raises(Refusal, match="paths is empty"):
-        freeze(JsonLines(paths=[]), folder)
+    [found] = problems(JsonLines(paths=[]), folder)
+    assert (found.path, found.message) == (("paths",), "paths is empty")
 
 
 def test_a_link_to_nothing_or_to_itself_is_refused(folder: Path) -> None:
     link = folder / "data" / "gone.jsonl"
     link.symlink_to("nothing")
-    with pytest.raises(Refusal, match=r"gone\.jsonl") as caught:
-        names(folder, "data/*.jsonl")
-    assert caught.value.code == "not-a-file"
+    found = problem(folder, "data/*.jsonl")
+    assert (found.code, "gone.jsonl" in found.message) == ("not-a-file", True)
     link.unlink()
     link.symlink_to(link.name)
-    with pytest.raises(Refusal, match=r"gone\.jsonl"):
-        names(folder, "data/*.jsonl")
+    assert "gone.jsonl" in problem(folder, "data/*.jsonl").message
+
+
+def test_a_name_that_is_not_utf8_is_refused_by_name(folder: Path) -> None:
+    (folder / "data" / "caf\udce9.jsonl").write_bytes(b"{}")
+    found = problem(folder, "data/*.jsonl")
+    assert found.code == "bad-file-name"
+    assert r"data/caf\xe9.jsonl" in found.message
+
+
+def test_two_links_to_the_same_folder_change_nothing(folder: Path) -> None:
+    before = names(folder, "data/**/*.jsonl")
+    for link in ("a1", "a2", "deep/a3"):
+        (folder / "data" / link).symlink_to(folder / "data")
+    assert names(folder, "data/**/*.jsonl") == before
+
+
+def test_the_whole_disk_is_refused_without_a_walk(folder: Path) -> None:
+    found = problem(folder, "/**/*.jsonl")
+    assert (found.code, "whole file system" in found.message) == ("too-many-folders", True)
+
+
+def test_a_walk_ends_after_a_number_of_folders(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.sources.glob_walk.MAX_FOLDERS", 3)
+    found = problem(folder, "**/*.jsonl")
+    assert (found.code, "more than 3 folders" in found.message) == ("too-many-folders", True)
 
 
 def test_one_file_is_one_shard_with_its_digest(folder: Path) -> None:

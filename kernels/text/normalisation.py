@@ -1,10 +1,12 @@
 """Text made comparable: what is the same but for case, numbers, punctuation and accents gets equal.
 
-The definition is that of datatrove's ``simplify_text`` with its default configuration, which the
-MinHash recipe of FineWeb uses, and the result is equal to it: lower case; every number (digits of
-any script, at most one decimal part) becomes ``0``; punctuation and white space become one space;
-letters are decomposed (NFD) and lose their marks (category Mn). On request numbers keep their
-digits, of any script as ASCII.
+Format characters (category Cf: zero-width spaces and joiners, soft hyphens, marks of direction) are
+left out, and forms that Unicode has of a character for its width, font or place in a word become
+that character. The rest is datatrove's ``simplify_text`` with its default configuration, which the
+MinHash recipe of FineWeb uses, and the result for texts without the above is equal to it: lower
+case; every number (digits of any script, at most one decimal part) becomes ``0``; punctuation and
+white space become one space; letters are decomposed (NFD) and lose their marks (category Mn). On
+request numbers keep their digits, of any script as ASCII.
 """
 
 from __future__ import annotations
@@ -49,8 +51,18 @@ _DIGIT_CLASS = "".join(f"{chr(first)}-{chr(first + count - 1)}" for first, count
 _ASCII_DIGITS = {first + i: str(i % 10) for first, count in _DIGIT_RUNS for i in range(count)}
 _NUMBER = re.compile(f"[{_DIGIT_CLASS}]+(?:[{_SEPARATORS}][{_DIGIT_CLASS}]+)?")
 
+# Tags of decompositions (UAX #44, table 14) that give the same character in another form. Others
+# say more than the character does: superscripts, fractions, circled and squared ones.
+_FORMS = frozenset(
+    f"<{tag}>"
+    for tag in (
+        *("compat", "font", "small", "vertical", "narrow", "wide"),
+        *("initial", "medial", "final", "isolated"),
+    )
+)
+
 # What the kernel does with a code point; from 0 on, where in the replacements it finds its bytes.
-_UNKNOWN, _SPACE, _DIGIT, _CONTEXT = -1, -2, -3, -4
+_UNKNOWN, _SPACE, _DIGIT, _CONTEXT, _IGNORED = -1, -2, -3, -4, -5
 _CODE_POINTS = 0x110000
 # UTF-8 bytes of a replacement per byte of its character: a Hangul syllable (3) becomes 3 letters.
 _GROWTH = 3
@@ -92,11 +104,33 @@ def normalise(text: pa.LargeStringArray, keep_digits: bool = False) -> pa.LargeS
 
 def normalise_one(text: str, keep_digits: bool = False) -> str:
     """One text, without the kernel: the definition, and the way where context matters."""
-    text = text.lower()
+    text = text.translate(_plain_forms()).lower()
     text = text.translate(_ASCII_DIGITS) if keep_digits else _NUMBER.sub("0", text)
     text = text.translate(_TO_SPACE)
     decomposed = unicodedata.normalize("NFD", " ".join(text.split()))
     return "".join(c for c in decomposed if unicodedata.category(c) != "Mn").strip()
+
+
+class _PlainForms(dict[int, str]):
+    """By code point the plain form of a character, for ``str.translate``; made when asked for."""
+
+    def __missing__(self, code_point: int) -> str:
+        char = chr(code_point)
+        plain = char
+        tag, _, rest = unicodedata.decomposition(char).partition(" ")
+        if unicodedata.category(char) == "Cf":
+            plain = ""
+        elif tag in _FORMS and char not in _DIGITS:
+            form = "".join(self[int(code, 16)] for code in rest.split())
+            if len(form) == 1 or form.isalpha():  # no spaces, brackets and numbers within a word
+                plain = form
+        self[code_point] = plain
+        return plain
+
+
+@cache
+def _plain_forms() -> _PlainForms:
+    return _PlainForms()
 
 
 class _Alphabet:
@@ -124,12 +158,15 @@ class _Alphabet:
     def _action(self, char: str) -> int:
         if char in _DIGITS and not self._keep_digits:
             return _DIGIT
-        if char.isspace() or ord(char) in _TO_SPACE:
+        plain = _plain_forms()[ord(char)]
+        if not plain:
+            return _IGNORED
+        if char not in _DIGITS and plain.translate(_TO_SPACE).isspace():
             return _SPACE
         normalised = normalise_one(char, self._keep_digits)
         # A capital sigma's lower case depends on its neighbours, and marks that stay (category Mc)
         # but have a combining class are sorted among them.
-        if char == "Σ" or any(map(unicodedata.combining, normalised)):
+        if "Σ" in plain or any(map(unicodedata.combining, normalised)):
             return _CONTEXT
         encoded = normalised.encode()
         self.replacements += bytes([len(encoded), *encoded])
@@ -169,26 +206,34 @@ def _mark_unknown(
 
 @numba.njit(cache=True, nogil=True)
 def _after_digits(data: Bytes, at: int, stop: int, actions: Actions) -> int:
+    """Where the last of the digits at ``at`` ends; ``at`` when there are none."""
+    end = at
     while at < stop:
-        code_point, following = decode(data, at)
-        if actions[code_point] != _DIGIT:
+        code_point, at = decode(data, at)
+        if actions[code_point] == _DIGIT:
+            end = at
+        elif actions[code_point] != _IGNORED:
             break
-        at = following
-    return at
+    return end
 
 
 @numba.njit(cache=True, nogil=True)
 def _after_number(data: Bytes, at: int, stop: int, actions: Actions) -> int:
     """Where the number that begins at ``at`` ends."""
-    at = _after_digits(data, at, stop, actions)
-    if at < stop:
-        code_point, following = decode(data, at)
-        # The characters of _SEPARATORS.
-        if code_point in (0x2E, 0x2C, 0x60C, 0x66B, 0x2396, 0x2397, 0x2398):
-            end = _after_digits(data, following, stop, actions)
-            if end > following:
-                return int(end)
-    return at
+    number = at = _after_digits(data, at, stop, actions)
+    while at < stop:
+        code_point, at = decode(data, at)
+        if actions[code_point] != _IGNORED:
+            # The characters of _SEPARATORS, and those of which they are the plain form.
+            if code_point in (
+                0x2E, 0x2C, 0x60C, 0x66B, 0x2396, 0x2397, 0x2398,
+                0x2024, 0xFE10, 0xFE50, 0xFE52, 0xFF0C, 0xFF0E,
+            ):  # fmt: skip
+                end = _after_digits(data, at, stop, actions)
+                if end > at:
+                    return int(end)
+            break
+    return int(number)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -235,7 +280,7 @@ def _normalise(
             elif action == _CONTEXT:
                 contextual[row] = True
                 break
-            else:
+            elif action != _IGNORED:
                 for i in range(1, replacements[action] + 1):
                     out[end] = replacements[action + i]
                     end += 1

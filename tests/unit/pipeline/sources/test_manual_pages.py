@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sources.roff import plain_text, unescape
+from pipeline.sources.manual_pages import plain_text, unescape
 
 PAGE = r""".\" a comment
 .TH LS "1" "September 2022" "GNU coreutils 9.1"

@@ -14,7 +14,7 @@ from kernels.words.english_rules import ENDS_DOTTED, SUFFIX, Rules, shape
 from kernels.words.english_specials import join_specials
 from kernels.words.english_split import DOT, split_span
 from kernels.words.spans import CHANGED, REFUSES, Bools, Ints, Parts, SpanArrays
-from kernels.words.tokens import TokenArrays, intern
+from kernels.words.token_table import TokenArrays, intern
 
 
 class Clashes(NamedTuple):

@@ -18,7 +18,7 @@ STOP = np.uint8(8)  # ends a sentence, for spaCy's sentencizer
 
 
 @functools.cache
-def character_kinds() -> npt.NDArray[np.uint8]:
+def character_flags() -> npt.NDArray[np.uint8]:
     """Flags [code points] as above; made once in a process, in about a third of a second."""
     from spacy.pipeline import Sentencizer
 

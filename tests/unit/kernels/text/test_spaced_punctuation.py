@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kernels.text.set_apart import set_apart
+from kernels.text.spaced_punctuation import space_punctuation
 
 pieces = st.sampled_from(
     ["a", "é", "日", ".", "_", "~", "\n", "\r\n", "\0", " ", "“", "\u2028", "!?"]
@@ -31,25 +31,28 @@ def by_expressions(text: pa.LargeStringArray) -> pa.LargeStringArray:
 @given(st.lists(texts, max_size=5))
 @example(["".join(map(chr, range(256)))])
 def test_equals_regular_expressions(rows: list[str]) -> None:
-    assert set_apart(large(rows)).to_pylist() == by_expressions(large(rows)).to_pylist()
+    assert space_punctuation(large(rows)).to_pylist() == by_expressions(large(rows)).to_pylist()
 
 
 @given(st.lists(texts, min_size=3, max_size=6), st.integers(0, 2), st.integers(0, 3))
 def test_a_slice_of_rows_is_read_as_it_stands(rows: list[str], start: int, length: int) -> None:
-    whole = set_apart(large(rows)).to_pylist()
-    part = set_apart(large(rows).slice(start, length))
+    whole = space_punctuation(large(rows)).to_pylist()
+    part = space_punctuation(large(rows).slice(start, length))
     part.validate(full=True)
     assert part.to_pylist() == whole[start : start + length]
 
 
 def test_marks_become_words() -> None:
-    assert set_apart(large(["don't\nstop_now.", ""])).to_pylist() == ["don ' t stop _ now . ", ""]
-    assert set_apart(large([])).to_pylist() == []
+    assert space_punctuation(large(["don't\nstop_now.", ""])).to_pylist() == [
+        "don ' t stop _ now . ",
+        "",
+    ]
+    assert space_punctuation(large([])).to_pylist() == []
 
 
 def test_nulls_are_refused() -> None:
     with pytest.raises(ValueError, match="null"):
-        set_apart(pa.array(["a", None], pa.large_string()))
+        space_punctuation(pa.array(["a", None], pa.large_string()))
 
 
 def test_equals_regular_expressions_on_real_text(shared_data: Path) -> None:
@@ -57,4 +60,4 @@ def test_equals_regular_expressions_on_real_text(shared_data: Path) -> None:
         str(shared_data / "truth" / "languages.jsonl.zst"), "zstd"
     ).read
     text = large(read().decode().splitlines()[:500])
-    assert set_apart(text).equals(by_expressions(text))
+    assert space_punctuation(text).equals(by_expressions(text))

@@ -1,0 +1,69 @@
+"""What users hear of quarantined rows: how many of each code, and where the first is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ShardError
+from pipeline.sources.source import Read, Shard, SourceFormat
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass
+class BadRows:
+    """Counts quarantined rows by code and keeps the first of each."""
+
+    sources: Mapping[str, SourceFormat]
+    counts: dict[str, int] = field(default_factory=dict)
+    _first: dict[str, str] = field(default_factory=dict)
+
+    def add(self, quarantined: pa.RecordBatch | None) -> None:
+        """Rows of QUARANTINE_SCHEMA."""
+        for source, name, offset, code, message in _rows(quarantined):
+            self.counts[code] = self.counts.get(code, 0) + 1
+            if code not in self._first:
+                place = self.sources[source].place(name, offset)
+                self._first[code] = f"first at {place}: {message}"
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    def __str__(self) -> str:
+        return "; ".join(
+            f"{count} {code} ({self._first[code]})" for code, count in sorted(self.counts.items())
+        )
+
+
+def _rows(batch: pa.RecordBatch | None) -> Iterator[tuple[str, str, int, str, str]]:
+    if batch is not None:
+        columns = ("source", "_source", "_offset", "code", "message")
+        yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+
+
+class ShardRows:
+    """Counts the rows of a shard while it is read, and fails it when too many are bad."""
+
+    def __init__(self, source: SourceFormat, shard: Shard) -> None:
+        self._source = source
+        self._shard = shard
+        self._bad = BadRows({shard.source: source})
+        self._rows = 0
+
+    def __iter__(self) -> Iterator[Read]:
+        """The shard's batches. Raises ShardError ``too-many-bad-rows`` after the last one."""
+        for read in self._source.read(self._shard):
+            self._rows += read.rows
+            self._bad.add(read.quarantined)
+            yield read
+        if self._bad.total > self._source.max_bad * self._rows:
+            raise ShardError(
+                "too-many-bad-rows",
+                f"{self._bad.total} of {self._rows} rows of {', '.join(self._shard.names[:3])} "
+                f"are bad, more than max_bad: {self._source.max_bad}: {self._bad}",
+                "mend the file, or raise max_bad of this source to quarantine them and go on",
+            )
