@@ -22,6 +22,7 @@ schemas: $(READY)
 	$(BIN)/winnow schema > .made && mv .made manifests/schema.json
 	$(BIN)/winnow schema --reference > .made && mv .made docs/reference.md
 	$(BIN)/winnow schema --results > .made && mv .made docs/run_results.schema.json
+	$(BIN)/python docs/make_files_page.py > .made && mv .made docs/files.md
 
 # Outcomes of every step on a small input, after a change that has raised a version.
 golden: $(READY)
