@@ -189,7 +189,7 @@ def test_first_and_last_look_are_tried_again(tmp_path: Path) -> None:
     asyncio.run(Scene(tmp_path, judge).watch.start(WORDING))
 
 
-def test_a_judge_that_never_answers_is_said(tmp_path: Path) -> None:
+def test_a_judge_that_never_answers_is_an_error(tmp_path: Path) -> None:
     judge = Judge(failures=[RequestError("again", "http-500", "oops")] * TRIES)
     with pytest.raises(RequestError, match="judge gave no answer: http-500 oops") as caught:
         asyncio.run(Scene(tmp_path, judge).watch.start(WORDING))

@@ -281,7 +281,7 @@ def test_a_judge_that_dies_again_and_again_is_given_up() -> None:
     run(scenario())
 
 
-def test_alone_means_that_nobody_else_is_under_way() -> None:
+def test_exclusive_means_that_no_other_request_is_under_way() -> None:
     async def scenario() -> None:
         pool = limited(FakeJudge(), 4)
         together = []
