@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from filters.url_lists import ARCHIVE, Lists, archived, make_lists
@@ -104,6 +103,8 @@ class UrlFilter(NamesFiles, ThresholdFilter):
                     yield Problem(place, "not-utf8", message, "save the file as UTF-8")
 
     def measure(self, docs: Docs) -> Signals:
+        import pyarrow.compute as pc
+
         judge = self._judge()
         urls = pc.fill_null(docs.column("url"), "")
         hosts = judge.hosts(urls)
@@ -168,6 +169,8 @@ class _Judge:
 
     def hosts(self, urls: pa.LargeStringArray) -> npt.NDArray[np.int8]:
         """NEITHER, DOMAIN or SUBDOMAIN for each URL [rows]."""
+        import pyarrow.compute as pc
+
         found = pc.struct_field(pc.extract_regex(urls, AUTHORITY), "authority")
         encoded = found.dictionary_encode()
         distinct = encoded.dictionary.to_pylist()

@@ -18,6 +18,7 @@ from pipeline.engine.commit import write_atomically
 from pipeline.engine.corpus import CORPUS, link_corpus
 from pipeline.engine.fingerprint import digest
 from pipeline.engine.lock import Fence, hold
+from pipeline.engine.old_run import refuse_old_run
 from pipeline.engine.plan import (
     Plan,
     PlannedStage,
@@ -71,6 +72,7 @@ def run(
     not writable, or the input unusable. Faults of shards do not raise: they are in ``failures``,
     and ``exit_code`` is 1.
     """
+    refuse_old_run(manifest.output)
     with hold(manifest.output) as fence, _using(manifest):
         logs = manifest.output / "logs"
         with console or Console(logs) as shown:

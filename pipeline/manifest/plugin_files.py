@@ -11,11 +11,12 @@ import hashlib
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from enum import Enum
 from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -54,9 +55,7 @@ def custom_extension(name: str, folder: Path) -> type[Extension]:
 
 
 def _custom(name: str, folder: Path, checked: Callable[[object], type[T]]) -> type[T]:
-    model = checked(_class(name, folder))
-    copyreg.pickle(model, _reduce_custom)
-    return model
+    return checked(_class(name, folder))
 
 
 def _class(name: str, folder: Path) -> object:
@@ -115,6 +114,11 @@ def _module(path: Path, shown: str) -> ModuleType:
     for line, package in _missing_packages(path):
         message = f"{shown}:{line} imports {show_text(package)}, which is not installed"
         raise PluginError("missing-package", message, "install it where winnow is installed")
+    for found in vars(module).values():
+        own = isinstance(found, type) and found.__module__ == name
+        # Exceptions and members of enumerations are not made anew from their attributes.
+        if own and not issubclass(found, BaseException | Enum):
+            copyreg.pickle(found, _reduce_custom)
     return module
 
 
@@ -135,19 +139,16 @@ def _missing_packages(path: Path) -> Iterator[tuple[int, str]]:
         waiting += ast.iter_child_nodes(node)
 
 
-def _reduce_custom(plugin: BaseModel) -> tuple[Any, ...]:
+def _reduce_custom(plugin: object) -> tuple[Any, ...]:
     module = type(plugin).__module__
     file = sys.modules[module].__file__
     return _blank_custom, (file, module, type(plugin).__qualname__), plugin.__getstate__()
 
 
-def _blank_custom(file: str, module: str, class_name: str) -> BaseModel:
+def _blank_custom(file: str, module: str, class_name: str) -> object:
     """An instance without its fields, in whatever process unpickles it."""
-    model = _class(f"{Path(file).name}:{class_name}", Path(file).parent)
-    assert isinstance(model, type)
-    assert issubclass(model, BaseModel)
+    model = cast(type[object], _class(f"{Path(file).name}:{class_name}", Path(file).parent))
     if model.__module__ != module:
         message = f"{Path(file).name} was edited during the run"
         raise Refusal("step-changed", message, "plan and run again")
-    copyreg.pickle(model, _reduce_custom)
     return model.__new__(model)

@@ -271,5 +271,6 @@ def test_stopped_run_leaves_word_of_what_is_done(
 def test_folder_of_a_run_of_an_older_winnow_is_refused(tmp_path: Path) -> None:
     path = small_project(tmp_path)
     (tmp_path / "out" / "stages" / "01-Short@0a1b2c3d" / "receipts").mkdir(parents=True)
-    with pytest.raises(Refusal, match="an older winnow"):
+    with pytest.raises(Refusal, match="an earlier version of winnow"):
         run(load(path))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["stages"], "left as it is"
