@@ -35,7 +35,8 @@ class C4Quality(WordRules):
 
     split_paragraph: bool = Field(
         True,
-        description="apply the rules to lines; if false, to sentences, which takes a hundred times as long",
+        description="apply the rules to lines; if false, to sentences, which takes a hundred "
+        "times as long",
     )
     remove_citations: bool = Field(True, description="take citations out of lines")
     filter_no_terminal_punct: bool = Field(
