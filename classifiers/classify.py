@@ -7,7 +7,6 @@ negative documents, the score is P(positive).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -17,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from classifiers.students.student_settings import FastTextSettings
 from winnow import (
-    DOCUMENT_SCHEMA,
     Docs,
     FilterResult,
     GlobalStep,
@@ -48,16 +46,15 @@ class Classes(BaseModel):
         value: Names = getattr(self, side)
         return (value,) if isinstance(value, str) else value
 
-    def check(self, known: Sequence[str]) -> Iterator[Problem]:
+    def check(self, known: tuple[str, ...]) -> Iterator[Problem]:
         """Sources that do not exist, or that stand on both sides; paths begin at ``train``."""
         for side in SIDES:
             single = isinstance(getattr(self, side), str)
             for number, name in enumerate(self.names(side)):
                 path = ("train", side) if single else ("train", side, number)
                 if name not in known:
-                    close = get_close_matches(name, known, n=1)
-                    hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(known)}"
-                    yield Problem(path, "unknown-source", f"no source is named {name}", hint)
+                    message = f"no source is named {name}"
+                    yield Problem(path, "unknown-source", message, choices=known)
                 elif side == "negative" and name in self.names("positive"):
                     message = f"{name} is both positive and negative"
                     hint = "name sources that differ"
@@ -73,6 +70,7 @@ class Classify(GlobalStep, FastTextSettings):
     manifest's). Documents without any word score 0.
     """
 
+    kernels: ClassVar[tuple[str, ...]] = ("fasttext", "text")
     map_parameters: ClassVar[frozenset[str] | None] = frozenset({"train"})
 
     train: Classes
@@ -91,13 +89,6 @@ class Classify(GlobalStep, FastTextSettings):
 
     def check(self, view: ManifestView) -> Iterator[Problem]:
         yield from self.train.check(view.sources)
-        if self.column in (*DOCUMENT_SCHEMA.names, *view.columns):
-            yield Problem(
-                ("column",),
-                "column-exists",
-                f"documents already have a column {self.column}",
-                "choose another name",
-            )
 
     def adds(self) -> dict[str, pa.DataType]:
         return {self.column: pa.float32()}

@@ -7,7 +7,6 @@ So FineWeb-Edu scored 15 T tokens by 460,000 labels (Penedo et al. 2024, arXiv 2
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +22,7 @@ from classifiers.students.student_settings import (
     column_types,
 )
 from winnow import (
-    DOCUMENT_SCHEMA,
+    Column,
     Docs,
     FilterResult,
     GlobalStep,
@@ -50,6 +49,7 @@ class Distill(NamesFiles, GlobalStep):
     step's artifacts, where ``score`` takes it from for other corpora.
     """
 
+    kernels: ClassVar[tuple[str, ...]] = ("fasttext", "text")
     map_parameters: ClassVar[frozenset[str] | None] = frozenset({"labels"})
 
     labels: str = Field(
@@ -95,19 +95,11 @@ class Distill(NamesFiles, GlobalStep):
             for path in model_files(folder)
         }
 
+    def reads(self) -> dict[Location, Column]:
+        return {("labels",): Column(f"{self.labels}_p")}
+
     def check(self, view: ManifestView) -> Iterator[Problem]:
         yield from super().check(view)
-        probabilities = f"{self.labels}_p"
-        if probabilities not in view.columns:
-            labelled = [name[:-2] for name in view.columns if name.endswith("_p")]
-            close = get_close_matches(self.labels, labelled, n=1)
-            hint = f"did you mean {close[0]}?" if close else "put the step `label` before this one"
-            message = f"no step before this one adds the column {probabilities}"
-            yield Problem(("labels",), "unknown-column", message, hint)
-        for name in self.adds():
-            if name in (*DOCUMENT_SCHEMA.names, *view.columns):
-                message = f"documents already have a column {name}"
-                yield Problem(("column",), "column-exists", message, "choose another name")
         yield from self._check_unused()
         if self.student != "fasttext" and isinstance(self.embedding, SentenceTransformer):
             yield from self._check_encoder(self.embedding)

@@ -13,7 +13,6 @@ from pydantic import Field, StringConstraints
 from classifiers.students.student_files import CARD, read_card, verify
 from classifiers.students.student_settings import column_types
 from winnow import (
-    DOCUMENT_SCHEMA,
     Docs,
     FilterResult,
     Location,
@@ -64,10 +63,6 @@ class Score(NamesFiles, RowStep):
                     verify(folder, read_card(folder))
                 except ShardError as error:
                     yield Problem(place, error.code, error.message, error.hint)
-            for name in self._names(column, folder):
-                if name in (*DOCUMENT_SCHEMA.names, *view.columns):
-                    message = f"documents already have a column {name}"
-                    yield Problem(place, "column-exists", message, "choose another name")
 
     def adds(self) -> dict[str, pa.DataType]:
         folders = self._folders().items()

@@ -10,15 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from classifiers.scores.quantiles import (
@@ -30,17 +27,17 @@ from classifiers.scores.quantiles import (
     keys_of,
     scores_of,
 )
-from classifiers.scores.score_columns import check_columns, score_column
+from classifiers.scores.score_columns import score_column
 from winnow import (
-    DOCUMENT_SCHEMA,
+    Column,
     Docs,
     FilterResult,
     GlobalStep,
-    ManifestView,
+    Location,
     Position,
-    Problem,
     ReduceInput,
     ReportSection,
+    cached_by_files,
     read_documents,
 )
 
@@ -73,23 +70,25 @@ class Ensemble(GlobalStep):
         description="name of the column with the bucket, from 0 (worst) to `bins` - 1",
     )
 
-    def check(self, view: ManifestView) -> Iterator[Problem]:
-        places = [(("columns", n), name) for n, name in enumerate(self.columns)]
-        yield from check_columns(view, places)
-        if self.column in (*DOCUMENT_SCHEMA.names, *view.columns):
-            message = f"documents already have a column {self.column}"
-            yield Problem(("column",), "column-exists", message, "choose another name")
+    def reads(self) -> dict[Location, Column]:
+        return {
+            ("columns", number): Column(name, "numbers") for number, name in enumerate(self.columns)
+        }
 
     def adds(self) -> dict[str, pa.DataType]:
         return {self.column: pa.int32()}
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """``score.NAME`` [rows] (null without one) and ``bytes`` [rows] of text."""
+        import pyarrow.compute as pc
+
         columns = {f"score.{name}": score_column(docs, name) for name in self._names()}
         return pa.record_batch({**columns, "bytes": pc.binary_length(docs.text)})
 
     def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
         """Writes cuts.parquet: per column and bin the least score, and what is at or above it."""
+        import pyarrow.parquet as pq
+
         shares = [Fraction(self.bins - number, self.bins) for number in range(1, self.bins)]
         mapped = MappedColumns(reduce_input, self._names())
         quantiles = GroupQuantiles.of(mapped, shares, self.of)
@@ -198,13 +197,17 @@ def _table(quantiles: GroupQuantiles, names: tuple[str, ...]) -> pa.Table:
     )
 
 
-@lru_cache(maxsize=4)
+@cached_by_files(maxsize=4)
 def _read(path: Path, names: tuple[str, ...]) -> list[Scores]:
+    import pyarrow.parquet as pq
+
     return _cuts(pa.Table.from_batches(read_documents(path), pq.read_schema(path)), names)
 
 
 def _cuts(table: pa.Table, names: tuple[str, ...]) -> list[Scores]:
     """Least scores of the bins above 0, ascending, per column; none for one without scores."""
+    import pyarrow.compute as pc
+
     return [
         table.filter(pc.equal(table["column"], pa.scalar(name, pa.large_string())))[
             "least_score"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from classifiers.scores.quantiles import (
     GroupQuantiles,
@@ -23,7 +21,7 @@ from classifiers.scores.quantiles import (
     scores_of,
 )
 from classifiers.scores.score_columns import Group, Groups
-from winnow import ReduceInput, read_documents
+from winnow import ReduceInput, cached_by_files, read_documents
 
 SHOWN_GROUPS = 50
 
@@ -114,8 +112,10 @@ class GroupThresholds:
 
 
 # A worker judges batch by batch with the same artifacts.
-@lru_cache(maxsize=4)
+@cached_by_files(maxsize=4)
 def read(path: Path, by: tuple[str, ...]) -> GroupThresholds:
+    import pyarrow.parquet as pq
+
     table = pa.Table.from_batches(read_documents(path), pq.read_schema(path))
     groups = {group: row for row, group in enumerate(group_names(table, by))}
     nothing = np.full(len(table), np.nan, np.float32)

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import BeforeValidator, Field, FiniteFloat, WithJsonSchema, model_validator
 
 from classifiers.scores.group_thresholds import MappedScores, metrics_of, read
 from classifiers.scores.quantiles import GroupQuantiles, Weight, keys_of
-from classifiers.scores.score_columns import check_columns, group_column, score_column
+from classifiers.scores.score_columns import group_column, score_column
 from classifiers.scores.threshold_warnings import Asked, ThresholdWarnings
 from winnow import (
     BoolArray,
+    Column,
     Docs,
     FilterResult,
     GlobalStep,
+    Location,
     ManifestView,
     Position,
     Problem,
@@ -39,8 +38,6 @@ BELOW_SHARE = "below_top_share"
 ALL_TIED = "all_tied"
 BELOW_SCORE = "below_min_score"
 BELOW_ROUNDED = "below_rounded"
-# Columns that every document has and that group documents.
-GROUPING = ("source", "language")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s?%")
 
 
@@ -138,18 +135,21 @@ class Keep(GlobalStep):
             raise ValueError("give `top` (a share), `min_score` or `rounded_at_least`")
         return self
 
+    def reads(self) -> dict[Location, Column]:
+        groups = {place: Column(name, "groups") for place, name in _places("by", self.by)}
+        return {("column",): Column(self.column, "numbers"), **groups}
+
     def check(self, view: ManifestView) -> Iterator[Problem]:
-        yield from check_columns(view, [(("column",), self.column)])
-        yield from check_columns(view, _places("by", self.by), GROUPING)
-        for path, name in _places("sources", self.sources):
+        for place, name in _places("sources", self.sources):
             if name not in view.sources:
-                close = get_close_matches(name, view.sources, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(view.sources)}"
-                yield Problem(path, "unknown-source", f"no source is named {name}", hint)
+                message = f"no source is named {name}"
+                yield Problem(place, "unknown-source", message, choices=view.sources)
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """``score`` [rows] (null without one), ``bytes`` [rows] of text, and ``by.NAME`` [rows], of
         the documents of ``sources``."""
+        import pyarrow.compute as pc
+
         docs = docs.filter(self._wanted(docs))
         columns = {
             "score": score_column(docs, self.column),
@@ -161,6 +161,8 @@ class Keep(GlobalStep):
     def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
         """Writes groups.parquet: per group its documents, the score at the share (``cut``), the
         threshold, and what is at or above it. Raises ShardError where scores order nothing."""
+        import pyarrow.parquet as pq
+
         mapped = MappedScores(reduce_input, self._by())
         shares = [] if self.top is None else [parse_share(self.top)]
         fixed = keys_of(np.array([least.score for least in self._fixed()], np.float32))
@@ -209,6 +211,8 @@ class Keep(GlobalStep):
         return tuple(dict.fromkeys(names))
 
     def _wanted(self, docs: Docs) -> BoolArray:
+        import pyarrow.compute as pc
+
         if self.sources is None:
             return np.ones(len(docs), np.bool_)
         source = docs.column("source")
@@ -232,7 +236,7 @@ class Keep(GlobalStep):
         return found
 
 
-def _places(key: str, names: Names | None) -> list[tuple[tuple[str | int, ...], str]]:
+def _places(key: str, names: Names | None) -> list[tuple[Location, str]]:
     """Where in the step each of ``names`` is written."""
     if names is None or isinstance(names, str):
         return [] if names is None else [((key,), names)]

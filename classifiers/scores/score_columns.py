@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from classifiers.scores.quantiles import Longs
-from winnow import Docs, ManifestView, Problem, ShardError
+from winnow import Docs, ShardError
 
 # The value of each grouping column; one combination is one group.
 Group = tuple[str | None, ...]
-Path = tuple[str | int, ...]
-
-
-def check_columns(
-    view: ManifestView, named: Sequence[tuple[Path, str]], always: Sequence[str] = ()
-) -> Iterator[Problem]:
-    """Columns (path in the step, name) that no earlier step adds, and that are not ``always``
-    there."""
-    known = [*dict.fromkeys([*view.columns, *always])]
-    for path, name in named:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-            if not known:
-                hint = "put a step that scores documents before this one"
-            yield Problem(path, "unknown-column", f"no earlier step adds a column {name}", hint)
 
 
 def score_column(docs: Docs, name: str) -> pa.FloatArray:
@@ -37,6 +19,8 @@ def score_column(docs: Docs, name: str) -> pa.FloatArray:
 
     Raises ShardError when the column does not hold numbers.
     """
+    import pyarrow.compute as pc
+
     values = docs.column(name)
     if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
         raise ShardError(

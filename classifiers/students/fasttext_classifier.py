@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from classifiers.students.preprocessing import TextBatch
 from kernels.fasttext.fasttext_file import read_model, read_words
+from winnow import cached_by_files
 
 Entry = dict[str, Any]
 
@@ -89,12 +89,7 @@ def strongest(
     ]
 
 
-@lru_cache(maxsize=1)
-def _loaded(path: Path, size: int, modified: int) -> FastTextClassifier:
-    return FastTextClassifier(path)
-
-
+@cached_by_files(maxsize=1)
 def load(path: Path) -> FastTextClassifier:
     """The model at ``path``, read once per process and again when the file has changed."""
-    stat = path.stat()
-    return _loaded(path, stat.st_size, stat.st_mtime_ns)
+    return FastTextClassifier(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from classifiers.students.head_student import HeadStudent
 from classifiers.students.student import Student
 from classifiers.students.student_files import TRAIN_AGAIN, Card, read_card, verify
 from kernels.fasttext.fasttext_file import ModelError
-from winnow import ShardError
+from winnow import ShardError, cached_by_files
 
 
 def open_student(folder: Path, base: Path = Path()) -> Student:
@@ -21,19 +20,15 @@ def open_student(folder: Path, base: Path = Path()) -> Student:
 
     ``base`` is where folders of encoders are looked for. Raises ShardError.
     """
-    stats = tuple(
-        (path.name, path.stat().st_size, path.stat().st_mtime_ns)
-        for path in sorted(folder.glob("*"))
-        if path.is_file()
-    )
-    return _opened(folder, base, stats)
+    files = tuple(path for path in sorted(folder.glob("*")) if path.is_file())
+    return _opened(str(folder), str(base), files)
 
 
-@lru_cache(maxsize=16)
-def _opened(folder: Path, base: Path, stats: tuple[tuple[str, int, int], ...]) -> Student:
-    card = read_card(folder)
-    verify(folder, card)
-    return _student(card, folder, base)
+@cached_by_files(maxsize=16)
+def _opened(folder: str, base: str, files: tuple[Path, ...]) -> Student:
+    card = read_card(Path(folder))
+    verify(Path(folder), card)
+    return _student(card, Path(folder), Path(base))
 
 
 def _student(card: Card, folder: Path, base: Path) -> Student:

@@ -69,7 +69,10 @@ def _holds(kind: pa.DataType | None, column: Column) -> bool:
 
 def _place(step: Step, name: str) -> Location:
     """The parameter that names a column, or the step itself where its own code does."""
+    read = {place[0] for place in step.reads() if place}
     for parameter in type(step).model_fields:
+        if parameter in read:
+            continue
         value = getattr(step, parameter)
         if value == name:
             return (parameter,)

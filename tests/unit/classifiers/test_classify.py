@@ -21,6 +21,7 @@ from classifiers.sampling.hash_sampling import lowest_ranked
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import ShardError
+from pipeline.manifest.column_checks import column_problems
 from pipeline.report.page import Page, render
 from pipeline.step import ManifestView, Position, ReduceInput
 
@@ -300,10 +301,10 @@ def test_the_manifest_seed_is_used_unless_the_step_has_one(
 VIEW = ManifestView(Path("."), 1, ("wiki", "code", "law"), columns=("toxicity",))
 
 
-def problems(**fields: Any) -> Iterator[tuple[Any, str, str, str]]:
+def problems(**fields: Any) -> Iterator[tuple[Any, str, str, Any]]:
     values = {"train": {"positive": "wiki", "negative": "code"}, **fields}
     for found in Classify.model_validate(values).check(VIEW):
-        yield found.path, found.code, found.message, found.hint
+        yield found.path, found.code, found.message, found.hint or found.choices
 
 
 def test_a_sound_step_has_no_problems() -> None:
@@ -317,13 +318,13 @@ def test_an_unknown_source_gets_a_suggestion() -> None:
             ("train", "positive"),
             "unknown-source",
             "no source is named wikki",
-            "did you mean wiki?",
+            ("wiki", "code", "law"),
         ),
         (
             ("train", "negative", 1),
             "unknown-source",
             "no source is named zzz",
-            "one of wiki, code, law",
+            ("wiki", "code", "law"),
         ),
     ]
 
@@ -341,14 +342,9 @@ def test_a_source_may_not_stand_on_both_sides() -> None:
 
 @pytest.mark.parametrize("name", ["text", "language", "toxicity"])
 def test_a_column_that_exists_is_not_overwritten(name: str) -> None:
-    assert list(problems(column=name)) == [
-        (
-            ("column",),
-            "column-exists",
-            f"documents already have a column {name}",
-            "choose another name",
-        )
-    ]
+    step = Classify.model_validate({"train": {"positive": "a", "negative": "b"}, "column": name})
+    (problem,) = column_problems(step, {"toxicity": pa.float32()})
+    assert (problem.path, problem.code) == (("column",), "column-exists")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from classifiers.students.student_settings import FastTextSettings
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import ShardError
-from pipeline.step import ManifestView, Position, ReduceInput
+from pipeline.manifest.column_checks import column_problems
+from pipeline.step import Column, ManifestView, Position, ReduceInput
 
 START = Position(0, 0)
 QUICK = {
@@ -267,17 +268,16 @@ def test_a_manifest_that_fits_has_no_problems() -> None:
     assert tuple(step().adds()) == ("score", "score_confidence", "score_student")
 
 
-def test_labels_come_from_a_step_before() -> None:
-    (problem,) = step(labels="edo").check(VIEW)
-    assert (problem.path, problem.code) == (("labels",), "unknown-column")
-    assert problem.hint == "did you mean edu?"
-    (problem,) = step().check(ManifestView(Path(), 0, ("web",)))
-    assert problem.hint == "put the step `label` before this one"
-
-
-def test_columns_are_new() -> None:
-    assert problems(step(column="edu")) == [(("column",), "column-exists")]
-    assert problems(step(column="text")) == [(("column",), "column-exists")]
+def test_the_columns_it_reads_are_declared_and_those_it_adds_are_new() -> None:
+    assert step().reads() == {("labels",): Column("edu_p")}
+    columns = dict.fromkeys(VIEW.columns)
+    assert list(column_problems(step(), columns)) == []
+    for distill, path, code in (
+        (step(labels="edo"), ("labels",), "unknown-column"),
+        (step(column="edu"), ("column",), "column-exists"),
+        (step(column="text"), ("column",), "column-exists"),
+    ):
+        assert [(p.path, p.code) for p in column_problems(distill, columns)] == [(path, code)]
 
 
 def test_parameters_of_other_students_are_refused() -> None:

@@ -15,6 +15,7 @@ from classifiers.score import Score
 from pipeline.documents import Docs
 from pipeline.errors import ManifestError, ShardError
 from pipeline.manifest import load_manifest
+from pipeline.manifest.column_checks import column_problems
 from pipeline.step import ManifestView
 from winnow.testing import warm_up
 
@@ -92,12 +93,11 @@ def test_what_is_no_student_is_told_before_anything_runs(
 
 
 def test_columns_are_new(students: dict[str, Path]) -> None:
-    view = ManifestView(Path("/"), 0, ("web",), ("topic_confidence",))
-    found = [(p.path, p.code, p.message) for p in Score(students=students).check(view)]
-    message = "documents already have a column topic_confidence"
-    assert found == [(("students", "topic"), "column-exists", message)]
-    taken = Score(students={"text": students["edu"]}).check(VIEW)
-    assert [problem.code for problem in taken] == ["column-exists"]
+    (problem,) = column_problems(Score(students=students), {"topic_confidence": pa.float32()})
+    assert problem.code == "column-exists"
+    assert "topic_confidence" in problem.message
+    (problem,) = column_problems(Score(students={"text": students["edu"]}), {})
+    assert (problem.path, problem.code) == (("students", "text"), "column-exists")
 
 
 def test_another_student_makes_another_step(students: dict[str, Path], tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,10 @@ from pydantic import ValidationError
 from classifiers.scores.ensemble import Ensemble
 from classifiers.scores.keep import Keep
 from pipeline.errors import ShardError
-from pipeline.step import ManifestView
+from pipeline.step import Column
 from winnow.testing import StepRun, run_global_step
 
 TYPES = {"a": pa.float32(), "b": pa.float32(), "c": pa.float64()}
-VIEW = ManifestView(Path(), 0, ("web",), ("a", "b", "c"))
 Rows = list[dict[str, Any]]
 
 
@@ -159,12 +157,13 @@ def test_a_column_of_text_is_no_score() -> None:
     assert caught.value.code == "not-a-score"
 
 
-def test_problems_lead_to_the_column() -> None:
-    (unknown,) = Ensemble(columns=["a", "bb"]).check(VIEW)
-    assert (unknown.path, unknown.code) == (("columns", 1), "unknown-column")
-    (taken,) = Ensemble(columns=["a"], column="b").check(VIEW)
-    assert (taken.path, taken.code) == (("column",), "column-exists")
-    assert list(Ensemble(columns=["a", "b", "c"]).check(VIEW)) == []
+def test_the_columns_it_reads_and_adds_are_declared() -> None:
+    step = Ensemble(columns=["a", "bb"], column="b")
+    assert step.reads() == {
+        ("columns", 0): Column("a", "numbers"),
+        ("columns", 1): Column("bb", "numbers"),
+    }
+    assert step.adds() == {"b": pa.int32()}
 
 
 @pytest.mark.parametrize(

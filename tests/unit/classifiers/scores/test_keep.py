@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from classifiers.scores.keep import Keep, parse_share
 from pipeline.errors import ShardError
-from pipeline.step import ManifestView
+from pipeline.step import Column, ManifestView
 from winnow.testing import StepRun, run_global_step
 
 TYPES = {"edu": pa.float32(), "topic": pa.large_string()}
@@ -135,7 +135,7 @@ def test_documents_of_other_sources_count_for_nothing_and_go() -> None:
 def test_a_source_that_is_not_there_is_named() -> None:
     (problem,) = Keep(column="edu", top="1%", sources="wep").check(VIEW)
     assert (problem.path, problem.code) == (("sources",), "unknown-source")
-    assert problem.hint == "did you mean web?"
+    assert problem.choices == ("web",)
     (problem,) = Keep(column="edu", top="1%", sources=["web", "x"]).check(VIEW)
     assert problem.path == ("sources", 1)
 
@@ -287,16 +287,14 @@ def test_nothing_to_keep_is_no_error(rows: Rows) -> None:
     assert (ran.kept, ran.metrics["kept"], ran.metrics["documents"]) == ([], 0, len(rows))
 
 
-def test_unknown_columns_are_named_with_the_nearest_known() -> None:
-    (problem,) = Keep(column="edv", top="1%").check(VIEW)
-    assert (problem.path, problem.code) == (("column",), "unknown-column")
-    assert problem.hint == "did you mean edu?"
-    one, two = Keep(column="edu", top="1%", by=["topics", "x", "language"]).check(VIEW)
-    assert (one.path, two.path) == (("by", 0), ("by", 1))
-    (problem,) = Keep(column="edu", top="1%", by="topics").check(VIEW)
-    assert problem.path == ("by",)
-    (problem,) = Keep(column="edu", top="1%").check(ManifestView(Path(), 0, ("web",)))
-    assert "scores documents" in problem.hint
+def test_the_columns_it_reads_are_declared_where_they_are_named() -> None:
+    assert Keep(column="edu", top="1%", by=["topic", "x"]).reads() == {
+        ("column",): Column("edu", "numbers"),
+        ("by", 0): Column("topic", "groups"),
+        ("by", 1): Column("x", "groups"),
+    }
+    assert set(Keep(column="edu", top="1%", by="topic").reads()) == {("column",), ("by",)}
+    assert set(Keep(column="edu", min_score=1).reads()) == {("column",)}
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.scores.score_columns import Groups, check_columns, group_column, score_column
+from classifiers.scores.score_columns import Groups, group_column, score_column
 from pipeline.documents import Docs
 from pipeline.errors import ShardError
-from pipeline.step import ManifestView
 
-VIEW = ManifestView(Path(), 0, ("web",), ("edu", "topic"))
 VALUES = st.sampled_from([None, "", "a", "b", "null"])
 
 
@@ -68,12 +64,3 @@ def test_without_columns_all_rows_are_one_group() -> None:
     assert groups.of([], 3).tolist() == [0, 0, 0]
     assert groups.of([], 0).tolist() == []
     assert groups.numbers == {(): 0}
-
-
-def test_columns_that_are_not_there_are_named_with_the_nearest() -> None:
-    named = [(("column",), "edv"), (("by", 1), "language"), (("by", 2), "zzz")]
-    one, two = check_columns(VIEW, named, always=("language",))
-    assert (one.path, one.hint) == (("column",), "did you mean edu?")
-    assert (two.path, two.hint) == (("by", 2), "known: edu, topic, language")
-    (nothing,) = check_columns(ManifestView(Path(), 0, ("web",)), [(("column",), "edu")])
-    assert nothing.hint == "put a step that scores documents before this one"
