@@ -75,6 +75,7 @@ class Step:
 '''
 LAYOUT = [
     ("# characters", "# how many characters"),
+    ('    """A step."""\n\n', ""),
     ('"""A step."""', '"""A step that drops short texts."""'),
     ('"""Which stay."""', "'Which stay.'"),
     (
