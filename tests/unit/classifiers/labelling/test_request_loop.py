@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_judges import ONE, FakeJudge
 
 from classifiers.judges.answers import Answer, Label
 from classifiers.judges.judge import LabelRequest, RequestError, Usage
@@ -35,10 +36,8 @@ LOW = Answer({"a": Label((0.5, 0.5), 0.1)}, {})
 Behaviour = Callable[["Judge", LabelRequest, int], Answer | Exception]
 
 
-class Judge:
-    """Answers by ``behaviour(judge, work, how often that text was asked about before)``."""
-
-    name = "judge"
+class Judge(FakeJudge):
+    """Answers by ``behaviour(judge, request, how often that text was asked about before)``."""
 
     def __init__(self, behaviour: Behaviour = lambda judge, request, times: GOOD) -> None:
         self.behaviour = behaviour
@@ -64,13 +63,7 @@ class Judge:
             self.under_way.discard(request.text)
         if isinstance(found, Exception):
             raise found
-        return found, Usage(10, 0, 1)
-
-    async def check_labels(self, wording: Wording) -> Usage:
-        return Usage()
-
-    def estimate(self, request: LabelRequest) -> Usage:
-        return Usage(10, 0, 1)
+        return found, ONE
 
     def shorten(self, request: LabelRequest) -> bool:
         before, request.shortened = request.shortened, True
