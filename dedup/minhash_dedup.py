@@ -10,7 +10,6 @@ from typing import Any, BinaryIO, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 import kernels.hashing
@@ -56,7 +55,7 @@ class MinhashDedup(GlobalStep):
     reported. Per bucket, at most 256 survivors are compared; what that leaves out is counted as
     ``skipped``.
 
-    Memory while concluding: about 200 bytes per document, most of it for documents that share a
+    Memory while reducing: about 200 bytes per document, most of it for documents that share a
     bucket; the n-grams of those (8 bytes each) lie in an unnamed temporary file.
     """
 
@@ -91,6 +90,8 @@ class MinhashDedup(GlobalStep):
         ``compared`` pairs of them whose Jaccard index was computed, ``skipped`` pairs that the cap
         left out, ``dropped`` documents (one verified pair each), ``differ_in_numbers`` pairs that
         were compared and that differ in numbers alone, and of how many one was dropped."""
+        import pyarrow.compute as pc
+
         corpus = Corpus.of(reduce_input)
         groups = np.empty((self.buckets, len(corpus)), np.int32)
         for bucket in range(self.buckets):
@@ -168,6 +169,8 @@ class MinhashDedup(GlobalStep):
         self, text: pa.LargeStringArray, normalised: pa.LargeStringArray, shingles: pa.Array
     ) -> pa.Array:
         """``shingles`` [rows], made anew with their digits for texts that have any."""
+        import pyarrow.compute as pc
+
         numbered = pc.match_substring(normalised, "0")
         rows = np.flatnonzero(numbered.to_numpy(zero_copy_only=False))
         if not len(rows):
@@ -199,6 +202,8 @@ def _shingles(
 
     Document i has ``values[starts[i]:starts[i + 1]]``.
     """
+    import pyarrow.compute as pc
+
     counts = np.zeros(len(corpus), np.int64)
     at = 0
     for path in corpus.reduce_input.mapped:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 import kernels.hashing
@@ -94,6 +93,8 @@ class C4BadWords(NamesFiles, RowStep):
         self._spared(sample.column("id"))
 
     def filter(self, docs: Docs) -> FilterResult:
+        import pyarrow.compute as pc
+
         language = docs.column("language").fill_null(self.default_language)
         found = np.zeros(len(docs), dtype=np.bool_)
         for name in pc.unique(language).to_pylist():

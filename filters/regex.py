@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from winnow import Docs, FilterResult, ManifestView, Problem, RowStep
@@ -55,21 +54,23 @@ class Regex(RowStep):
         try:
             self._matches(one)
         except pa.ArrowInvalid as error:
-            said = str(error).removeprefix("Invalid regular expression: ")
-            hint = next((hint for sign, hint in _HINTS.items() if said.startswith(sign)), _SYNTAX)
-            message = f"{self.regex_exp!r} is no expression that can be used: {said}"
+            reason = str(error).removeprefix("Invalid regular expression: ")
+            hint = next((hint for sign, hint in _HINTS.items() if reason.startswith(sign)), _SYNTAX)
+            message = f"{self.regex_exp!r} is no expression that can be used: {reason}"
             yield Problem(("regex_exp",), "bad-regex", message, hint)
             return
         if self.replacement is not None:
             try:
                 self._replaced(one, self.replacement)
             except pa.ArrowInvalid as error:
-                said = str(error).removeprefix("Invalid replacement string: ")
-                message = f"{self.replacement!r} cannot replace a match: {said}"
+                reason = str(error).removeprefix("Invalid replacement string: ")
+                message = f"{self.replacement!r} cannot replace a match: {reason}"
                 hint = "\\0 to \\9 are groups, \\\\ is a backslash"
                 yield Problem(("replacement",), "bad-replacement", message, hint)
 
     def filter(self, docs: Docs) -> FilterResult:
+        import pyarrow.compute as pc
+
         if self.replacement is not None:
             text = self._replaced(docs.text, self.replacement)
             changed = pc.not_equal(text, docs.text).to_numpy(zero_copy_only=False)
@@ -80,8 +81,12 @@ class Regex(RowStep):
         return FilterResult(matches != self.exclude, reason, {"regex_match": matches})
 
     def _matches(self, text: pa.LargeStringArray) -> pa.BooleanArray:
+        import pyarrow.compute as pc
+
         return pc.match_substring_regex(text, self.regex_exp, ignore_case=self.ignore_case)
 
     def _replaced(self, text: pa.LargeStringArray, replacement: str) -> pa.LargeStringArray:
+        import pyarrow.compute as pc
+
         expression = f"(?i){self.regex_exp}" if self.ignore_case else self.regex_exp
         return pc.replace_substring_regex(text, expression, replacement)

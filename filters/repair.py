@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 import kernels.lines
@@ -53,6 +52,8 @@ class Repair(RowStep):
     )
 
     def filter(self, docs: Docs) -> FilterResult:
+        import pyarrow.compute as pc
+
         entities = {
             "auto": kernels.lines.SUSPECT_BEFORE_MARKUP,
             True: kernels.lines.SUSPECT,

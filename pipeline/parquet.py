@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.documents import MAX_BATCH_BYTES, MAX_BATCH_ROWS
 from pipeline.errors import ShardError
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 ROW_GROUP_BYTES = 32 * 2**20
 
@@ -52,6 +55,8 @@ class DocumentWriter:
             self._writer.close()
 
     def _flush(self) -> None:
+        import pyarrow.parquet as pq
+
         if self._writer is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(
@@ -76,6 +81,8 @@ def read_documents(path: Path, columns: Sequence[str] | None = None) -> Iterator
 
     Raises ShardError when the file is not what was written.
     """
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             yield from file.iter_batches(_batch_rows(file.metadata), columns=columns)

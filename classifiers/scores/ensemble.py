@@ -16,8 +16,6 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from classifiers.scores.quantiles import (
@@ -82,11 +80,15 @@ class Ensemble(GlobalStep):
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """``score.NAME`` [rows] (null without one) and ``bytes`` [rows] of text."""
+        import pyarrow.compute as pc
+
         columns = {f"score.{name}": score_column(docs, name) for name in self._names()}
         return pa.record_batch({**columns, "bytes": pc.binary_length(docs.text)})
 
     def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
         """Writes cuts.parquet: per column and bin the least score, and what is at or above it."""
+        import pyarrow.parquet as pq
+
         shares = [Fraction(self.bins - number, self.bins) for number in range(1, self.bins)]
         mapped = MappedColumns(reduce_input, self._names())
         quantiles = GroupQuantiles.of(mapped, shares, self.of)
@@ -197,11 +199,15 @@ def _table(quantiles: GroupQuantiles, names: tuple[str, ...]) -> pa.Table:
 
 @cached_by_files(maxsize=4)
 def _read(path: Path, names: tuple[str, ...]) -> list[Scores]:
+    import pyarrow.parquet as pq
+
     return _cuts(pa.Table.from_batches(read_documents(path), pq.read_schema(path)), names)
 
 
 def _cuts(table: pa.Table, names: tuple[str, ...]) -> list[Scores]:
     """Least scores of the bins above 0, ascending, per column; none for one without scores."""
+    import pyarrow.compute as pc
+
     return [
         table.filter(pc.equal(table["column"], pa.scalar(name, pa.large_string())))[
             "least_score"

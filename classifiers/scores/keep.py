@@ -10,8 +10,6 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import BeforeValidator, Field, FiniteFloat, WithJsonSchema, model_validator
 
 from classifiers.scores.group_thresholds import MappedScores, metrics_of, read
@@ -150,6 +148,8 @@ class Keep(GlobalStep):
     def map(self, docs: Docs) -> pa.RecordBatch:
         """``score`` [rows] (null without one), ``bytes`` [rows] of text, and ``by.NAME`` [rows], of
         the documents of ``sources``."""
+        import pyarrow.compute as pc
+
         docs = docs.filter(self._wanted(docs))
         columns = {
             "score": score_column(docs, self.column),
@@ -161,6 +161,8 @@ class Keep(GlobalStep):
     def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
         """Writes groups.parquet: per group its documents, the score at the share (``cut``), the
         threshold, and what is at or above it. Raises ShardError where scores order nothing."""
+        import pyarrow.parquet as pq
+
         mapped = MappedScores(reduce_input, self._by())
         shares = [] if self.top is None else [parse_share(self.top)]
         fixed = keys_of(np.array([least.score for least in self._fixed()], np.float32))
@@ -209,6 +211,8 @@ class Keep(GlobalStep):
         return tuple(dict.fromkeys(names))
 
     def _wanted(self, docs: Docs) -> BoolArray:
+        import pyarrow.compute as pc
+
         if self.sources is None:
             return np.ones(len(docs), np.bool_)
         source = docs.column("source")
