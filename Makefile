@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check schemas bench-env vllm-cpu clean
+.PHONY: demo test check schemas golden bench-env vllm-cpu clean
 
 # The main job: the machine's own text, three mixes, four seeds, one verdict.
 demo: $(READY)
@@ -22,6 +22,11 @@ schemas: $(READY)
 	$(BIN)/winnow schema > .made && mv .made manifests/schema.json
 	$(BIN)/winnow schema --reference > .made && mv .made docs/reference.md
 	$(BIN)/winnow schema --results > .made && mv .made docs/run_results.schema.json
+	$(BIN)/python docs/make_files_page.py > .made && mv .made docs/files.md
+
+# Outcomes of every step on a small input, after a change that has raised a version.
+golden: $(READY)
+	WINNOW_WRITE_GOLDEN=1 $(BIN)/pytest tests/unit/test_golden_outputs.py
 
 # What bench/filters.py needs: datatrove beside an xxhash that its MinHash works with, and peers,
 # which it can do without.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import orjson
 from pydantic import JsonValue
 
+from proxy.proxy_warnings import mix_warnings
 from proxy.verdicts.verdict import VERDICT
 from winnow import Stage
 
@@ -24,17 +25,26 @@ def proxy_results(stages: Sequence[Stage]) -> dict[str, JsonValue]:
         "tokens": _metrics(found["tokenise"]),
         "mixes": _metrics(found["mix"]),
     }
+    found_warnings = mix_warnings(receipt.metrics for receipt in found["mix"].outputs.receipts())
+    results["warnings"] = [text for texts in found_warnings.values() for text in texts]
     if (measured := _tokens_per_byte(found["tokenise"])) is not None:
         results["tokens_per_byte"] = measured
     if "trial" in found:
         results["trials"] = _metrics(found["trial"])
     if "verdict" in found:
         for receipt in found["verdict"].outputs.receipts():
-            results["headline"] = receipt.metrics["headline"]
+            results["headline"] = f"{receipt.metrics['headline']}{_reservation(found_warnings)}"
             results["tone"] = receipt.metrics["tone"]
             (path,) = found["verdict"].outputs.outputs(VERDICT)
             results["verdict"] = orjson.loads(path.read_bytes())
     return results
+
+
+def _reservation(warnings: Mapping[str, list[str]]) -> str:
+    """What the headline adds when mixes are not what the manifest asks for."""
+    if not warnings:
+        return ""
+    return f" Not as asked for, for want of text: {', '.join(f'`{mix}`' for mix in warnings)}."
 
 
 def stages_by_name(stages: Sequence[Stage]) -> dict[str, Stage]:

@@ -12,7 +12,7 @@ from proxy.training.sizes import parse_size
 
 DEFAULT_MODEL = "1m"
 END_OF_TEXT = "<|endoftext|>"
-MAX_VOCABULARY = 2**16  # token files hold uint16
+MAX_VOCABULARY = 2**20  # the largest published ones have about a quarter of it
 MIN_VOCABULARY = 257  # every byte, and the end of text
 
 
@@ -73,7 +73,8 @@ class TokenizerSpec(BaseModel):
     file: str | None = Field(
         default=None,
         description="A tokenizer.json of the `tokenizers` library to use instead, relative to the "
-        "manifest. Must be lossless and have at most 65,536 tokens.",
+        "manifest. Must be lossless. With more than 65,536 tokens, token files hold "
+        "32 bits per token instead of 16.",
     )
     end_of_text: str = Field(
         default=END_OF_TEXT, min_length=1, description="The token put after every document."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +9,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
-import orjson
-import pyarrow as pa
 
 from classifiers.judges.rubric import Attribute
 from classifiers.labelling.label_config import GoldSpec
-from winnow import ShardError
-
-COMPRESSION = {".zst": "zstd", ".gz": "gzip", ".bz2": "bz2"}
+from winnow import ShardError, read_rows
 
 
 @dataclass(frozen=True)
@@ -31,7 +26,8 @@ class Gold:
 
 
 def read_gold(spec: GoldSpec, folder: Path, attribute: Attribute) -> Gold:
-    """Raises ShardError naming the line of what cannot be used."""
+    """The gold set that ``spec`` names, from the manifest's ``folder``: JSON lines (compressed or
+    not) or Parquet. Raises ShardError naming the line of what cannot be used."""
     path = folder / spec.path
     numbered = list(_rows(path, spec))
     if not numbered:
@@ -48,30 +44,17 @@ def read_gold(spec: GoldSpec, folder: Path, attribute: Attribute) -> Gold:
 
 
 def _rows(path: Path, spec: GoldSpec) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows with the numbers of their lines; lines without anything are passed over."""
-    for number, line in enumerate(_content(path, spec).splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = orjson.loads(line)
-        except ValueError as error:
-            _wrong(spec, number, f"not JSON: {error}")
-        if not isinstance(row, dict) or not isinstance(row.get(spec.text), str):
-            _wrong(spec, number, f"no text in the field {spec.text!r}")
+    """Rows with their numbers; each has a text and a label."""
+    for number, row in read_rows(path, spec.path):
+        if not isinstance(row.get(spec.text), str):
+            _wrong(spec, number, f"no text in the field {spec.text!r}; {_fields(row)}")
         if row.get(spec.label) is None:
-            _wrong(spec, number, f"no label in the field {spec.label!r}")
+            _wrong(spec, number, f"no label in the field {spec.label!r}; {_fields(row)}")
         yield number, row
 
 
-def _content(path: Path, spec: GoldSpec) -> bytes:
-    compression = COMPRESSION.get(path.suffix)
-    try:
-        whole = pa.CompressedInputStream(str(path), compression) if compression else path.open("rb")
-        with whole as file:
-            return bytes(file.read()).removeprefix(BOM_UTF8)
-    except OSError as error:
-        hint = "restore the file, or name another one in checks.gold.path"
-        raise ShardError("bad-gold", f"{spec.path} cannot be read: {error}", hint) from error
+def _fields(row: dict[str, Any]) -> str:
+    return f"the fields are {', '.join(map(repr, row))}" if row else "the row has no field"
 
 
 def _label(spec: GoldSpec, number: int, row: dict[str, Any], attribute: Attribute) -> Any:
@@ -92,5 +75,5 @@ def _names(rows: Sequence[dict[str, Any]], field: str) -> npt.NDArray[Any]:
 
 
 def _wrong(spec: GoldSpec, line: int, message: str) -> NoReturn:
-    hint = 'one JSON object a line, {"text": …, "label": …}; name other fields in checks.gold'
+    hint = 'rows of {"text": …, "label": …}; name other fields in checks.gold'
     raise ShardError("bad-gold", f"{spec.path}:{line}:1 {message}", hint)

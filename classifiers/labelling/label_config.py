@@ -35,7 +35,7 @@ class Budget(Part):
 
 
 class GoldSpec(Part):
-    """Labels by people, to measure the judge against: JSON lines, .zst and .gz too."""
+    """Labels by people, to measure the judge against: JSON lines, compressed too, or Parquet."""
 
     path: str = Field(min_length=1, description="the file, from the manifest's folder")
     text: str = Field(default="text", description="field with the document")

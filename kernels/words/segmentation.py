@@ -16,7 +16,7 @@ import pyarrow as pa
 from kernels.hashing.hashing import Hashes, xxh64
 from kernels.text.utf8 import Bytes, Offsets, space_width, text_buffers
 
-Ids = npt.NDArray[np.uint16]
+Ids = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Segments:
         """
         lengths = np.diff(bounds)[self.kind]
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        out = np.empty(ends[-1], np.uint16)
+        out = np.empty(ends[-1], np.uint32)
         _replace(self.kind, ids, bounds, out)
         return out, ends[self.starts]
 

@@ -20,6 +20,7 @@ from pipeline.engine.cache import Cache
 from pipeline.engine.commit import write_atomically
 from pipeline.engine.explain import Explainer, StagePlan, load_plan, record
 from pipeline.engine.graph import Graph, build_graph
+from pipeline.engine.old_run import refuse_old_run
 from pipeline.engine.stage import Stage, Task
 from pipeline.engine.store import PLAN, fault
 from pipeline.errors import Refusal
@@ -67,7 +68,7 @@ def make_plan(manifest: Manifest) -> Plan:
 
     Writes nothing. Raises Refusal when a source has nothing to read or may not be read.
     """
-    _check_age(manifest.output)
+    refuse_old_run(manifest.output)
     cache = Cache(manifest.store)
     shards: list[Shard] = []
     for name, source in manifest.sources.items():
@@ -79,16 +80,6 @@ def make_plan(manifest: Manifest) -> Plan:
     for stage in graph.stages:
         planned.append(plan_stage(stage, cache, explainer, planned))
     return Plan(manifest, graph, tuple(shards), tuple(planned), cache, explainer)
-
-
-def _check_age(output: Path) -> None:
-    """Folders of runs before there was a store are left alone."""
-    if (output / "stages").is_dir():
-        raise Refusal(
-            "older-run",
-            f"{output} holds a run of an older winnow, whose results cannot be reused",
-            "name another folder with --output, or delete this one",
-        )
 
 
 def _check_inputs(manifest: Manifest, shards: Sequence[Shard]) -> None:

@@ -9,6 +9,7 @@ from pipeline.engine.cache import Cache
 from pipeline.engine.explain import load_plan
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.engine.lock import LEASE_S, is_stale, read_holder, seen
+from pipeline.engine.old_run import refuse_old_run
 from pipeline.engine.stage import StageOutputs, task_folder
 from pipeline.engine.store import fault
 from pipeline.engine.worker import Failure, read_failures
@@ -37,6 +38,7 @@ class RunStatus:
 
 
 def _planned(output: Path) -> list[tuple[str, StageOutputs]]:
+    refuse_old_run(output)
     saved = load_plan(output)
     if not saved:
         raise Refusal(

@@ -1,14 +1,16 @@
-"""Drawing a mix: which pieces of the training side, how often, and in which order.
+"""Sampling a mix: which documents of the training side, how often, and in which order.
 
-Every source has one order of its pieces per seed and epoch, the same in all mixes, so that two
-mixes differ in nothing but their shares. Sources are interleaved so that the shares hold from the
-first documents to the last.
+Every source has one order of its documents per seed and epoch, the same in all mixes, so that two
+mixes differ in nothing but their shares. Documents stay whole; only the last one of a component may
+be cut at the token budget, and then no end-of-text token follows it. Sources are interleaved
+so that the shares hold from the first documents to the last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -18,19 +20,17 @@ from pydantic import JsonValue
 from kernels.hashing.hashing import Hashes
 from proxy.mixing.components import Component
 from proxy.mixing.mixing_tasks import SampleTask
-from proxy.mixing.tokenise import TOKEN_DTYPE
 from proxy.mixing.training_pool import Longs, Reals, TrainingPool, mix64, select
+from proxy.token_files import map_tokens, token_dtype
 from winnow import ShardError, TaskContext, TaskResult
 
-# One row per piece, in order. ``row`` is its document's row in index/{task}.parquet of the
-# tokenised corpus, ``offset`` where it begins there in tokens; ``tokens`` as sampled, with the
-# end-of-text token (the last piece of a component may be cut).
+# One row per document, in order. ``row`` is where it is in index/{task}.parquet of the tokenised
+# corpus; ``tokens`` as sampled, with the end-of-text token (fewer where the document is cut).
 SAMPLE_SCHEMA = pa.schema(
     [
         pa.field("component", pa.large_string(), nullable=False),
         pa.field("task", pa.large_string(), nullable=False),
         pa.field("row", pa.int64(), nullable=False),
-        pa.field("offset", pa.int64(), nullable=False),
         pa.field("epoch", pa.int32(), nullable=False),
         pa.field("tokens", pa.int64(), nullable=False),
     ]
@@ -63,10 +63,10 @@ class Share:
 
 @dataclass(frozen=True)
 class MixSample:
-    """The pieces of a mix in order [sampled]: index into the pool, index of the component, epoch
+    """The documents of a mix in order [sampled]: index into the pool, index of the component, epoch
     (from 0) and tokens to take; and what each component gave."""
 
-    piece: Longs
+    document: Longs
     component: Longs
     epoch: Longs
     tokens: Longs
@@ -76,7 +76,7 @@ class MixSample:
 def sample_mix(
     pool: TrainingPool, components: Sequence[Component], budget: int | None, seed: int
 ) -> MixSample:
-    """MixSample ``budget`` tokens (None: as many as the components have) from ``components``.
+    """Sample ``budget`` tokens (None: as many as the components have) from ``components``.
 
     Raises ShardError when a component that the mix names has no documents.
     """
@@ -101,14 +101,14 @@ def sample_mix(
             share,
             weight=float(weight),
             wanted=round(float(weight) * budget),
-            documents=_documents(pool, part.piece),
+            documents=len(np.unique(part.document)),
             tokens=int(part.tokens.sum()),
             epochs=round(float(part.tokens.sum()) / max(1, share.available_tokens), 4),
         )
         for share, weight, part in zip(shares, weights, parts, strict=True)
     ]
     return MixSample(
-        piece=np.concatenate([part.piece for part in parts])[order],
+        document=np.concatenate([part.document for part in parts])[order],
         component=np.concatenate([part.component for part in parts])[order],
         epoch=np.concatenate([part.epoch for part in parts])[order],
         tokens=np.concatenate([part.tokens for part in parts])[order],
@@ -138,24 +138,19 @@ def fill(weights: Reals, caps: Longs, budget: int) -> Longs:
 
 
 def _members(pool: TrainingPool, component: Component) -> tuple[Longs, Share]:
-    """Pieces of the pool that belong to a component, and its share before anything is sampled."""
+    """The documents of a component, and its share before anything is sampled."""
     chosen = select(pool, component)
-    return chosen.pieces, Share(
+    return chosen.documents, Share(
         component=component.name,
         source=component.source,
         weight=0.0,
-        available_documents=_documents(pool, chosen.pieces),
-        available_tokens=int(pool.tokens[chosen.pieces].sum()),
+        available_documents=len(chosen.documents),
+        available_tokens=int(pool.tokens[chosen.documents].sum()),
         max_epochs=component.max_epochs,
         low=chosen.low,
         high=chosen.high,
         unscored=chosen.unscored,
     )
-
-
-def _documents(pool: TrainingPool, pieces: Longs) -> int:
-    """How many documents these pieces belong to."""
-    return len(np.unique(np.stack([pool.shard[pieces], pool.row[pieces]]), axis=1)[0])
 
 
 def _weights(components: Sequence[Component], available: Reals) -> Reals:
@@ -174,7 +169,7 @@ def _weights(components: Sequence[Component], available: Reals) -> Reals:
 class _Part:
     """What is sampled from one component, in its own order; ``due`` is when, from 0 to 1."""
 
-    piece: Longs
+    document: Longs
     component: Longs
     epoch: Longs
     tokens: Longs
@@ -184,27 +179,27 @@ class _Part:
 def _take(pool: TrainingPool, rows: Longs, quota: int, seed: int, component: int) -> _Part:
     available = int(pool.tokens[rows].sum())
     epochs = -(-quota // available) if available else 0
-    piece = np.concatenate(
+    document = np.concatenate(
         [np.empty(0, np.int64)] + [rows[_order(pool.key[rows], seed, e)] for e in range(epochs)]
     )
-    tokens = pool.tokens[piece]
+    tokens = pool.tokens[document]
     before = np.cumsum(tokens) - tokens
     count = int(np.searchsorted(before, quota, side="left"))
-    piece, tokens, before = piece[:count], tokens[:count].copy(), before[:count]
+    document, tokens, before = document[:count], tokens[:count].copy(), before[:count]
     if count:
         tokens[-1] = quota - before[-1]
     return _Part(
-        piece=piece,
+        document=document,
         component=np.full(count, component),
         epoch=np.arange(count) // max(1, len(rows)),
         tokens=tokens,
-        # The middle of a piece: half a piece early is as good as half a piece late.
+        # The middle of a document: half of it early is as good as half of it late.
         due=(before + tokens / 2) / max(1, quota),
     )
 
 
 def _order(keys: Hashes, seed: int, epoch: int) -> Longs:
-    """The order of a source's pieces in one epoch; a subset keeps the order of the whole."""
+    """The order of a source's documents in one epoch; a subset keeps the order of the whole."""
     with np.errstate(over="ignore"):
         state = mix64(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(epoch + 1))
         return np.argsort(mix64(keys ^ state), kind="stable")
@@ -221,9 +216,8 @@ def write_sample(task: SampleTask, context: TaskContext) -> TaskResult:
     tasks = np.array(task.tokenised.keys, object)
     columns_out = [
         names[sample.component],
-        tasks[pool.shard[sample.piece]],
-        pool.row[sample.piece],
-        pool.offset[sample.piece],
+        tasks[pool.shard[sample.document]],
+        pool.row[sample.document],
         sample.epoch,
         sample.tokens,
     ]
@@ -253,19 +247,19 @@ def write_sample(task: SampleTask, context: TaskContext) -> TaskResult:
 def _write_tokens(
     task: SampleTask, pool: TrainingPool, sample: MixSample, context: TaskContext
 ) -> None:
-    files = []
-    for key in task.tokenised.keys:
-        (path,) = task.tokenised.outputs("tokens/", key)
-        # An empty file cannot be mapped, and has nothing to draw.
-        size = path.stat().st_size
-        files.append(np.memmap(path, TOKEN_DTYPE, "r") if size else np.empty(0, TOKEN_DTYPE))
-    shards, starts = pool.shard[sample.piece].tolist(), pool.start[sample.piece].tolist()
-    ends = pool.end[sample.piece].tolist()
+    receipts = task.tokenised.receipts()
+    vocabulary = max(cast(int, receipt.metrics["vocabulary"]) for receipt in receipts)
+    dtype = token_dtype(vocabulary)
+    files = [
+        map_tokens(path, dtype)
+        for key in task.tokenised.keys
+        for path in task.tokenised.outputs("tokens/", key)
+    ]
+    shards, starts = pool.shard[sample.document].tolist(), pool.start[sample.document].tolist()
     with (context.out / f"{task.key}.bin").open("wb") as out:
-        places = zip(shards, starts, ends, sample.tokens.tolist(), strict=True)
-        for done, (shard, start, end, take) in enumerate(places, 1):
-            # Whatever is cut still ends with the end-of-text token, its document's last.
-            out.write(files[shard][start : start + take - 1].tobytes())
-            out.write(files[shard][end - 1 : end].tobytes())
+        places = zip(shards, starts, sample.tokens.tolist(), strict=True)
+        for done, (shard, start, tokens) in enumerate(places, 1):
+            # A document that is cut has no end-of-text token: its text goes on.
+            out.write(files[shard][start : start + tokens].tobytes())
             if done % 1_024 == 0:
-                context.progress(done, len(ends))
+                context.progress(done, len(starts))

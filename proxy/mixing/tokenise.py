@@ -19,13 +19,13 @@ from proxy.mixing.held_out import HELD_OUT, evaluated
 from proxy.mixing.mixing_tasks import HELD_OUT_TOKENS, TokeniseHeldOutTask, TokeniseTask
 from proxy.mixing.split import TRAINING, read_split
 from proxy.mixing.tokenizer import Encoder, committed_encoder
+from proxy.token_files import token_dtype
 from winnow import DOCUMENT_SCHEMA, KEPT, TaskContext, TaskResult, read_documents
 
-TOKEN_DTYPE = np.dtype("<u2")
 # Texts handed to the library at once, which bounds what it holds.
 GROUP = 1_024
 
-Ids = npt.NDArray[np.uint16]
+Ids = npt.NDArray[np.uint32]
 
 # One row per training document, in the order of the token file. ``tokens`` counts the end-of-text
 # token that follows each document. Then, with CARRIED before their names, come the columns of
@@ -46,7 +46,7 @@ HELD_OUT_TOKENS_SCHEMA = pa.schema(
     [
         pa.field("target", pa.large_string(), nullable=False),
         pa.field("id", pa.large_string(), nullable=False),
-        pa.field("tokens", pa.large_list(pa.uint16()), nullable=False),
+        pa.field("tokens", pa.large_list(pa.uint32()), nullable=False),
         pa.field("bytes", pa.int64(), nullable=False),
     ]
 )
@@ -55,6 +55,7 @@ HELD_OUT_TOKENS_SCHEMA = pa.schema(
 def tokenise_shard(task: TokeniseTask, context: TaskContext) -> TaskResult:
     """What TokeniseTask does."""
     encoder = committed_encoder(task.tokenizer, task.end_of_text)
+    dtype = token_dtype(encoder.vocabulary)
     documents = read_split(task.split, task.key)
     training = documents["split"].to_numpy() == TRAINING
     keys = documents["key"].to_numpy()
@@ -80,13 +81,13 @@ def tokenise_shard(task: TokeniseTask, context: TaskContext) -> TaskResult:
                 batch = batch.append_column("key", pa.array(keys[here]))
                 batch = batch.filter(pa.array(training[here]))
                 ids, starts = encode(encoder, batch.column("text"))
-                tokens.write(np.insert(ids, starts[1:], encoder.end).astype(TOKEN_DTYPE).tobytes())
+                tokens.write(np.insert(ids, starts[1:], encoder.end).astype(dtype).tobytes())
                 entries = _index(batch, np.diff(starts) + 1, schema)
                 index.write_batch(entries)
                 _add_counts(sources, entries)
                 context.progress(row, len(documents))
     metrics: dict[str, JsonValue] = {source: list(counts) for source, counts in sources.items()}
-    return TaskResult(metrics={"sources": metrics})
+    return TaskResult(metrics={"sources": metrics, "vocabulary": encoder.vocabulary})
 
 
 def tokenise_held_out(task: TokeniseHeldOutTask, context: TaskContext) -> TaskResult:
@@ -132,7 +133,7 @@ def _encode_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[Ids, Offs
         for encoding in tokenizer.encode_batch_fast(group, add_special_tokens=False):
             found += encoding.ids
             bounds.append(len(found))
-    return np.array(found, TOKEN_DTYPE), np.array(bounds, np.int64)
+    return np.array(found, np.uint32), np.array(bounds, np.int64)
 
 
 def score_columns(schema: pa.Schema) -> list[str]:

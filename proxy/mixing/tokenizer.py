@@ -125,7 +125,7 @@ def load_encoder(path: Path, end_of_text: str) -> Encoder:
     if vocabulary > MAX_VOCABULARY:
         raise Refusal(
             "tokenizer-size",
-            f"{path.name} has {vocabulary:,} tokens; token files hold 65,536",
+            f"{path.name} has {vocabulary:,} tokens; at most {MAX_VOCABULARY:,} are read",
             "use a smaller vocabulary",
         )
     end = tokenizer.token_to_id(end_of_text)

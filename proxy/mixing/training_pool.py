@@ -1,8 +1,4 @@
-"""What mixes draw from: the training side in pieces, and which of them a component chooses.
-
-A piece is a document or, where that is long, 1,024 tokens of it: else a few long documents would
-be all that a small budget sees of a source, and seeds would differ by which ones those are.
-"""
+"""What mixes are sampled from: the training side, and which documents a component selects."""
 
 from __future__ import annotations
 
@@ -23,13 +19,12 @@ Longs = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
 Trues = npt.NDArray[np.bool_]
 
-PIECE_TOKENS = 1_024
 SHOWN_VALUES = 20
 
 
 @dataclass(frozen=True)
 class Categories:
-    """A column of categories [pieces]: ``code`` is an index into ``values``, −1 where null."""
+    """A column of categories [documents]: ``code`` is an index into ``values``, −1 where null."""
 
     code: Longs
     values: tuple[str, ...]
@@ -41,17 +36,14 @@ class Categories:
         code = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
         return cls(code, tuple(whole.dictionary.to_pylist()))
 
-    def take(self, rows: Longs) -> Categories:
-        return Categories(self.code[rows], self.values)
-
 
 @dataclass(frozen=True)
 class TrainingPool:
-    """The training side in columns [pieces], in corpus order.
+    """The training side in columns [documents], in corpus order.
 
-    ``shard`` and ``start`` (in tokens) say where a piece lies in the token files, ``end`` where its
-    document ends there, ``offset`` where it begins in its document, and ``row`` which document of
-    its shard's index that is. ``scores`` are columns of numbers, NaN where there is none;
+    ``shard`` and ``start`` (in tokens) say where a document lies in the token files, ``tokens`` how
+    long it is there with its end-of-text token, and ``row`` where it is in its shard's index.
+    ``scores`` are columns of numbers, NaN where there is none;
     ``categories`` columns of text.
     """
 
@@ -60,9 +52,7 @@ class TrainingPool:
     tokens: Longs
     shard: Longs
     row: Longs
-    offset: Longs
     start: Longs
-    end: Longs
     scores: Mapping[str, Reals]
     categories: Mapping[str, Categories] = field(default_factory=dict)
 
@@ -89,65 +79,53 @@ class TrainingPool:
         first = np.repeat(np.cumsum([0, *lengths[:-1]]), lengths)
         whole = pa.concat_tables(tables, promote_options="default")
         tokens = whole["tokens"].to_numpy()
-        ends = np.cumsum(tokens)
-        starts = ends - tokens
+        starts = np.cumsum(tokens) - tokens
         origin = starts[first] if len(whole) else starts
-        document, offset = cut(tokens)
         names = [name for name in columns if CARRIED + name in whole.column_names]
         found = {name: whole[CARRIED + name] for name in names}
         sorting = [name for name in names if pa.types.is_dictionary(found[name].type)]
         return cls(
-            source=whole["source"].to_numpy(zero_copy_only=False)[document],
-            # The first piece keeps its document's key, so short documents are ordered by that.
-            key=whole["key"].to_numpy()[document] ^ mix64(offset.astype(np.uint64)),
-            tokens=np.minimum(tokens[document] - offset, PIECE_TOKENS),
-            shard=shard[document],
-            row=(np.arange(len(whole)) - first)[document],
-            offset=offset,
-            start=(starts - origin)[document] + offset,
-            end=(ends - origin)[document],
+            source=whole["source"].to_numpy(zero_copy_only=False),
+            key=whole["key"].to_numpy(),
+            tokens=tokens,
+            shard=shard,
+            row=np.arange(len(whole)) - first,
+            start=starts - origin,
             scores={
-                name: column.to_numpy(zero_copy_only=False).astype(np.float64)[document]
+                name: column.to_numpy(zero_copy_only=False).astype(np.float64)
                 for name, column in found.items()
                 if name not in sorting
             },
-            categories={name: Categories.of(found[name]).take(document) for name in sorting},
+            categories={name: Categories.of(found[name]) for name in sorting},
         )
-
-
-def cut(tokens: Longs) -> tuple[Longs, Longs]:
-    """Documents of ``tokens`` [documents] in pieces: index of the document and offset [pieces]."""
-    counts = -(-tokens // PIECE_TOKENS)
-    document = np.repeat(np.arange(len(tokens)), counts)
-    first = np.repeat(np.cumsum(counts) - counts, counts)
-    return document, (np.arange(len(document)) - first) * PIECE_TOKENS
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The pieces of a component. ``low`` and ``high`` are the scores between which its bucket lies:
-    low ≤ score < high, None where open. ``unscored`` pieces have no score and are in no bucket."""
+    """The documents of a component. ``low`` and ``high`` are the scores between which its bucket
+    lies: low ≤ score < high, None where open. ``unscored`` documents have no score and are in no
+    bucket."""
 
-    pieces: Longs
+    documents: Longs
     low: float | None = None
     high: float | None = None
     unscored: int = 0
 
 
 def select(pool: TrainingPool, component: Component) -> Selection:
-    """The pieces of a component's source that have its categories and lie in its bucket.
+    """The documents of a component's source that have its categories and lie in its bucket.
 
     Raises ShardError when the component names a column or a category that no document has, or when
     none is left although the mix names the component.
     """
-    pieces = np.flatnonzero(pool.source == component.source)
-    inside = np.ones(len(pieces), np.bool_)
+    documents = np.flatnonzero(pool.source == component.source)
+    inside = np.ones(len(documents), np.bool_)
     for column, values in component.categories:
-        inside &= _with_categories(pool, pieces, component.source, column, values)
-    chosen = Selection(pieces[inside])
+        inside &= _with_categories(pool, documents, component.source, column, values)
+    chosen = Selection(documents[inside])
     if component.bucket:
-        chosen = _in_bucket(pool, chosen.pieces, component)
-    if not len(chosen.pieces) and (component.weight is not None or component.columns):
+        chosen = _in_bucket(pool, chosen.documents, component)
+    if not len(chosen.documents) and (component.weight is not None or component.columns):
         hint = "take it out of the mix"
         if component.bucket:
             hint += ", or choose a wider bucket (many scores may be equal)"
@@ -167,38 +145,38 @@ def quantile(scores: Reals, tokens: Longs, share: float) -> float:
     return float(scores[order[min(place, len(order) - 1)]])
 
 
-def _in_bucket(pool: TrainingPool, pieces: Longs, component: Component) -> Selection:
+def _in_bucket(pool: TrainingPool, documents: Longs, component: Component) -> Selection:
     if component.column not in pool.scores:
         raise ShardError("no-scores", f"no document has a numeric column {component.column!r}")
-    scores = pool.scores[component.column][pieces]
+    scores = pool.scores[component.column][documents]
     unscored = int(np.isnan(scores).sum())
-    pieces, scores = pieces[~np.isnan(scores)], scores[~np.isnan(scores)]
+    documents, scores = documents[~np.isnan(scores)], scores[~np.isnan(scores)]
     low = high = None
     below, above = component.quantiles
-    if len(pieces) and below > 0:
-        low = quantile(scores, pool.tokens[pieces], below)
-    if len(pieces) and above < 1:
-        high = quantile(scores, pool.tokens[pieces], above)
+    if len(documents) and below > 0:
+        low = quantile(scores, pool.tokens[documents], below)
+    if len(documents) and above < 1:
+        high = quantile(scores, pool.tokens[documents], above)
     inside = (scores >= (-np.inf if low is None else low)) & (
         scores < (np.inf if high is None else high)
     )
-    return Selection(pieces[inside], low, high, unscored)
+    return Selection(documents[inside], low, high, unscored)
 
 
 def _with_categories(
-    pool: TrainingPool, pieces: Longs, source: str, column: str, values: Values
+    pool: TrainingPool, documents: Longs, source: str, column: str, values: Values
 ) -> Trues:
-    """Which of ``pieces`` have one of ``values`` in ``column``."""
+    """Which of ``documents`` have one of ``values`` in ``column``."""
     there: list[Category]
     inside: Trues
     if column in pool.categories:
         known = pool.categories[column]
-        code = known.code[pieces]
+        code = known.code[documents]
         there = sorted(known.values[number] for number in np.unique(code[code >= 0]))
         wanted = [number for number, value in enumerate(known.values) if value in values]
         inside = np.isin(code, wanted)
     elif column in pool.scores:
-        numbers = pool.scores[column][pieces]
+        numbers = pool.scores[column][documents]
         there = [_whole(number) for number in np.unique(numbers[~np.isnan(numbers)]).tolist()]
         inside = np.isin(numbers, [value for value in values if not isinstance(value, str)])
     else:

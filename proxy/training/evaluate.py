@@ -23,7 +23,7 @@ HELD_OUT_SCHEMA = pa.schema(
     [
         pa.field("target", pa.large_string(), nullable=False),
         pa.field("id", pa.large_string(), nullable=False),
-        pa.field("tokens", pa.large_list(pa.uint16()), nullable=False),
+        pa.field("tokens", pa.large_list(pa.uint32()), nullable=False),
         pa.field("bytes", pa.int64(), nullable=False),
     ]
 )

@@ -70,7 +70,7 @@ def parse_size(model: str) -> int:
 
 
 def default_vocabulary(model: str) -> int:
-    """Vocabulary that keeps the embedding from eating the model. Always fits uint16."""
+    """Vocabulary that keeps the embedding from eating the model."""
     size = parse_size(model)
     return 2_048 if size < 5_000_000 else 8_192 if size < 50_000_000 else 32_768
 
@@ -91,8 +91,8 @@ def model_spec(model: str, vocabulary: int | None = None, context: int | None = 
     size = parse_size(model)
     vocabulary = default_vocabulary(model) if vocabulary is None else vocabulary
     context = default_context(model) if context is None else context
-    if not 2 <= vocabulary <= 2**16:
-        raise ValueError(f"a vocabulary of {vocabulary} does not fit token files of uint16")
+    if vocabulary < 2:
+        raise ValueError(f"a vocabulary of {vocabulary} leaves nothing to predict")
     if context < 2:
         raise ValueError(f"a context of {context} tokens is too short to predict anything")
     head = 16 if size < 5_000_000 else 32 if size < 50_000_000 else 64

@@ -11,14 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from proxy.token_files import Tokens, map_tokens, token_dtype
 from proxy.training.model import LanguageModel, initialise
 from proxy.training.sizes import ModelSpec, Recipe
 from winnow import ShardError
-
-Tokens = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -61,16 +59,16 @@ def pick_device(device: str) -> torch.device:
 
 
 def read_tokens(path: Path, spec: ModelSpec) -> Tokens:
-    """Map a file of little-endian uint16. ShardError when it cannot train this model: too short
-    for one sequence, half a token at its end, or a token outside the vocabulary."""
-    size = path.stat().st_size
-    if size % 2 or size < 2 * (spec.context + 1):
+    """Map a token file of the model's vocabulary. ShardError when it cannot train this model: too
+    short for one sequence, half a token at its end, or a token outside the vocabulary."""
+    size, dtype = path.stat().st_size, token_dtype(spec.vocabulary)
+    if size % dtype.itemsize or size < dtype.itemsize * (spec.context + 1):
         raise ShardError(
             "token-file",
-            f"{path.name} has {size} bytes; a sequence takes {2 * (spec.context + 1)}",
+            f"{path.name} has {size} bytes; a sequence takes {dtype.itemsize * (spec.context + 1)}",
             "give the mix a larger token budget",
         )
-    tokens: Tokens = np.memmap(path, dtype="<u2", mode="r")
+    tokens = map_tokens(path, dtype)
     largest = int(tokens.max())
     if largest >= spec.vocabulary:
         raise ShardError(

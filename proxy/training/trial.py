@@ -31,7 +31,7 @@ class TrialTask:
     """Train on one committed token file, then evaluate. Files go into the folder ``key``:
     config.json, model.safetensors and its digest, curve.parquet, evaluation.parquet.
 
-    ``tokens`` has one ``.bin`` output (little-endian uint16) for ``tokens_key``; the only output
+    ``tokens`` has one ``.bin`` output (token_files) for ``tokens_key``; the only output
     of ``evaluation`` that ends with ``evaluation_name`` has evaluate.HELD_OUT_SCHEMA.
     Initialisation depends on ``seed`` and ``model`` alone, so mixes with the same seed start from
     the same weights. ``recipe`` None takes the defaults for the file's tokens.

@@ -1,12 +1,9 @@
-"""Is a mix better than the baseline? Paired differences, their intervals, and what they decide.
-
-docs/adr/0003-verdict-interval.md explains the interval. Pure numpy and scipy, no torch.
-"""
+"""Is a mix better than the baseline? Every mix and target compared, with Holm's correction."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -14,12 +11,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from proxy.verdicts.paired_effect import Effect, Floats, Stratum, effect
+
 Decision = Literal["better", "worse", "undecided"]
 
 AGGREGATE = "all"  # the target of a comparison about the mean over targets
-POWER = 0.8
-_SMALLEST_P = 1e-100
 
 
 @dataclass(frozen=True)
@@ -32,6 +28,7 @@ class Scores:
     id: tuple[str, ...]
     bits: Floats
     bytes: npt.NDArray[np.int64]
+    cluster: tuple[str, ...] = ()  # () when every document is a cluster of its own
 
 
 @dataclass(frozen=True)
@@ -66,65 +63,6 @@ class Comparison:
         return self.target == AGGREGATE
 
 
-@dataclass(frozen=True)
-class Effect:
-    """A paired difference and the two variances of it, each with its degrees of freedom.
-
-    ``seed_variance`` and ``document_variance`` are those of the mean difference, None where there
-    is a single seed or document.
-    """
-
-    delta: float
-    seed_variance: float | None
-    seed_df: float
-    document_variance: float | None
-    document_df: float
-
-    @property
-    def why_undecidable(self) -> str:
-        """Why no interval can be given; empty when one can."""
-        if self.seed_variance is None:
-            return "one seed cannot show how much seeds vary: give at least two"
-        if self.document_variance is None:
-            return "one held-out document cannot show how much documents vary"
-        return ""
-
-    def half_width(self, level: float) -> float:
-        """Half the interval at confidence 1 − ``level``: √(t²·V_seed + t²·V_document), each t at
-        its own degrees of freedom (Banerjee 1960, Howe 1974)."""
-        return self._combine(lambda df: _student(level / 2, df))
-
-    def detectable(self, level: float) -> float:
-        """The difference found at ``level`` with a power of 80 %, to the usual approximation."""
-        return self._combine(lambda df: _student(level / 2, df) + _student(1 - POWER, df))
-
-    def p_value(self) -> float:
-        """The level at which the interval just touches zero; 1 when nothing can be decided."""
-        if self.why_undecidable or self.delta == 0:
-            return 1.0
-        # Imported where it is needed: planning a run would pay half a second for it.
-        from scipy import optimize
-
-        size = abs(self.delta)
-        if size >= self.half_width(_SMALLEST_P):
-            return 0.0
-        root = optimize.brentq(
-            lambda log_level: self.half_width(math.exp(log_level)) - size,
-            math.log(_SMALLEST_P),
-            0.0,
-            xtol=1e-12,
-        )
-        return math.exp(root)
-
-    def _combine(self, quantile: Callable[[float], float]) -> float:
-        assert self.seed_variance is not None
-        assert self.document_variance is not None
-        return math.hypot(
-            quantile(self.seed_df) * math.sqrt(self.seed_variance),
-            quantile(self.document_df) * math.sqrt(self.document_variance),
-        )
-
-
 def read_scores(path: Path, mix: str, seed: int) -> Scores:
     """The scores that a trial wrote (``evaluation.parquet``)."""
     import pyarrow.parquet as pq
@@ -137,6 +75,7 @@ def read_scores(path: Path, mix: str, seed: int) -> Scores:
         tuple(table["id"].to_pylist()),
         table["bits"].to_numpy(),
         table["bytes"].to_numpy(),
+        tuple(table["cluster"].to_pylist()),
     )
 
 
@@ -168,7 +107,7 @@ def compare_mixes(scores: Sequence[Scores], baseline: str, alpha: float = 0.05) 
     targets = list(dict.fromkeys(first.target))
     if AGGREGATE in targets:
         raise ValueError(f"a target may not be called {AGGREGATE!r}")
-    strata = [np.flatnonzero(np.array(first.target) == name) for name in targets]
+    strata = _strata(first, targets)
     primary: list[tuple[Comparison, Effect]] = []
     secondary: list[tuple[Comparison, Effect]] = []
     for mix in trials:
@@ -178,48 +117,22 @@ def compare_mixes(scores: Sequence[Scores], baseline: str, alpha: float = 0.05) 
         primary.append(_open(mix, baseline, AGGREGATE, difference_sd, first.bytes, strata))
         if len(targets) > 1:
             secondary += [
-                _open(mix, baseline, name, difference_sd, first.bytes, [rows])
-                for name, rows in zip(targets, strata, strict=True)
+                _open(mix, baseline, stratum.name, difference_sd, first.bytes, [stratum])
+                for stratum in strata
             ]
     return _holm(primary, alpha) + _holm(secondary, alpha)
 
 
-def effect(
-    difference_sd: Floats, bytes_d: npt.NDArray[np.int64], strata: Sequence[npt.NDArray[np.intp]]
-) -> Effect:
-    """The mean over ``strata`` (rows per target) of a difference in bits per byte.
-
-    ``difference_sd`` [seeds, documents] is in bits. Seeds vary as the whole difference does from
-    seed to seed; documents as the contributions of single ones to the ratio, averaged over seeds.
-    """
-    seeds, weight = difference_sd.shape[0], 1 / len(strata)
-    per_seed = np.zeros(seeds)
-    parts, freedoms = [], []
-    for rows in strata:
-        size = bytes_d[rows]
-        per_seed += weight * difference_sd[:, rows].sum(axis=1) / size.sum()
-        mean_bits = difference_sd[:, rows].mean(axis=0)
-        # Linearised ratio estimator (Cochran 1977, section 2.11).
-        rest = (mean_bits - size * (mean_bits.sum() / size.sum())) / size.mean()
-        if len(rows) > 1:
-            parts.append(weight**2 * rest.var(ddof=1) / len(rows))
-            freedoms.append(len(rows) - 1)
-    spread = sum(part**2 / df for part, df in zip(parts, freedoms, strict=True))
-    return Effect(
-        delta=float(per_seed.mean()),
-        seed_variance=float(per_seed.var(ddof=1) / seeds) if seeds > 1 else None,
-        seed_df=max(1, seeds - 1),
-        document_variance=float(sum(parts)) if len(parts) == len(strata) else None,
-        # Welch and Satterthwaite: the degrees of freedom of a sum of variances.
-        document_df=float(sum(parts) ** 2 / spread) if spread else max(1, sum(freedoms)),
-    )
-
-
-def _student(tail: float, df: float) -> float:
-    """The t above which ``tail`` of Student's distribution lies."""
-    from scipy import special
-
-    return -float(special.stdtrit(df, tail))
+def _strata(scores: Scores, targets: Sequence[str]) -> list[Stratum]:
+    """The documents of each target and their clusters, numbered."""
+    target = np.array(scores.target)
+    clusters = scores.cluster or tuple(map(str, range(len(target))))
+    numbers = np.unique(np.array(clusters), return_inverse=True)[1].astype(np.int64)
+    return [
+        Stratum(name, rows, numbers[rows])
+        for name in targets
+        for rows in [np.flatnonzero(target == name)]
+    ]
 
 
 def _open(
@@ -228,12 +141,12 @@ def _open(
     target: str,
     difference_sd: Floats,
     bytes_d: npt.NDArray[np.int64],
-    strata: Sequence[npt.NDArray[np.intp]],
+    strata: list[Stratum],
 ) -> tuple[Comparison, Effect]:
     """The comparison before Holm has set its level, and what it rests on."""
     found = effect(difference_sd, bytes_d, strata)
     p = found.p_value()
-    documents = sum(map(len, strata))
+    documents = sum(len(stratum.rows) for stratum in strata)
     comparison = Comparison(
         mix=mix,
         baseline=baseline,
@@ -248,7 +161,7 @@ def _open(
         mde=None,
         seeds=len(difference_sd),
         documents=documents,
-        why=found.why_undecidable,
+        why=found.undecidable,
     )
     return comparison, found
 

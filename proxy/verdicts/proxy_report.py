@@ -12,6 +12,7 @@ import orjson
 import pyarrow.parquet as pq
 
 from proxy.mixing.split import REPEAT_SIMILARITY, SPLITS
+from proxy.proxy_warnings import mix_warnings
 from proxy.training.trial import CURVE
 from proxy.verdicts.comparison import AGGREGATE, Comparison
 from proxy.verdicts.verdict import VERDICT, confidence, interval, signed
@@ -148,21 +149,15 @@ def _price(metrics: Sequence[Metrics]) -> str:
 
 def _mixes(mix: StageOutputs, tokenise: StageOutputs) -> ReportSection:
     receipts = mix.receipts()
-    short = [_short(receipt.metrics) for receipt in receipts if receipt.metrics["short"]]
+    warnings = mix_warnings(receipt.metrics for receipt in receipts)
     blocks: list[Block] = []
-    if short:
-        blocks.append(Prose("\n\n".join(short), title="Mixes that ended short"))
+    if warnings:
+        text = "\n\n".join(f"{w[:1].upper()}{w[1:]}." for texts in warnings.values() for w in texts)
+        blocks.append(Prose(text, title="Mixes that lack text"))
     blocks += [_composition(receipts), _sampled(receipts), _training_side(tokenise)]
     first = {str(receipt.metrics["mix"]) for receipt in receipts}
     lead = f"{len(first)} mixes over the documents that were kept and may be trained on."
     return ReportSection("mixes", "Mixes", blocks, lead=lead)
-
-
-def _short(metrics: Metrics) -> str:
-    return (
-        f"`{metrics['mix']}` (seed {metrics['seed']}) has {metrics['tokens']:,} of "
-        f"{metrics['wanted']:,} tokens: every source reached its epoch cap."
-    )
 
 
 def _first_of_mix(receipts: Sequence[Receipt]) -> list[Metrics]:

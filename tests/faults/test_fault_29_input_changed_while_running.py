@@ -6,6 +6,7 @@ from pathlib import Path
 
 from small_runs import load, small_project, write_lines
 
+from pipeline.engine.lock import Fence
 from pipeline.engine.plan import make_plan
 from pipeline.engine.row_tasks import RowTask
 from pipeline.engine.worker import Job, read_failures, run_task
@@ -17,12 +18,11 @@ def test_changed_file_leaves_no_receipt(tmp_path: Path) -> None:
     task = next(task for task in stage.tasks if task.label == "a2.jsonl")
     assert isinstance(task.spec, RowTask)
     write_lines(tmp_path / "a2.jsonl", ["other text than was planned"])
-    scratch = tmp_path / "scratch"
-    from pipeline.engine.lock import Fence
-
-    job = Job(stage.name, stage.folder, (task,), scratch, Fence())
+    job = Job(
+        stage.name, tmp_path / "store", (task,), tmp_path / "new", tmp_path / "scratch", Fence()
+    )
     run_task(job, task)
-    (failure,) = read_failures(scratch)
+    (failure,) = read_failures(job.scratch)
     assert failure.code == "input-changed"
-    assert not list(stage.folder.rglob("*.json"))
-    assert not list(stage.folder.rglob("*.parquet"))
+    assert not list(job.store.rglob("*.json"))
+    assert not list(job.store.rglob("*.parquet"))

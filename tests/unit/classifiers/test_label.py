@@ -145,7 +145,7 @@ def test_equal_documents_have_equal_labels(judge: Judge, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("blank", ["", "   \n", "... !? —", "___"])
-def test_a_document_without_words_gets_no_label_and_is_nobodys_fault(
+def test_a_document_without_words_gets_no_label_and_counts_for_nothing(
     judge: Judge, tmp_path: Path, blank: str
 ) -> None:
     ran = run(tmp_path, texts(*[blank] * 9, "a word"), max_errors=0.0)
@@ -200,7 +200,7 @@ def test_no_more_of_a_long_document_is_read_than_its_tokens(judge: Judge, tmp_pa
     assert ends == long[: 16 * 16] + long[-16 * 16 :]
 
 
-def test_sources_are_told_whatever_makes_strata(judge: Judge, tmp_path: Path) -> None:
+def test_sources_are_reported_whatever_makes_strata(judge: Judge, tmp_path: Path) -> None:
     rows = [{"text": f"word {n}", "source": ("a · b", "c")[n % 2]} for n in range(20)]
     for by in ([], ["length"], ["language", "source"]):
         ran = run(tmp_path, rows, sample={"by": by})

@@ -77,7 +77,7 @@ def test_a_manifest_without_a_label_step_is_refused(tmp_path: Path, store: Path)
         label(path)
 
 
-def test_nothing_to_do_is_said() -> None:
+def test_nothing_to_do_is_an_error() -> None:
     with pytest.raises(Refusal, match="neither a manifest nor an option"):
         label()
 

@@ -38,7 +38,7 @@ def test_an_estimate_shows_its_interval_or_why_there_is_none() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 200])
-def test_calibration_is_drawn_and_said_in_words(size: int) -> None:
+def test_calibration_is_drawn_and_described_in_words(size: int) -> None:
     random = np.random.default_rng(1)
     score = 5 * random.random(size)
     entries = calibration(np.round(score), score, 0, 5, 5)

@@ -48,7 +48,7 @@ def bare(labels: list[str], ordered: bool) -> AgreementMetrics:
     return AgreementMetrics(judge="m", rubric="r 1", attributes={"value": attribute})
 
 
-def test_everything_that_was_measured_is_told(grades_alone: AgreementMetrics) -> None:
+def test_everything_that_was_measured_is_shown(grades_alone: AgreementMetrics) -> None:
     found = section("label", "Labels by label", grades_alone)
     assert (found.anchor, found.title) == ("label", "Labels by label")
     assert titles(found) == [
@@ -110,7 +110,7 @@ def test_verdicts_on_orders_have_tones(grades_alone: AgreementMetrics) -> None:
     assert "below 0.25" in found.note
 
 
-def test_no_order_that_moved_is_said_without_boasting(grades_alone: AgreementMetrics) -> None:
+def test_no_order_that_moved_is_reported_without_boasting(grades_alone: AgreementMetrics) -> None:
     metrics = copy.deepcopy(grades_alone)
     injection_probes = metrics["attributes"]["educational_value"]["injection_probes"]
     for entry in injection_probes:

@@ -227,7 +227,7 @@ def test_real_documents_of_all_domains_take_injection_probes(
                     assert math.isclose(probe.offset, len(text) / 2, rel_tol=0.5)
 
 
-def test_wordings_are_told_apart() -> None:
+def test_wordings_differ() -> None:
     for how in module.KINDS.values():
         assert len(set(how.wordings)) == len(how.wordings)
         assert all("{answer}" in wording for wording in how.wordings)

@@ -232,7 +232,7 @@ def test_facts_of_a_whole_labelling_are_json(grades_and_topics: AgreementMetrics
         ([3, 4], GRADES, False),
     ],
 )
-def test_gold_of_two_classes_is_told_by_its_labels(
+def test_gold_of_two_classes_is_known_by_its_labels(
     gold: list[float], labels: list[str], expected: bool
 ) -> None:
     assert two_classes(np.array(gold, dtype=float), labels) is expected

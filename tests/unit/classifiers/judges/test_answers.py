@@ -47,7 +47,7 @@ def test_very_small_probabilities_keep_their_shares() -> None:
     assert label.mass == 0.0
 
 
-def test_label_that_was_not_told_has_no_probability() -> None:
+def test_label_that_was_not_reported_has_no_probability() -> None:
     label = Label.of_logprobs([MISSING, math.log(0.5)])
     assert label.probabilities == (0.0, 1.0)
     assert label.entropy == 0.0

@@ -146,7 +146,7 @@ def test_a_refusal_with_a_time_to_wait_is_asked_again_after_it() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503, 500, 408, 418])
-def test_a_longer_wait_than_a_run_takes_is_fatal_and_said(status: int) -> None:
+def test_a_longer_wait_than_a_run_takes_is_fatal_and_named(status: int) -> None:
     failure = error_of(status, Retry_After="86400")
     assert (failure.kind, failure.code) == ("fatal", "wait-too-long")
     assert "86,400 s (Retry-After)" in failure.message
@@ -247,7 +247,7 @@ def test_logprobs_are_in_the_order_of_the_ids() -> None:
     assert read_logprobs(top(_5=-1.5, _7=-0.5, _9=-3), [7, 5]) == [-0.5, -1.5]
 
 
-def test_null_is_no_probability_and_a_missing_label_is_told_apart() -> None:
+def test_null_is_no_probability_and_a_missing_label_is_another_thing() -> None:
     assert read_logprobs(top(_5=None, _7=-1), [5, 7], only_top=False) == [MISSING, -1.0]
     assert read_logprobs(top(_7=-1), [5, 7]) == [MISSING, -1.0]
     with pytest.raises(RequestError, match="labels-missing"):

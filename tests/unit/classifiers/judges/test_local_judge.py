@@ -144,7 +144,7 @@ def test_numbers_that_overflow_are_garbage_of_one_document(makers: PromptMakers)
         (Refusal("odd", "said"), "odd"),
     ],
 )
-def test_failing_model_is_fatal_for_all_and_hangs_nobody(
+def test_failing_model_is_fatal_for_all_and_hangs_no_request(
     makers: PromptMakers, error: Exception, code: str
 ) -> None:
     model = FakeModel()
@@ -155,7 +155,7 @@ def test_failing_model_is_fatal_for_all_and_hangs_nobody(
         assert (found.kind, found.code) == ("fatal", code)
 
 
-def test_document_that_nobody_waits_for_any_more_harms_no_other(makers: PromptMakers) -> None:
+def test_document_whose_task_was_cancelled_harms_no_other(makers: PromptMakers) -> None:
     async def whole() -> None:
         judge = LocalJudge(FakeModel(), makers)
         first, second = (asyncio.create_task(judge.ask(request)) for request in requests(2))

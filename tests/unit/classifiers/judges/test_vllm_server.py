@@ -352,7 +352,7 @@ def test_a_taken_port_is_an_error_if_it_was_asked_for(make: Make, note: Path) ->
     assert not note.exists(), "a second server would share it"
 
 
-def test_a_reserved_port_is_given_to_nobody_else() -> None:
+def test_a_reserved_port_is_given_to_no_other() -> None:
     held, port = reserve_port()
     with held:
         others = [reserve_port() for _ in range(200)]

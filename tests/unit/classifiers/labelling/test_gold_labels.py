@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -70,15 +72,13 @@ def test_line_separators_within_a_text_end_no_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (b"{", "not JSON"),
-        (b"[1]", "no text in the field 'text'"),
-        (b'{"label": 1}', "no text in the field 'text'"),
+        (b'{"label": 1}', "no text in the field 'text'; the fields are 'label'"),
+        (b"{}", "no text in the field 'text'; the row has no field"),
         (b'{"text": 3, "label": 1}', "no text in the field 'text'"),
         (b'{"text": "x"}', "no label in the field 'label'"),
         (b'{"text": "x", "label": null}', "no label in the field 'label'"),
         (b'{"text": "x", "label": true}', "is not a number"),
         (b'{"text": "x", "label": "2"}', "is not a number"),
-        (b"\xff", "not JSON"),
     ],
 )
 def test_a_wrong_line_is_named_by_its_number(tmp_path: Path, line: bytes, said: str) -> None:
@@ -87,6 +87,24 @@ def test_a_wrong_line_is_named_by_its_number(tmp_path: Path, line: bytes, said: 
         read_gold(GoldSpec(path="g.jsonl"), tmp_path, SCALE)
     assert caught.value.message.startswith("g.jsonl:3:1 ")
     assert (caught.value.code, "checks.gold" in caught.value.hint) == ("bad-gold", True)
+
+
+@pytest.mark.parametrize("line", [b"{", b"[1]", b"\xff", b'{"text": "x", "label": NaN}'])
+def test_a_line_that_is_no_json_object_is_named_by_the_reader_of_sources(
+    tmp_path: Path, line: bytes
+) -> None:
+    write(tmp_path / "g.jsonl", ROWS[0], b"", line)
+    with pytest.raises(ShardError, match=r"g\.jsonl:3") as caught:
+        read_gold(GoldSpec(path="g.jsonl"), tmp_path, SCALE)
+    assert (caught.value.code, bool(caught.value.hint)) == ("bad-row", True)
+
+
+def test_a_gold_set_may_be_parquet(tmp_path: Path) -> None:
+    table = pa.table({"text": ["x", "y"], "label": [1, 2], "source": ["a", None]})
+    pq.write_table(table, tmp_path / "g.parquet")
+    gold = read_gold(GoldSpec(path="g.parquet"), tmp_path, SCALE)
+    assert (gold.texts, gold.labels.tolist()) == (["x", "y"], [1.0, 2.0])
+    assert gold.sources.tolist() == ["a", None]
 
 
 def test_a_category_must_be_one_of_the_attribute(tmp_path: Path) -> None:
@@ -109,17 +127,19 @@ def test_an_empty_file_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_a_broken_archive_is_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"g{suffix}"
     write(path, *ROWS * 50)
-    for content in (path.read_bytes()[:-20], b"plain"):
+    cut = path.read_bytes()[:-20]
+    for content, code in ((cut, "corrupt-compression"), (b"plain", "wrong-format")):
         path.write_bytes(content)
         with pytest.raises(ShardError) as caught:
             read_gold(GoldSpec(path=path.name), tmp_path, SCALE)
-        assert caught.value.code == "bad-gold"
+        assert caught.value.code == code
+        assert path.name in caught.value.message
 
 
 def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     """It was there when the manifest was checked."""
     for name in ("gone", "gone.zst"):
-        with pytest.raises(ShardError, match=f"{name} cannot be read"):
+        with pytest.raises(ShardError, match=f"unreadable {name}: No such file"):
             read_gold(GoldSpec(path=name), tmp_path, SCALE)
 
 

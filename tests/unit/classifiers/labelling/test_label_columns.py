@@ -96,7 +96,7 @@ def test_columns_hold_the_expectation_the_likeliest_and_the_probabilities() -> N
     assert [field.name for field in topic["topic_p"].type] == ["law", "fun", "ads"]
 
 
-def test_columns_of_nobody_have_their_types() -> None:
+def test_columns_of_no_document_have_their_types() -> None:
     whole, none = (label_columns("topic", CHOICES, answers) for answers in ([BOTH], []))
     assert {k: v.type for k, v in whole.items()} == {k: v.type for k, v in none.items()}
     whole, none = (label_columns("grade", SCALE, a) for a in ([BOTH], [Answer.refused("x")]))

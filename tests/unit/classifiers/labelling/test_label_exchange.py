@@ -184,7 +184,7 @@ def test_a_file_cut_short_imports_nothing(tmp_path: Path) -> None:
         assert list(store.labels()) == []
 
 
-def test_lines_cut_within_are_told(tmp_path: Path) -> None:
+def test_lines_cut_within_are_refused(tmp_path: Path) -> None:
     with pa.CompressedOutputStream(str(tmp_path / "y.zst"), "zstd") as file:
         file.write(orjson.dumps(HEADER) + b'\n{"judge": "j"')
     with pytest.raises(Refusal, match=r"y\.zst:2:1 the file ends within a line"):
@@ -199,7 +199,7 @@ def test_what_is_no_export_is_refused(tmp_path: Path, content: bytes) -> None:
     assert caught.value.code == "bad-labels"
 
 
-def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="there is no file"):
         import_labels(LabelStore(tmp_path / "b"), tmp_path / "none.zst")
     with pytest.raises(Refusal):

@@ -288,7 +288,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     refusal(folder / "labels.sqlite")
 
 
-def test_full_disk_is_said_and_what_was_there_stays(store: LabelStore) -> None:
+def test_full_disk_is_reported_and_what_was_there_stays(store: LabelStore) -> None:
     store.write([stored(0)], [])
     pages = store._db.execute("pragma page_count").fetchone()[0]
     store._db.execute(f"pragma max_page_count={pages}")

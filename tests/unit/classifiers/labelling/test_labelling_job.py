@@ -45,14 +45,14 @@ def test_passes_ask_as_the_job_says_but_for_limit_and_order(job: Job) -> None:
     assert part.wording(job) == Wording(GRADES, 9, "ends", 7, True)
 
 
-def test_fields_that_nobody_knows_are_refused(job: Job) -> None:
+def test_unknown_fields_are_refused(job: Job) -> None:
     with pytest.raises(ValidationError):
         Job.model_validate({**job.model_dump(), "more": 1})
     with pytest.raises(ValidationError):
         WorkerStatus.model_validate_json('{"finished": true}')
 
 
-def test_progress_is_told_to_the_end_and_the_log_is_made(tmp_path: Path) -> None:
+def test_progress_is_reported_to_the_end_and_the_log_is_made(tmp_path: Path) -> None:
     told_of: list[tuple[float, float]] = []
     with ScriptedServer(delay=0.02) as server:
         log = tmp_path / "folder" / "worker.log"
@@ -83,7 +83,7 @@ def some_job(folder: Path) -> Job:
         return job_for(folder, server, words(3))
 
 
-def test_a_worker_that_dies_is_said_with_the_end_of_its_log(
+def test_a_worker_that_dies_is_reported_with_the_end_of_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = "import sys; sys.stdin.readline(); sys.exit('out of luck')"
@@ -95,7 +95,7 @@ def test_a_worker_that_dies_is_said_with_the_end_of_its_log(
     assert "out of luck" in caught.value.hint
 
 
-def test_a_worker_that_reads_nothing_is_said_too(
+def test_a_worker_that_reads_nothing_is_reported_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job is larger than a pipe holds."""

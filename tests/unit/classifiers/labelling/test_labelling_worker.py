@@ -231,7 +231,7 @@ def test_waits_for_a_next_try_do_not_keep_an_ended_worker(tmp_path: Path) -> Non
     assert claims(job) == 0
 
 
-def test_worker_that_is_told_to_end_finishes_what_is_under_way(tmp_path: Path) -> None:
+def test_worker_that_gets_sigterm_finishes_what_is_under_way(tmp_path: Path) -> None:
     with ScriptedServer(delay=0.3) as server:
         job = job_for(tmp_path, server, words(300))
         launcher = launch(job)
@@ -279,7 +279,7 @@ def test_documents_of_a_worker_that_dies_are_taken_over_by_the_other(tmp_path: P
 # --- what the store and the job may be ---
 
 
-def test_store_that_is_none_is_said_with_a_hint(tmp_path: Path) -> None:
+def test_store_that_is_none_is_an_error_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "labels.sqlite").write_bytes(b"these are no labels\n" * 500)
     with ScriptedServer() as server:
         job = job_for(tmp_path, server, words(3))
@@ -289,7 +289,7 @@ def test_store_that_is_none_is_said_with_a_hint(tmp_path: Path) -> None:
     assert server.requests == []
 
 
-def test_full_disk_is_said_and_nothing_is_asked_for_long(tmp_path: Path) -> None:
+def test_full_disk_is_an_error_and_nothing_is_asked_for_long(tmp_path: Path) -> None:
     """The store may not grow beyond 300 kB; labels that were paid for are said to be lost."""
     with ScriptedServer(delay=0.01) as server:
         job = job_for(tmp_path, server, words(3_000))
@@ -313,7 +313,7 @@ def test_key_that_the_environment_lacks_is_refused(
             run_here(job)
 
 
-def test_server_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_server_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with ScriptedServer() as server:
         job = job_for(tmp_path, server, words(1))
     with pytest.raises(ShardError, match=f"no server answers at {server.url}") as caught:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from fake_judges import ONE, FakeJudge
 
 from classifiers.judges.answers import Answer, Label
 from classifiers.judges.judge import LabelRequest, RequestError, Usage
@@ -25,38 +26,23 @@ from classifiers.labelling.model_probes import (
     ModelProbes,
 )
 
-ONE = Usage(10, 0, 1)
 
-
-class Judge:
-    """Gives the first label a share, and the troubles first."""
+class Judge(FakeJudge):
+    """Gives the first label a share of the probability, after its ``failures``."""
 
     def __init__(self, share: float = 0.7, failures: Sequence[RequestError] = ()) -> None:
         self.share, self.failures, self.asked = share, list(failures), 0
-        self.name = "judge"
 
     async def ask(self, request: LabelRequest) -> tuple[Answer, Usage]:
         self.asked += 1
         await asyncio.sleep(0)
         if self.failures:
             raise self.failures.pop(0)
-        pause = (1 - self.share) / 3
-        return Answer({"explains": Label((self.share, pause, pause, pause), 0.9)}, {}), ONE
+        rest = (1 - self.share) / 3
+        return Answer({"explains": Label((self.share, rest, rest, rest), 0.9)}, {}), ONE
 
     async def check_labels(self, wording: Wording) -> Usage:
         return ONE
-
-    def estimate(self, request: LabelRequest) -> Usage:
-        return ONE
-
-    def shorten(self, request: LabelRequest) -> bool:
-        return False
-
-    async def is_alive(self, failure: RequestError) -> bool:
-        return True
-
-    async def restart(self) -> None:
-        raise NotImplementedError
 
 
 class Scene:
@@ -189,7 +175,7 @@ def test_first_and_last_look_are_tried_again(tmp_path: Path) -> None:
     asyncio.run(Scene(tmp_path, judge).watch.start(WORDING))
 
 
-def test_a_judge_that_never_answers_is_said(tmp_path: Path) -> None:
+def test_a_judge_that_never_answers_is_an_error(tmp_path: Path) -> None:
     judge = Judge(failures=[RequestError("again", "http-500", "oops")] * TRIES)
     with pytest.raises(RequestError, match="judge gave no answer: http-500 oops") as caught:
         asyncio.run(Scene(tmp_path, judge).watch.start(WORDING))

@@ -91,7 +91,7 @@ def test_what_the_worker_cannot_do_is_an_error_with_its_hint(tmp_path: Path, sto
 
 
 @pytest.mark.parametrize("texts", [[], ["", " ", "…"]])
-def test_nobody_is_asked_about_nothing(
+def test_no_judge_is_asked_about_nothing(
     worker: LabellingWorker, store: Path, texts: list[str]
 ) -> None:
     asked = {"document": Question(texts, 64)}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_judges import ONE, FakeJudge
 
 from classifiers.judges.answers import Answer, Label
 from classifiers.judges.judge import LabelRequest, RequestError, Usage
@@ -35,10 +36,8 @@ LOW = Answer({"a": Label((0.5, 0.5), 0.1)}, {})
 Behaviour = Callable[["Judge", LabelRequest, int], Answer | Exception]
 
 
-class Judge:
-    """Answers by ``behaviour(judge, work, how often that text was asked about before)``."""
-
-    name = "judge"
+class Judge(FakeJudge):
+    """Answers by ``behaviour(judge, request, how often that text was asked about before)``."""
 
     def __init__(self, behaviour: Behaviour = lambda judge, request, times: GOOD) -> None:
         self.behaviour = behaviour
@@ -64,13 +63,7 @@ class Judge:
             self.under_way.discard(request.text)
         if isinstance(found, Exception):
             raise found
-        return found, Usage(10, 0, 1)
-
-    async def check_labels(self, wording: Wording) -> Usage:
-        return Usage()
-
-    def estimate(self, request: LabelRequest) -> Usage:
-        return Usage(10, 0, 1)
+        return found, ONE
 
     def shorten(self, request: LabelRequest) -> bool:
         before, request.shortened = request.shortened, True
@@ -281,7 +274,7 @@ def test_hint_names_what_low_mass_means() -> None:
     assert "max_errors" in too_many_errors(3, 4, {"http-400": 3})[2]
 
 
-def test_fatal_trouble_ends_everything_and_keeps_what_was_answered(tmp_path: Path) -> None:
+def test_a_fatal_error_ends_everything_and_keeps_what_was_answered(tmp_path: Path) -> None:
     def behave(judge: Judge, request: LabelRequest, times: int) -> Answer | Exception:
         return RequestError("fatal", "not-authorised", hint="key") if request.text == "40" else GOOD
 
@@ -294,7 +287,7 @@ def test_fatal_trouble_ends_everything_and_keeps_what_was_answered(tmp_path: Pat
 
 
 @pytest.mark.parametrize("error", [RuntimeError("bug"), Refusal("code", "said"), KeyError("x")])
-def test_an_error_that_nobody_foresaw_is_not_lost(tmp_path: Path, error: Exception) -> None:
+def test_an_unforeseen_error_is_not_lost(tmp_path: Path, error: Exception) -> None:
     scene = Scene(tmp_path, Judge(lambda j, request, times: error if request.text == "7" else GOOD))
     with pytest.raises(type(error)) as caught:
         scene.run(500)
@@ -398,7 +391,7 @@ def test_a_document_that_kills_servers_is_given_up_and_no_other(tmp_path: Path) 
     assert scene.claims() == 0
 
 
-def test_two_documents_that_kill_servers_take_nobody_with_them(tmp_path: Path) -> None:
+def test_two_documents_that_kill_servers_take_no_other_with_them(tmp_path: Path) -> None:
     judge = Judge()
     judge.deadly = {"10", "11"}
     scene = Scene(tmp_path, judge)

@@ -124,7 +124,7 @@ def test_model_in_this_process_is_counted_as_a_server(tiny_model: Path, store: L
     assert len(list(store.rows("engines"))) == 1
 
 
-def test_address_where_nobody_answers_is_said_after_some_tries(
+def test_address_where_no_server_answers_is_an_error_after_some_tries(
     tmp_path: Path, store: LabelStore
 ) -> None:
     judge_folder(tmp_path)

@@ -10,12 +10,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
+from fake_judges import FakeJudge
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.judges.answers import Answer
-from classifiers.judges.judge import LabelRequest, RequestError, Usage
-from classifiers.judges.judge_identity import Wording
+from classifiers.judges.judge import RequestError
 from classifiers.labelling.slot_pool import MOST_RESTARTS, ConcurrencyWindow, SlotPool
 
 
@@ -107,34 +106,22 @@ def test_any_history_leaves_a_limit_that_can_be_used(history: list[tuple[bool, f
         assert 1 <= window.limit <= 100
 
 
-class FakeJudge:
+class DyingJudge(FakeJudge):
     """Restarts at once, or as ``failure`` says."""
 
     def __init__(self, name: str = "judge") -> None:
         self.name = name
         self.failure: Exception | None = None
-        self.revived = 0
-        self.may_revive = asyncio.Event()
-        self.may_revive.set()
-
-    async def ask(self, request: LabelRequest) -> tuple[Answer, Usage]:
-        raise NotImplementedError
-
-    async def check_labels(self, wording: Wording) -> Usage:
-        raise NotImplementedError
-
-    def estimate(self, request: LabelRequest) -> Usage:
-        return Usage(1)
-
-    def shorten(self, request: LabelRequest) -> bool:
-        return False
+        self.restarts = 0
+        self.may_restart = asyncio.Event()
+        self.may_restart.set()
 
     async def is_alive(self, failure: RequestError) -> bool:
         return False
 
     async def restart(self) -> None:
-        await self.may_revive.wait()
-        self.revived += 1
+        await self.may_restart.wait()
+        self.restarts += 1
         if self.failure is not None:
             raise self.failure
 
@@ -143,7 +130,7 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(scenario, 20))
 
 
-def limited(judge: FakeJudge, limit: int) -> SlotPool:
+def limited(judge: DyingJudge, limit: int) -> SlotPool:
     pool = SlotPool([judge], 256)
     pool.slots[0].window._limit = float(limit)
     return pool
@@ -151,7 +138,7 @@ def limited(judge: FakeJudge, limit: int) -> SlotPool:
 
 def test_no_more_are_under_way_than_the_window_allows() -> None:
     async def scenario() -> None:
-        pool = limited(FakeJudge(), 3)
+        pool = limited(DyingJudge(), 3)
         most = 0
 
         async def one() -> None:
@@ -169,7 +156,7 @@ def test_no_more_are_under_way_than_the_window_allows() -> None:
 
 def test_the_judge_with_most_room_is_next() -> None:
     async def scenario() -> None:
-        pool = SlotPool([FakeJudge("a"), FakeJudge("b")], 256)
+        pool = SlotPool([DyingJudge("a"), DyingJudge("b")], 256)
         async with pool.slot() as first, pool.slot() as second:
             assert first.judge.name != second.judge.name
 
@@ -178,7 +165,7 @@ def test_the_judge_with_most_room_is_next() -> None:
 
 def test_a_cancelled_wait_passes_its_turn_on() -> None:
     async def scenario() -> None:
-        pool = limited(FakeJudge(), 1)
+        pool = limited(DyingJudge(), 1)
         got = []
 
         async def one(name: str) -> None:
@@ -197,7 +184,7 @@ def test_a_cancelled_wait_passes_its_turn_on() -> None:
 
 def test_failing_wakes_everybody_who_waits() -> None:
     async def scenario() -> None:
-        pool = limited(FakeJudge(), 1)
+        pool = limited(DyingJudge(), 1)
 
         async def one() -> None:
             async with pool.slot():
@@ -223,25 +210,25 @@ async def one_alone(pool: SlotPool) -> None:
 
 def test_a_dead_judge_is_revived_once_for_all_who_notice() -> None:
     async def scenario() -> None:
-        judge = FakeJudge()
-        judge.may_revive.clear()
+        judge = DyingJudge()
+        judge.may_restart.clear()
         pool = SlotPool([judge], 256)
         before = pool.slots[0].window.limit
         for _ in range(5):
             pool.restart(pool.slots[0])
         assert pool.slots[0].room == 0
         assert pool.slots[0].window.limit < before, "it may have died of too much"
-        judge.may_revive.set()
+        judge.may_restart.set()
         async with pool.slot():
-            assert judge.revived == 1
+            assert judge.restarts == 1
 
     run(scenario())
 
 
 def test_other_judges_are_asked_while_one_is_revived() -> None:
     async def scenario() -> None:
-        dead, living = FakeJudge("dead"), FakeJudge("living")
-        dead.may_revive.clear()
+        dead, living = DyingJudge("dead"), DyingJudge("living")
+        dead.may_restart.clear()
         pool = SlotPool([dead, living], 256)
         pool.restart(pool.slots[0])
         async with pool.slot() as one, pool.slot() as two:
@@ -255,7 +242,7 @@ def test_other_judges_are_asked_while_one_is_revived() -> None:
 @pytest.mark.parametrize("error", [RequestError("fatal", "gone"), OSError("no such program")])
 def test_a_judge_that_cannot_be_revived_ends_all_asking(error: Exception) -> None:
     async def scenario() -> None:
-        judge = FakeJudge()
+        judge = DyingJudge()
         judge.failure = error
         pool = SlotPool([judge], 256)
         pool.restart(pool.slots[0])
@@ -268,7 +255,7 @@ def test_a_judge_that_cannot_be_revived_ends_all_asking(error: Exception) -> Non
 
 def test_a_judge_that_dies_again_and_again_is_given_up() -> None:
     async def scenario() -> None:
-        pool = SlotPool([FakeJudge()], 256)
+        pool = SlotPool([DyingJudge()], 256)
         for _ in range(MOST_RESTARTS):
             pool.restart(pool.slots[0])
             async with pool.slot():
@@ -281,9 +268,9 @@ def test_a_judge_that_dies_again_and_again_is_given_up() -> None:
     run(scenario())
 
 
-def test_alone_means_that_nobody_else_is_under_way() -> None:
+def test_exclusive_means_that_no_other_request_is_under_way() -> None:
     async def scenario() -> None:
-        pool = limited(FakeJudge(), 4)
+        pool = limited(DyingJudge(), 4)
         together = []
 
         async def one(exclusive: bool) -> None:
@@ -303,7 +290,7 @@ def test_alone_means_that_nobody_else_is_under_way() -> None:
 
 def test_a_judge_that_rests_is_not_asked_and_wakes_by_itself() -> None:
     async def scenario() -> None:
-        pool = SlotPool([FakeJudge()], 256)
+        pool = SlotPool([DyingJudge()], 256)
         pool.pause(pool.slots[0], 0.2)
         start = time.monotonic()
         async with pool.slot():

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,11 +9,9 @@ from reading import rows_of
 
 from pipeline.documents import MAX_BATCH_BYTES, MAX_BATCH_ROWS
 from pipeline.sources.batches import Batches
-from pipeline.sources.fields import Document, FieldNames, document_of
+from pipeline.sources.fields import Document
 from pipeline.sources.rows import MAX_ROW_BYTES, QUARANTINE_RAW_BYTES, RowError, decode_utf8
 from pipeline.sources.source import Read
-
-NAMES = FieldNames()
 
 
 def collect(items: list[Document | bytes], cap: int = MAX_ROW_BYTES) -> list[Read]:
@@ -75,42 +70,6 @@ def test_ids_are_derived_where_they_are_missing() -> None:
     items: list[Document | bytes] = [Document("a"), Document("b", id="7"), Document("c", id="")]
     documents, _ = rows_of(collect(items))
     assert [row["id"] for row in documents] == ["web/a.jsonl#0", "7", "web/a.jsonl#2"]
-
-
-@pytest.mark.parametrize(
-    ("row", "code"),
-    [
-        ({}, "missing-text"),
-        ({"text": None}, "missing-text"),
-        ({"text": 3}, "missing-text"),
-        ({"text": ["a"]}, "missing-text"),
-        ({"text": "a", "id": 1.5}, "bad-id"),
-        ({"text": "a", "id": True}, "bad-id"),
-        ({"text": "a", "id": ["x"]}, "bad-id"),
-    ],
-)
-def test_rows_that_are_no_document(row: dict[str, Any], code: str) -> None:
-    with pytest.raises(RowError) as caught:
-        document_of(row, NAMES)
-    assert caught.value.code == code
-
-
-def test_fields_go_where_they_are_mapped_and_the_rest_to_metadata() -> None:
-    row = {"body": "a", "key": -3, "url": "u", "language": ["en"], "z": 1, "metadata": {"b": None}}
-    document = document_of(row, FieldNames(text="body", id="key"))
-    assert (document.text, document.id, document.url, document.language) == ("a", "-3", "u", None)
-    assert document.metadata == '{"language":["en"],"metadata":{"b":null},"z":1}'
-    assert document_of({"text": "", "id": None, "url": None}, NAMES) == Document("")
-
-
-@given(st.dictionaries(st.text(), st.none() | st.integers(-5, 5) | st.text()))
-def test_metadata_is_the_same_for_equal_rows(rest: dict[str, Any]) -> None:
-    rest = {name: value for name, value in rest.items() if name not in ("id", "url", "language")}
-    one = document_of({**rest, "text": "a"}, NAMES).metadata
-    turned = dict(reversed(list(rest.items())))
-    assert document_of({"text": "a", **turned}, NAMES).metadata == one
-    rest.pop("text", None)
-    assert (json.loads(one) if one else {}) == rest
 
 
 @given(st.text(st.characters(codec=None, categories=["L", "Cs"])))

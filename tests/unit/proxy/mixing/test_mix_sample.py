@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import ShardError
 from proxy.mixing.components import Component
 from proxy.mixing.mix_sample import MixSample, fill, sample_mix
 from proxy.mixing.mixes import Mix
 from proxy.mixing.mixing_tasks import (
+    CopyTokenizerTask,
     HeldOutTask,
     SampleTask,
     SplitTask,
@@ -19,7 +24,7 @@ from proxy.mixing.mixing_tasks import (
     TrainTokenizerTask,
 )
 from proxy.mixing.tokenizer import committed_encoder
-from proxy.mixing.training_pool import PIECE_TOKENS, Categories, TrainingPool
+from proxy.mixing.training_pool import Categories, TrainingPool
 from proxy.proxy_settings import END_OF_TEXT
 from winnow.testing import Workbench, batch_of
 
@@ -42,9 +47,7 @@ def pool_of(
         tokens=tokens,
         shard=np.zeros_like(rows),
         row=rows,
-        offset=np.zeros_like(rows),
         start=np.cumsum(tokens) - tokens,
-        end=np.cumsum(tokens),
         scores={} if scores is None else {"quality": np.array(scores)},
         categories={
             name: Categories.of(pa.chunked_array([pa.array(values).dictionary_encode()]))
@@ -57,8 +60,8 @@ def components(mix: object) -> tuple[Component, ...]:
     return Mix.model_validate(mix).components(SOURCES)
 
 
-def tokens_by_pile(drawn: MixSample) -> list[int]:
-    return [share.tokens for share in drawn.shares]
+def tokens_by_component(sample: MixSample) -> list[int]:
+    return [share.tokens for share in sample.shares]
 
 
 POOL = pool_of({"web": [50] * 100, "docs": [20] * 50, "code": [100] * 10})
@@ -83,67 +86,67 @@ def test_fill_spends_the_budget_or_every_cap(
 
 
 def test_weights_are_met_to_the_token() -> None:
-    drawn = sample_mix(POOL, components({"web": 0.5, "docs": 0.3, "code": 0.2}), 1_000, seed=1)
-    assert tokens_by_pile(drawn) == [500, 300, 200]
-    assert drawn.tokens.sum() == 1_000
+    sample = sample_mix(POOL, components({"web": 0.5, "docs": 0.3, "code": 0.2}), 1_000, seed=1)
+    assert tokens_by_component(sample) == [500, 300, 200]
+    assert sample.tokens.sum() == 1_000
 
 
 def test_proportional_follows_the_tokens_of_the_sources() -> None:
-    drawn = sample_mix(POOL, components("proportional"), 700, seed=1)
-    assert tokens_by_pile(drawn) == [500, 100, 100]
+    sample = sample_mix(POOL, components("proportional"), 700, seed=1)
+    assert tokens_by_component(sample) == [500, 100, 100]
 
 
 def test_parts_without_a_weight_share_the_rest() -> None:
-    drawn = sample_mix(POOL, components({"web": 0.4, "docs": {}, "code": {}}), 1_000, seed=1)
-    assert tokens_by_pile(drawn) == [400, 300, 300]
+    sample = sample_mix(POOL, components({"web": 0.4, "docs": {}, "code": {}}), 1_000, seed=1)
+    assert tokens_by_component(sample) == [400, 300, 300]
 
 
 def test_without_a_budget_everything_is_drawn_once() -> None:
-    drawn = sample_mix(POOL, components("proportional"), None, seed=1)
-    assert sorted(drawn.piece.tolist()) == list(range(160))
-    assert set(drawn.epoch.tolist()) == {0}
+    sample = sample_mix(POOL, components("proportional"), None, seed=1)
+    assert sorted(sample.document.tolist()) == list(range(160))
+    assert set(sample.epoch.tolist()) == {0}
 
 
 def test_an_epoch_cap_holds_and_others_make_up_for_it() -> None:
-    drawn = sample_mix(POOL, components({"web": 0.5, "docs": 0.5, "max_epochs": 1}), 4_000, seed=1)
-    assert tokens_by_pile(drawn) == [3_000, 1_000]
-    assert [share.wanted for share in drawn.shares] == [2_000, 2_000]
-    docs = drawn.piece[drawn.component == 1]
+    sample = sample_mix(POOL, components({"web": 0.5, "docs": 0.5, "max_epochs": 1}), 4_000, seed=1)
+    assert tokens_by_component(sample) == [3_000, 1_000]
+    assert [share.wanted for share in sample.shares] == [2_000, 2_000]
+    docs = sample.document[sample.component == 1]
     assert len(docs) == len(set(docs.tolist())) == 50
 
 
 def test_a_mix_ends_short_when_every_source_is_at_its_cap() -> None:
-    drawn = sample_mix(
+    sample = sample_mix(
         POOL, components({"docs": 0.5, "code": 0.5, "max_epochs": 2}), 10_000, seed=1
     )
-    assert tokens_by_pile(drawn) == [2_000, 2_000]
-    assert [share.epochs for share in drawn.shares] == [2.0, 2.0]
+    assert tokens_by_component(sample) == [2_000, 2_000]
+    assert [share.epochs for share in sample.shares] == [2.0, 2.0]
 
 
 def test_an_epoch_is_over_before_the_next_begins_and_has_another_order() -> None:
-    drawn = sample_mix(POOL, components({"docs": 1.0}), 2_000, seed=1)
-    first, second = drawn.piece[:50].tolist(), drawn.piece[50:].tolist()
+    sample = sample_mix(POOL, components({"docs": 1.0}), 2_000, seed=1)
+    first, second = sample.document[:50].tolist(), sample.document[50:].tolist()
     assert sorted(first) == sorted(second)
     assert first != second
-    assert drawn.epoch.tolist() == [0] * 50 + [1] * 50
+    assert sample.epoch.tolist() == [0] * 50 + [1] * 50
 
 
 def test_a_source_has_the_same_order_in_every_mix_of_a_seed() -> None:
     one = sample_mix(POOL, components({"web": 0.5, "docs": 0.5}), 1_000, seed=3)
     two = sample_mix(POOL, components({"docs": 0.2, "web": 0.8}), 2_000, seed=3)
-    web_one = one.piece[one.component == 0].tolist()
-    web_two = two.piece[two.component == 1].tolist()
+    web_one = one.document[one.component == 0].tolist()
+    web_two = two.document[two.component == 1].tolist()
     assert web_one == web_two[: len(web_one)]
     other = sample_mix(POOL, components({"web": 0.5, "docs": 0.5}), 1_000, seed=4)
-    assert other.piece[other.component == 0].tolist() != web_one
+    assert other.document[other.component == 0].tolist() != web_one
 
 
 def test_a_bucket_keeps_the_order_of_its_source() -> None:
     pool = pool_of({"web": [10] * 100}, [i / 100 for i in range(100)])
-    whole = sample_mix(pool, components({"web": 1.0}), None, seed=5).piece.tolist()
+    whole = sample_mix(pool, components({"web": 1.0}), None, seed=5).document.tolist()
     part = sample_mix(
         pool, components({"web": {"quality": "top 30%"}}), None, seed=5
-    ).piece.tolist()
+    ).document.tolist()
     assert part == [row for row in whole if row >= 70]
 
 
@@ -159,11 +162,11 @@ def test_shares_hold_all_along(sizes: list[list[int]], budget: int, seed: int) -
     mix = dict(zip(names, (0.5, 0.3, 0.2), strict=False))
     if len(sizes) == 2:
         mix["docs"] = 0.5
-    drawn = sample_mix(pool, components(mix), budget, seed)
-    total = drawn.tokens.sum()
-    ends = np.cumsum(drawn.tokens)
-    for number, share in enumerate(drawn.shares):
-        mine = np.cumsum(np.where(drawn.component == number, drawn.tokens, 0))
+    sample = sample_mix(pool, components(mix), budget, seed)
+    total = sample.tokens.sum()
+    ends = np.cumsum(sample.tokens)
+    for number, share in enumerate(sample.shares):
+        mine = np.cumsum(np.where(sample.component == number, sample.tokens, 0))
         # Never further from its share than the longest documents of all components together.
         assert (np.abs(mine - ends * share.tokens / total) <= 60 * len(sizes)).all()
 
@@ -171,17 +174,17 @@ def test_shares_hold_all_along(sizes: list[list[int]], budget: int, seed: int) -
 def test_buckets_are_cut_at_token_weighted_quantiles() -> None:
     # The top document alone holds 30 % of the tokens.
     pool = pool_of({"web": [10] * 7 + [30]}, [0.1 * i for i in range(8)])
-    drawn = sample_mix(pool, components({"web": {"quality": "top 30%"}}), None, seed=0)
-    assert drawn.piece.tolist() == [7]
-    assert drawn.shares[0].low == pytest.approx(0.7)
-    assert drawn.shares[0].high is None
+    sample = sample_mix(pool, components({"web": {"quality": "top 30%"}}), None, seed=0)
+    assert sample.document.tolist() == [7]
+    assert sample.shares[0].low == pytest.approx(0.7)
+    assert sample.shares[0].high is None
 
 
 def test_documents_without_a_score_are_in_no_bucket_and_counted() -> None:
     pool = pool_of({"web": [10] * 4}, [float("nan"), 0.2, 0.4, float("nan")])
-    drawn = sample_mix(pool, components({"web": {"quality": "top 100%"}}), None, seed=0)
-    assert sorted(drawn.piece.tolist()) == [1, 2]
-    assert drawn.shares[0].unscored == 2
+    sample = sample_mix(pool, components({"web": {"quality": "top 100%"}}), None, seed=0)
+    assert sorted(sample.document.tolist()) == [1, 2]
+    assert sample.shares[0].unscored == 2
 
 
 @pytest.mark.parametrize(
@@ -192,7 +195,9 @@ def test_documents_without_a_score_are_in_no_bucket_and_counted() -> None:
         ({"web": {"quality": "top 30%"}}, None, "no-scores"),
     ],
 )
-def test_a_pile_without_documents_fails(mix: object, scores: list[float] | None, code: str) -> None:
+def test_a_component_without_documents_fails(
+    mix: object, scores: list[float] | None, code: str
+) -> None:
     with pytest.raises(ShardError) as caught:
         sample_mix(pool_of({"web": [10] * 4}, scores), components(mix), 100, seed=0)
     assert caught.value.code == code
@@ -202,26 +207,26 @@ def test_parts_of_categories_are_drawn_by_their_weights_in_the_order_of_the_sour
     topics = ["law", "tax", "art", "art"] * 25
     pool = pool_of({"web": [10] * 100}, categories={"topic": topics})
     mix = {"web": [{"topic": "art", "weight": 0.2}, {"topic": ["law", "tax"], "weight": 0.8}]}
-    drawn = sample_mix(pool, components(mix), 500, seed=5)
-    assert tokens_by_pile(drawn) == [100, 400]
-    assert [share.available_documents for share in drawn.shares] == [50, 50]
-    whole = sample_mix(pool, components({"web": 1.0}), None, seed=5).piece.tolist()
+    sample = sample_mix(pool, components(mix), 500, seed=5)
+    assert tokens_by_component(sample) == [100, 400]
+    assert [share.available_documents for share in sample.shares] == [50, 50]
+    whole = sample_mix(pool, components({"web": 1.0}), None, seed=5).document.tolist()
     for number, wanted in enumerate([{"art"}, {"law", "tax"}]):
-        mine = drawn.piece[drawn.component == number].tolist()
+        mine = sample.document[sample.component == number].tolist()
         assert mine == [row for row in whole if topics[row] in wanted][: len(mine)]
 
 
 def test_categories_without_weights_share_by_their_tokens() -> None:
     pool = pool_of({"web": [10] * 10}, categories={"topic": ["law"] * 3 + ["tax"] * 6 + [None]})
     mix = {"web": [{"topic": "law"}, {"topic": "tax"}]}
-    assert tokens_by_pile(sample_mix(pool, components(mix), 60, seed=0)) == [20, 40]
+    assert tokens_by_component(sample_mix(pool, components(mix), 60, seed=0)) == [20, 40]
 
 
 def test_proportional_passes_over_a_source_without_documents() -> None:
-    drawn = sample_mix(
+    sample = sample_mix(
         pool_of({"web": [10] * 4, "docs": []}), components("proportional"), 30, seed=0
     )
-    assert tokens_by_pile(drawn) == [30, 0, 0]
+    assert tokens_by_component(sample) == [30, 0, 0]
 
 
 def test_a_mix_is_written_as_the_documents_it_lists(bench: Workbench) -> None:
@@ -245,41 +250,54 @@ def test_a_mix_is_written_as_the_documents_it_lists(bench: Workbench) -> None:
     assert (len(ids), metrics["tokens"], metrics["short"]) == (900, 900, False)
 
     encoder = committed_encoder(tokenizer, END_OF_TEXT)
-    drawn = pq.read_table(done.outputs("sample/")[0]).to_pylist()
+    sample = pq.read_table(done.outputs("sample/")[0]).to_pylist()
     at = 0
-    for document in drawn:
+    for document in sample:
         piece = ids[at : at + document["tokens"]]
         at += document["tokens"]
         text = texts[document["task"].removesuffix("-0")][document["row"]]
         whole = encoder.tokenizer.encode(text).ids
-        assert piece.tolist() == [*whole[: len(piece) - 1], encoder.end]
+        assert piece.tolist() == [*whole, encoder.end][: len(piece)]
     assert at == len(ids)
-    assert {d["row"] >= 15 for d in drawn if d["task"] == "web-0"} == {True}
-    assert {d["component"] for d in drawn} == {"web, quality top 50%", "docs"}
+    assert {d["row"] >= 15 for d in sample if d["task"] == "web-0"} == {True}
+    assert {d["component"] for d in sample} == {"web, quality top 50%", "docs"}
 
 
-def test_long_documents_are_drawn_in_pieces(bench: Workbench) -> None:
-    letters = np.random.default_rng(0).integers(97, 123, (3, 9_000), np.uint8)
-    texts = [bytes(row).decode() for row in letters]
+def byte_tokenizer(path: Path, first: int) -> Path:
+    """A tokenizer of bytes whose ids begin at ``first``, the end of text before them."""
+    names = [f"<unused {i}>" for i in range(first - 1)] + [END_OF_TEXT]
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {name: i for i, name in enumerate([*names, *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.save(str(path))
+    return path
+
+
+@pytest.mark.parametrize(("first", "dtype"), [(1, "<u2"), (128_000, "<u4")])
+@pytest.mark.parametrize("budget", [None, 15_000])
+def test_long_documents_stay_whole_and_only_their_ends_are_marked(
+    bench: Workbench, first: int, dtype: str, budget: int | None
+) -> None:
+    texts = [f"{i} " * 2_000 for i in range(6)]
     corpus = bench.corpus({"web-0": batch_of("web", texts)}).outputs
     held = bench.done("held_out", {"h": HeldOutTask(corpus, (), (), 0)})
     split = bench.done("split", {"web-0": SplitTask(corpus, "web-0", held, 0)})
-    tokenizer = bench.done("tokenizer", {"t": TrainTokenizerTask(corpus, split, 300, END_OF_TEXT)})
+    path = byte_tokenizer(bench.folder / "tokenizer.json", first)
+    copy = CopyTokenizerTask(path, sha256_file(path), END_OF_TEXT)
+    tokenizer = bench.done("tokenizer", {"t": copy})
     work = TokeniseTask(corpus, "web-0", split, tokenizer, END_OF_TEXT)
     tokenised = bench.done("tokenise", {"web-0": work})
-    mix = SampleTask("m-seed1", "m", components({"web": 1.0}), 9_000, 1, tokenised)
+    mix = SampleTask("m-seed1", "m", components({"web": 1.0}), budget, 1, tokenised)
     done = bench.done("mix", {"m-seed1": mix})
     encoder = committed_encoder(tokenizer, END_OF_TEXT)
-    ids = np.fromfile(done.outputs("m-seed1.bin")[0], "<u2")
-    drawn = pq.read_table(done.outputs("sample/")[0]).to_pylist()
-    assert max(row["tokens"] for row in drawn) == PIECE_TOKENS
-    assert len({row["row"] for row in drawn[:6]}) > 1, "pieces of a document are spread"
-    at = 0
-    for row in drawn:
-        whole = [*encoder.tokenizer.encode(texts[row["row"]]).ids, encoder.end]
-        begin, taken = row["offset"], row["tokens"]
-        wanted = [*whole[begin : begin + taken - 1], encoder.end]
-        assert ids[at : at + taken].tolist() == wanted
-        at += taken
-    assert at == len(ids) == 9_000
-    assert done.receipts()[0].metrics["documents"] == 3
+    ids = np.fromfile(done.outputs("m-seed1.bin")[0], dtype)
+    documents = pq.read_table(done.outputs("sample/")[0]).to_pylist()
+    whole = [
+        token
+        for document in documents
+        for token in [*encoder.tokenizer.encode(texts[document["row"]]).ids, encoder.end]
+    ]
+    assert ids.tolist() == whole[:budget]
+    assert len({document["row"] for document in documents}) == len(documents)

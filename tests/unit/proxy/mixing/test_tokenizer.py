@@ -15,7 +15,7 @@ from pipeline.engine.stage import StageOutputs
 from pipeline.errors import Refusal, ShardError
 from proxy.mixing.mixing_tasks import CopyTokenizerTask, HeldOutTask, SplitTask, TrainTokenizerTask
 from proxy.mixing.tokenizer import committed_encoder, load_encoder
-from proxy.proxy_settings import END_OF_TEXT, TokenizerSpec
+from proxy.proxy_settings import END_OF_TEXT, MAX_VOCABULARY, TokenizerSpec
 from winnow.testing import Workbench, batch_of
 
 TEXTS = [
@@ -128,10 +128,11 @@ def test_what_loses_text_is_refused(tmp_path: Path) -> None:
     assert caught.value.code == "tokenizer-lossy"
 
 
-def test_a_vocabulary_beyond_uint16_is_refused(tmp_path: Path) -> None:
-    tokenizer = Tokenizer(models.WordLevel({f"w{i}": i for i in range(65_537)}, unk_token="w0"))
+def test_a_vocabulary_beyond_every_published_one_is_refused(tmp_path: Path) -> None:
+    vocabulary = {f"w{i}": i for i in range(MAX_VOCABULARY + 1)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="w0"))
     tokenizer.save(str(tmp_path / "large.json"))
-    with pytest.raises(Refusal, match=r"65,537 tokens") as caught:
+    with pytest.raises(Refusal, match=r"1,048,577 tokens") as caught:
         load_encoder(tmp_path / "large.json", END_OF_TEXT)
     assert caught.value.code == "tokenizer-size"
 

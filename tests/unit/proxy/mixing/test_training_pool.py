@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ShardError
 from proxy.mixing.components import Part
 from proxy.mixing.mixing_tasks import HeldOutTask, SplitTask, TokeniseTask, TrainTokenizerTask
-from proxy.mixing.training_pool import PIECE_TOKENS, TrainingPool, cut, quantile, select
+from proxy.mixing.training_pool import TrainingPool, quantile, select
 from proxy.proxy_settings import END_OF_TEXT
 from winnow.testing import Workbench, batch_of
 
@@ -43,7 +43,7 @@ def tokenised(
 
 
 def chosen(pool: TrainingPool, part: object, source: str = "web") -> list[int]:
-    return select(pool, Part.model_validate(part).component(source, 4)).pieces.tolist()
+    return select(pool, Part.model_validate(part).component(source, 4)).documents.tolist()
 
 
 @pytest.fixture
@@ -155,17 +155,6 @@ def test_categories_do_not_depend_on_shards(
         pool = tokenised(Workbench(tmp_path_factory.mktemp("cut")), shards, ["topic"])
         found.append([chosen(pool, {"topic": topic}) for topic in ("law", "tax", "art")])
     assert found == [[[0, 3], [1, 5], [4]]] * 3
-
-
-@given(st.lists(st.integers(1, 5_000), max_size=20))
-def test_pieces_cover_every_document_once(sizes: list[int]) -> None:
-    document, offset = cut(np.array(sizes, np.int64))
-    covered = [
-        (d, token)
-        for d, begin in zip(document.tolist(), offset.tolist(), strict=True)
-        for token in range(begin, min(begin + PIECE_TOKENS, sizes[d]))
-    ]
-    assert covered == [(d, token) for d, size in enumerate(sizes) for token in range(size)]
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.integers(1, 9)), min_size=1))

@@ -1,0 +1,43 @@
+"""What a reader must know before relying on a verdict: mixes and targets that lack text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Metrics = Mapping[str, Any]
+
+# A share may miss its weight by this much: what whole documents and rounding cost.
+_SHARE_TOLERANCE = 0.01
+
+
+def mix_warnings(mixes: Iterable[Metrics]) -> dict[str, list[str]]:
+    """Warnings by mix, from the metrics of SampleTask; seeds of a mix share theirs."""
+    found: dict[str, list[str]] = {}
+    for metrics in mixes:
+        if metrics["mix"] not in found:
+            found[metrics["mix"]] = [*_shares_missed(metrics), *_ended_short(metrics)]
+    return {mix: warnings for mix, warnings in found.items() if warnings}
+
+
+def _shares_missed(metrics: Metrics) -> Iterable[str]:
+    total = max(1, metrics["tokens"])
+    missed = [
+        f"{share['component']} {share['tokens'] / total:.2f} instead of {share['weight']:.2f}"
+        for share in metrics["components"]
+        if abs(share["tokens"] / total - share["weight"]) > _SHARE_TOLERANCE
+    ]
+    if missed:
+        yield (
+            f"the mix `{metrics['mix']}` has other shares than the manifest asks for, because text "
+            f"ran out: {', '.join(missed)}; raise max_epochs, lower the token budget or give it "
+            "more text"
+        )
+
+
+def _ended_short(metrics: Metrics) -> Iterable[str]:
+    if metrics["short"]:
+        yield (
+            f"the mix `{metrics['mix']}` has {metrics['tokens']:,} of {metrics['wanted']:,} "
+            "tokens: every source reached its epoch cap"
+        )

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.proxy_warnings import mix_warnings
+
+
+def mix(tokens: tuple[int, int], wanted: int | None = None, name: str = "half") -> dict[str, Any]:
+    total = sum(tokens)
+    return {
+        "mix": name,
+        "tokens": total,
+        "wanted": wanted or total,
+        "short": total < (wanted or total),
+        "components": [
+            {"component": source, "tokens": count, "weight": 0.5}
+            for source, count in zip(("web", "docs"), tokens, strict=True)
+        ],
+    }
+
+
+def test_a_mix_with_other_shares_than_asked_for_is_named_once_with_both() -> None:
+    found = mix_warnings([mix((870, 130)), mix((870, 130)), mix((500, 500), name="even")])
+    assert list(found) == ["half"]
+    (text,) = found["half"]
+    assert "web 0.87 instead of 0.50, docs 0.13 instead of 0.50" in text
+
+
+def test_shares_that_differ_by_rounding_are_no_warning() -> None:
+    assert mix_warnings([mix((505, 495))]) == {}
+
+
+def test_a_mix_that_ended_short_is_named_with_its_tokens() -> None:
+    (text,) = mix_warnings([mix((500, 500), wanted=2_000)])["half"]
+    assert "1,000 of 2,000 tokens" in text
