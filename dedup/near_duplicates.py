@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,11 @@ import kernels.ngrams
 import kernels.text
 import kernels.words
 from dedup.greedy_clusters import greedy_clusters, largest_cluster, shared_groups
-from dedup.minhash_dedup import MinhashDedup
 from dedup.removals import Corpus, write_removals
 from winnow import ReduceInput, read_documents
+
+if TYPE_CHECKING:
+    from dedup.minhash_dedup import MinhashDedup
 
 # A document is compared with at most this many survivors of each of its buckets. Real
 # near-duplicates share a bucket with few survivors (most often one); documents that share only a

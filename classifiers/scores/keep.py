@@ -161,6 +161,10 @@ class Keep(GlobalStep):
 
         return keep_sections(label, self.column, metrics)
 
+    def share(self) -> Fraction | None:
+        """The share that ``top`` asks for, exactly."""
+        return None if self.top is None else parse_share(self.top)
+
     def group_columns(self) -> tuple[str, ...]:
         """The columns of ``by``, each once."""
         names = (self.by,) if isinstance(self.by, str) else self.by or ()

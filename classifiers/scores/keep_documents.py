@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +11,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from classifiers.scores.group_thresholds import MappedScores, metrics_of, read
-from classifiers.scores.keep import Keep, parse_share
 from classifiers.scores.quantiles import GroupQuantiles, keys_of
 from classifiers.scores.score_columns import group_column, score_column
 from classifiers.scores.threshold_warnings import Asked, ThresholdWarnings
 from winnow import BoolArray, Docs, FilterResult, ReduceInput, ShardError
+
+if TYPE_CHECKING:
+    from classifiers.scores.keep import Keep
 
 ARTIFACTS = "groups.parquet"
 OTHER_SOURCE = "other_source"
@@ -38,7 +40,8 @@ def map_scores(step: Keep, docs: Docs) -> pa.RecordBatch:
 def find_thresholds(step: Keep, reduce_input: ReduceInput, folder: Path) -> dict[str, Any]:
     """Write the thresholds into ``folder``; what is at or above them, as metrics."""
     mapped = MappedScores(reduce_input, step.group_columns())
-    shares = [] if step.top is None else [parse_share(step.top)]
+    share = step.share()
+    shares = [] if share is None else [share]
     fixed = keys_of(np.array([least.score for least in step.fixed()], np.float32))
     quantiles = GroupQuantiles.of(mapped, shares, step.of, fixed.tolist())
     drop_tied = step.all_tied == "drop"

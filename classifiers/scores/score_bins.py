@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from classifiers.scores.ensemble import Ensemble
 from classifiers.scores.quantiles import (
     GroupQuantiles,
     Longs,
@@ -25,6 +24,9 @@ from classifiers.scores.quantiles import (
 )
 from classifiers.scores.score_columns import score_column
 from winnow import Docs, FilterResult, ReduceInput, cached_by_files, read_documents
+
+if TYPE_CHECKING:
+    from classifiers.scores.ensemble import Ensemble
 
 ARTIFACTS = "cuts.parquet"
 NO_BIN = -1
