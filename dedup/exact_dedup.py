@@ -22,7 +22,7 @@ _SEEDS = {"hash_0": 0, "hash_1": 0x9E3779B97F4A7C15}
 class ExactDedup(GlobalStep):
     """Drop documents whose text is that of an earlier document, byte for byte.
 
-    The first in input order stays. Memory while concluding: about 100 bytes per document.
+    The first in input order stays. Memory while reducing: about 100 bytes per document.
     """
 
     kernels: ClassVar[tuple[str, ...]] = ("hashing", "text")

@@ -31,7 +31,7 @@ class MinhashDedup(GlobalStep):
     reported. Per bucket, at most 256 survivors are compared; what that leaves out is counted as
     ``skipped``.
 
-    Memory while concluding: about 200 bytes per document, most of it for documents that share a
+    Memory while reducing: about 200 bytes per document, most of it for documents that share a
     bucket; the n-grams of those (8 bytes each) lie in an unnamed temporary file.
     """
 

@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from pipeline.console import Console, Stopwatch
 from pipeline.engine.commit import write_atomically
-from pipeline.engine.corpus import CORPUS, link_corpus
+from pipeline.engine.corpus import CORPUS, link_artifacts, link_corpus
 from pipeline.engine.fingerprint import digest
 from pipeline.engine.lock import Fence, hold
 from pipeline.engine.old_run import refuse_old_run
@@ -39,13 +38,14 @@ from pipeline.engine.results import (
     warnings_of,
     whole_funnel,
 )
+from pipeline.engine.row_tasks import ARTIFACTS, REDUCED, RowTask
 from pipeline.engine.stage import QUARANTINE, Counts, Stage
 from pipeline.engine.store import use
 from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.worker import Failure, Job, read_progress
 from pipeline.errors import Refusal
 from pipeline.manifest import Manifest
-from pipeline.sources.bad_rows import BadRows
+from pipeline.sources.bad_rows import BadRows, too_many_bad
 
 SCRATCH = "scratch"
 SHARDWISE = ("read", "rows", "map ", "apply ")  # kinds of stages with a task for each shard
@@ -154,11 +154,20 @@ class _Run:
                     self.console.event("stage-reused", stage=planned.stage.name)
                 else:
                     self.stage(plan, planned, supervisor)
-                if planned.stage is plan.graph.corpus and not done.failures:
-                    link_corpus(self.manifest.output, planned.stage)
+                if not done.failures:
+                    self.links(plan, planned.stage)
                 for failure in _gates(plan, planned.stage, done.failures):
                     done.failures.append(failure)
                     self.console.failure(failure)
+
+    def links(self, plan: Plan, stage: Stage) -> None:
+        """Give what a stage left a path in the run's folder."""
+        output = self.manifest.output
+        if stage is plan.graph.corpus:
+            link_corpus(output, stage)
+        for label, reduced in plan.graph.reductions.items():
+            if reduced is stage:
+                link_artifacts(output, label, stage.outputs.folder(REDUCED) / ARTIFACTS)
 
     def stage(self, plan: Plan, planned: PlannedStage, supervisor: Supervisor) -> None:
         """Run what is pending of a stage."""
@@ -334,12 +343,30 @@ def _remember_outputs(plan: Plan, planned: PlannedStage) -> None:
                 plan.cache.remember(outputs.folder(task.key) / found.path, found.sha256)
 
 
+def _too_many_bad_rows(stage: Stage) -> Iterator[Failure]:
+    """Shards with more bad rows than their source accepts now.
+
+    How many it accepts is no part of what a shard's results are named after, so a run that accepted
+    more may have left them.
+    """
+    for task in stage.tasks:
+        receipt = stage.outputs.find(task.key)
+        if not isinstance(task.spec, RowTask) or receipt is None or receipt.counts is None:
+            continue
+        source, shard, counts = task.spec.source, task.spec.shard, receipt.counts
+        if counts.quarantined:
+            bad = BadRows({shard.source: source})
+            bad.add_files(stage.outputs.outputs(QUARANTINE, task.key))
+            if error := too_many_bad(source, shard, bad, counts.rows):
+                yield Failure(
+                    stage.name, task.key, task.label, error.code, error.message, error.hint
+                )
+
+
 def _nothing_left(plan: Plan, stage: Stage, counts: Counts) -> tuple[str, str]:
     """Where all rows of a stage went, and what may help."""
     bad = BadRows(plan.manifest.sources)
-    for path in stage.outputs.outputs(QUARANTINE):
-        for batch in pq.read_table(path).to_batches():
-            bad.add(batch)
+    bad.add_files(stage.outputs.outputs(QUARANTINE))
     dropped = [
         f"{step}:{reason} dropped {tally.documents}"
         for step, found in counts.dropped.items()
@@ -355,6 +382,8 @@ def _gates(plan: Plan, stage: Stage, failures: Sequence[Failure]) -> list[Failur
     gates = plan.manifest.gates
     if failures:
         return []
+    if bad := list(_too_many_bad_rows(stage)):
+        return bad
     counts = stage_counts(stage)
     if counts and counts.rows and not counts.kept.documents and not gates.allow_empty:
         message, hint = _nothing_left(plan, stage, counts)
