@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from pipeline.console import Console, Stopwatch
 from pipeline.engine.commit import write_atomically
-from pipeline.engine.corpus import CORPUS, link_corpus
+from pipeline.engine.corpus import CORPUS, link_artifacts, link_corpus
 from pipeline.engine.fingerprint import digest
 from pipeline.engine.lock import Fence, hold
 from pipeline.engine.old_run import refuse_old_run
@@ -38,7 +38,7 @@ from pipeline.engine.results import (
     warnings_of,
     whole_funnel,
 )
-from pipeline.engine.row_tasks import RowTask
+from pipeline.engine.row_tasks import ARTIFACTS, REDUCED, RowTask
 from pipeline.engine.slow_tasks import SilentTasks
 from pipeline.engine.stage import QUARANTINE, Counts, Stage
 from pipeline.engine.store import use
@@ -159,11 +159,20 @@ class _Run:
                     self.console.event("stage-reused", stage=planned.stage.name)
                 else:
                     self.stage(plan, planned, supervisor)
-                if planned.stage is plan.graph.corpus and not done.failures:
-                    link_corpus(self.manifest.output, planned.stage)
+                if not done.failures:
+                    self.links(plan, planned.stage)
                 for failure in _gates(plan, planned.stage, done.failures):
                     done.failures.append(failure)
                     self.console.failure(failure)
+
+    def links(self, plan: Plan, stage: Stage) -> None:
+        """Give what a stage left a path in the run's folder."""
+        output = self.manifest.output
+        if stage is plan.graph.corpus:
+            link_corpus(output, stage)
+        for label, reduced in plan.graph.reductions.items():
+            if reduced is stage:
+                link_artifacts(output, label, stage.outputs.folder(REDUCED) / ARTIFACTS)
 
     def stage(self, plan: Plan, planned: PlannedStage, supervisor: Supervisor) -> None:
         """Run what is pending of a stage."""

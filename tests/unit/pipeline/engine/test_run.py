@@ -139,6 +139,7 @@ def test_corpus_holds_every_kept_document_once_by_source(
     assert results.corpus == str(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]
     assert len(corpus_rows(project.parent / "out")) == results.documents.kept.documents
+    assert (project.parent / "out" / "artifacts" / "exact_dedup").is_dir()
     everything = (project.parent / "out").rglob("*.parquet")
     assert sorted(everything) == sorted(folder.glob("*/*.parquet")), "the obvious glob"
 
