@@ -12,7 +12,7 @@ import orjson
 import pyarrow.parquet as pq
 
 from proxy.mixing.split import REPEAT_SIMILARITY, SPLITS
-from proxy.proxy_warnings import mix_warnings
+from proxy.proxy_warnings import mix_warnings, target_warnings
 from proxy.training.trial import CURVE
 from proxy.verdicts.comparison import AGGREGATE, Comparison
 from proxy.verdicts.verdict import VERDICT, confidence, interval, signed
@@ -336,18 +336,20 @@ def _evaluation(
     removed = sum(total["removed"] for total in totals.values())
     note = (
         "A document is removed from training when it holds half or more of the distinctive word "
-        "5-grams of a held-out document (whole, or its evaluated part), or when their Jaccard "
+        "5-grams of a held-out document (whole, or what is scored of it), or when their Jaccard "
         f"similarity is {REPEAT_SIMILARITY} or more. Every pair was counted; nothing was sampled."
     )
+    warnings = [Prose(f"{w[:1].upper()}{w[1:]}.", tone="warning") for w in target_warnings(targets)]
     return ReportSection(
         "evaluation",
         "Evaluation side",
         [
+            *warnings,
             Table(
                 "What is evaluated",
                 ["target", "origin", "documents", "tokens", "bytes"],
                 rows,
-                "Each document counts by its first 4,096 bytes.",
+                "Of each document 4,096 bytes at most are scored, spread over it.",
             ),
             Table(
                 "Where the kept documents went",
