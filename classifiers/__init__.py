@@ -1,4 +1,4 @@
 """Models that score documents, and the labels they learn from.
 
-May import pipeline's contracts and kernels, nothing else of ours.
+Imports ``winnow`` and kernels, nothing else of ours.
 """

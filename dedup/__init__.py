@@ -1,4 +1,4 @@
-"""Barrier steps that find documents which repeat others.
+"""Global steps that find documents which repeat others.
 
-May import pipeline's contracts and kernels, nothing else of ours.
+Imports ``winnow`` and kernels, nothing else of ours.
 """

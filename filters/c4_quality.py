@@ -34,7 +34,9 @@ class C4Quality(WordRules):
     kernels: ClassVar[tuple[str, ...]] = ("lines", "words")
 
     split_paragraph: bool = Field(
-        True, description="judge lines; if false, sentences, which takes a hundred times as long"
+        True,
+        description="apply the rules to lines; if false, to sentences, which takes a hundred "
+        "times as long",
     )
     remove_citations: bool = Field(True, description="take citations out of lines")
     filter_no_terminal_punct: bool = Field(

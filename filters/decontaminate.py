@@ -180,11 +180,11 @@ class Decontaminate(NamesFiles, ThresholdFilter):
         hits = index.look(docs.text)
         signals = self._signals(hits, len(docs))
         items, stretches = hits.explained(len(docs), self.min_overlap, index.names)
-        said = {"contaminated_by": items, "contaminated_text": stretches}
+        explained = {"contaminated_by": items, "contaminated_text": stretches}
         columns = dict(zip(COLUMNS, (items, signals["overlap"]), strict=True))
         return replace(
             self.apply(signals),
-            signals={**signals, **said},
+            signals={**signals, **explained},
             columns=columns if self.mode == "tag" else {},
         )
 

@@ -58,7 +58,7 @@ class Evaluation(BaseModel):
 
 @dataclass(frozen=True)
 class Item:
-    """One row of an evaluation file. ``prompts`` are what is asked or judged, each by itself."""
+    """One row of an evaluation file. ``prompts`` are questions or texts, each by itself."""
 
     name: str
     prompts: tuple[str, ...]

@@ -49,7 +49,8 @@ class FineWebQuality(WordRules):
     datatrove divides by zero (a document whose only word it deletes, "IS_ALPHA"), the reason is
     ``empty``, as it is of documents without lines.
 
-    Judging, ``words`` and ``list_ratio`` are NaN where the result does not depend on them.
+    When documents are filtered, ``words`` and ``list_ratio`` are NaN where the result does not
+    depend on them.
     """
 
     kernels: ClassVar[tuple[str, ...]] = ("lines", "words")

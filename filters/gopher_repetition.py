@@ -26,8 +26,8 @@ class GopherRepetition(WordRules):
     is the first rule broken. Shares of characters are of the whole text. A rule on lines or
     paragraphs whose parameter is null or 0 is off, one on n-grams when it is not listed.
 
-    Judging, n-gram signals are NaN for documents that an earlier rule has dropped, and for kept
-    ones where an upper bound already shows that the rule is not broken.
+    When documents are filtered, n-gram signals are NaN for those that an earlier rule has dropped,
+    and for kept ones where an upper bound already shows that the rule is not broken.
     """
 
     kernels: ClassVar[tuple[str, ...]] = ("lines", "ngrams", "words")

@@ -54,17 +54,17 @@ class Regex(RowStep):
         try:
             self._matches(one)
         except pa.ArrowInvalid as error:
-            said = str(error).removeprefix("Invalid regular expression: ")
-            hint = next((hint for sign, hint in _HINTS.items() if said.startswith(sign)), _SYNTAX)
-            message = f"{self.regex_exp!r} is no expression that can be used: {said}"
+            reason = str(error).removeprefix("Invalid regular expression: ")
+            hint = next((hint for sign, hint in _HINTS.items() if reason.startswith(sign)), _SYNTAX)
+            message = f"{self.regex_exp!r} is no expression that can be used: {reason}"
             yield Problem(("regex_exp",), "bad-regex", message, hint)
             return
         if self.replacement is not None:
             try:
                 self._replaced(one, self.replacement)
             except pa.ArrowInvalid as error:
-                said = str(error).removeprefix("Invalid replacement string: ")
-                message = f"{self.replacement!r} cannot replace a match: {said}"
+                reason = str(error).removeprefix("Invalid replacement string: ")
+                message = f"{self.replacement!r} cannot replace a match: {reason}"
                 hint = "\\0 to \\9 are groups, \\\\ is a backslash"
                 yield Problem(("replacement",), "bad-replacement", message, hint)
 

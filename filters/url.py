@@ -105,18 +105,18 @@ class UrlFilter(NamesFiles, ThresholdFilter):
     def measure(self, docs: Docs) -> Signals:
         import pyarrow.compute as pc
 
-        judge = self._judge()
+        matcher = self._matcher()
         urls = pc.fill_null(docs.column("url"), "")
-        hosts = judge.hosts(urls)
-        hard, soft = judge.lists.words(urls)
+        hosts = matcher.hosts(urls)
+        hard, soft = matcher.lists.words(urls)
         return {
             "has_url": pc.not_equal(urls, "").to_numpy(zero_copy_only=False).astype(np.int8),
             "domain_listed": (hosts == DOMAIN).astype(np.int8),
             "subdomain_listed": (hosts == SUBDOMAIN).astype(np.int8),
-            "url_listed": judge.lists.list_urls(urls).astype(np.int8),
+            "url_listed": matcher.lists.list_urls(urls).astype(np.int8),
             "banned_words": hard,
             "soft_banned_words": soft,
-            "banned_subwords": judge.lists.subwords(urls).astype(np.int8),
+            "banned_subwords": matcher.lists.subwords(urls).astype(np.int8),
         }
 
     def rules(self) -> list[Rule]:
@@ -131,7 +131,7 @@ class UrlFilter(NamesFiles, ThresholdFilter):
             Rule("blacklisted_subword", "banned_subwords", most=0),
         ]
 
-    def _judge(self) -> _Judge:
+    def _matcher(self) -> _UrlMatcher:
         return _loaded(self, tuple(self.files().values()))
 
     def read_lists(self) -> Lists:
@@ -159,7 +159,7 @@ class UrlFilter(NamesFiles, ThresholdFilter):
 NEITHER, DOMAIN, SUBDOMAIN = range(3)
 
 
-class _Judge:
+class _UrlMatcher:
     """The lists, and what they say of the hosts met so far (at most MAX_HOSTS)."""
 
     def __init__(self, lists: Lists) -> None:
@@ -202,6 +202,6 @@ def _splitter() -> Callable[[str], Any]:
 
 
 @cached_by_files(maxsize=2)
-def _loaded(step: UrlFilter, files: tuple[Path, ...]) -> _Judge:
+def _loaded(step: UrlFilter, files: tuple[Path, ...]) -> _UrlMatcher:
     """The lists of ``step``, which are in ``files`` where it does not list them itself."""
-    return _Judge(step.read_lists())
+    return _UrlMatcher(step.read_lists())

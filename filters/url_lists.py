@@ -1,4 +1,4 @@
-"""The lists that URLs are judged by: those of the manifest, and those that datatrove comes with."""
+"""The lists that URLs are looked up in: those of the manifest, and those of datatrove."""
 
 from __future__ import annotations
 

@@ -164,6 +164,17 @@ def _extension(data: Bytes, at: int, end: int) -> int:
 
 
 @njit(cache=True)
+def _group_start(data: Bytes, digit: int, number: int) -> int:
+    """Where group ``number`` of those from ``digit`` on begins; there must be so many."""
+    for _ in range(number):
+        while is_digit(data[digit]):
+            digit += 1
+        while not is_digit(data[digit]):
+            digit += 1
+    return digit
+
+
+@njit(cache=True)
 def _is_abroad(data: Bytes, digit: int, groups: Groups) -> bool:
     """Whether a number begins with 00 and a country code, and has groups like a printed one."""
     zeros = data[digit] == 0x30 and data[digit + 1] == 0x30 and data[digit + 2] != 0x30
@@ -191,7 +202,7 @@ def _is_national(data: Bytes, digit: int, groups: Groups) -> bool:
     first = 0
     here = digit
     if groups[0] == 1 and data[digit] == 0x31 and count == 4:
-        first, here = 1, digit + 2 + (data[digit + 2] == _OPEN)
+        first, here = 1, _group_start(data, digit, 1)
     elif count != 3:
         return False
     if groups[first] != 3 or groups[first + 1] != 3 or groups[first + 2] != 4:
@@ -200,9 +211,7 @@ def _is_national(data: Bytes, digit: int, groups: Groups) -> bool:
         return False  # three numbers in a row look the same
     if groups[_SIGNS] & _SLASHED:
         return False
-    second = here + 3
-    while not is_digit(data[second]):
-        second += 1
+    second = _group_start(data, here, 1)
     return bool(data[here] >= 0x32 and data[second] >= 0x32)
 
 
@@ -234,7 +243,7 @@ def _may_be_named(data: Bytes, digit: int, groups: Groups) -> bool:
         if groups[_SIGNS] & (_DOTTED | _SLASHED):
             return False
         if a == 4 and b == 4:
-            return not (_is_year(data, digit) and _is_year(data, digit + 5))
+            return not (_is_year(data, digit) and _is_year(data, _group_start(data, digit, 1)))
         return not (a == 5 and b <= 4 and groups[_SIGNS] == _DASHED)  # postal codes
     if count == 3:
         if _is_social(groups):
@@ -242,7 +251,7 @@ def _may_be_named(data: Bytes, digit: int, groups: Groups) -> bool:
         if a == 4 and b == 2 and c == 2:
             return not _is_year(data, digit)
         if a == 2 and b == 2 and c == 4:
-            return not _is_year(data, digit + 6)
+            return not _is_year(data, _group_start(data, digit, 2))
     return True
 
 

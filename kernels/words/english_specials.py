@@ -1,5 +1,5 @@
 """The second phase of spaCy's tokenizer for one span, compiled: special cases that the first has
-cut apart are put together again (kernels/words/span_tokenizer.py tells the whole story).
+cut apart are put together again (kernels/words/span_tokenizer.py explains all of it).
 
 Of matches that overlap the longest wins, then the first. One that loses still keeps shorter ones
 from its tokens, as in spaCy.

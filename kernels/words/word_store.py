@@ -1,4 +1,4 @@
-"""What a tokenizer said of spans, kept between runs.
+"""The tokens of spans, kept between runs.
 
 Compiled rules need no memory; a tokenizer in Python takes 30 µs for a span, and most spans of the
 next corpus are those of the last. A store that cannot be read or written costs time and nothing
@@ -51,7 +51,7 @@ class WordStore:
         return len(self._pieces)
 
     def get(self, span: str) -> Piece | None:
-        """What the tokenizer said of ``span``; None when it was not asked."""
+        """What the tokenizer makes of ``span``; None when it was not asked."""
         return self._pieces.get(span)
 
     def put(self, span: str, piece: Piece) -> None:

@@ -279,7 +279,7 @@ def test_what_is_known_of_hosts_is_forgotten_when_it_is_much(
     rows = [f"http://a{i}.com" for i in range(9)]
     for _ in range(3):
         assert ours(step, [*rows, "http://bad.com"]) == [""] * 9 + ["domain"]
-    assert len(step._judge()._known) <= 10
+    assert len(step._matcher()._known) <= 10
 
 
 def problems(step: UrlFilter, folder: Path) -> list[Problem]:

@@ -326,6 +326,14 @@ def test_numbers_in_groups_by_any_space_or_dash(between: str) -> None:
         assert spans(grouped) == [(kind, grouped)]
 
 
+@pytest.mark.parametrize("between", SEPARATORS, ids=lambda char: f"U+{ord(char):04X}")
+def test_years_and_dates_are_no_telephone_numbers_whatever_is_between(between: str) -> None:
+    for text in ["call 1998 2011", "contact 2011 02 17", "call 17 02 2011"]:
+        assert only("phone", text.replace(" ", between).replace(between, " ", 1)) == []
+    local = f"1{between}541{between}714{between}1388"
+    assert only("phone", f"call {local}") == [local]
+
+
 def test_groups_of_one_number_have_one_kind_of_separator() -> None:
     mixed = "GB33\u00a0BUKB 2020\u202f1555 5555\u200755"
     assert spans(mixed) == [("iban", mixed)]

@@ -1,4 +1,4 @@
-"""What the tokenizer said is kept between runs, and a damaged store is no trouble."""
+"""What a tokenizer makes of spans is kept between runs, and a damaged store is no trouble."""
 
 from __future__ import annotations
 
