@@ -19,18 +19,15 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from global_steps import run_global_step
 from reading import read_all
 from small_students import TOPICS, make_student
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from pipeline.documents import Docs
 from pipeline.engine.fingerprint import digest, kernel_versions
-from pipeline.engine.step_results import filtered
 from pipeline.manifest.registry import Registry
 from pipeline.sources.source import SourceFormat
 from pipeline.step import GlobalStep, ManifestView, RowStep, Step
-from winnow.testing import documents
+from winnow.testing import run_global_step, run_row_step
 
 FOLDER = Path(__file__).parents[1] / "golden" / "outputs"
 WRITE = "WINNOW_WRITE_GOLDEN"
@@ -173,27 +170,17 @@ def plain(value: Any) -> Any:
 
 
 def made_by(step: Step) -> dict[str, Any]:
-    """By document, what became of it."""
+    """What became of each document; texts by their digest."""
     if isinstance(step, GlobalStep):
         ran = run_global_step(step, rows(), TYPES, shards=2)
-        return {"kept": ran.kept, "dropped": plain(ran.dropped), "columns": plain(ran.columns)}
-    assert isinstance(step, RowStep)
-    docs = Docs(documents(rows(), TYPES))
-    result = filtered(step, docs)
-    dropped = iter(result.reasons)
-    signals = {name: values.to_pylist() for name, values in result.signals.items()}
-    columns = {name: values.to_pylist() for name, values in result.columns.items()}
-    edited = docs.text if result.text is None else result.text
+    else:
+        assert isinstance(step, RowStep)
+        ran = run_row_step(step, rows(), TYPES)
     return {
-        f"d{n}": plain(
-            {
-                "reason": None if keep else next(dropped),
-                "signals": {name: values[n] for name, values in signals.items()},
-                "columns": {name: values[n] for name, values in columns.items()},
-                "text": digest(edited[n].as_py())[:12],
-            }
-        )
-        for n, keep in enumerate(result.keep.tolist())
+        "kept": ran.kept,
+        "dropped": plain(ran.dropped),
+        "columns": plain(ran.columns),
+        "texts": {name: digest(text)[:12] for name, text in ran.texts.items()},
     }
 
 
