@@ -1,4 +1,7 @@
-"""winnow's public API: what steps, formats and extensions are written with.
+"""winnow's public API: what steps, formats and extensions are written with, and what runs them.
+
+``winnow.filters`` has the installed steps, to call on tables in memory; ``winnow.testing`` has what
+tests of plug-ins need.
 
 Filters, dedup, classifiers and proxy import this package and kernels, and nothing else of ours.
 A name is imported when it is first used, so that a module costs no more than the names it uses.
@@ -56,6 +59,9 @@ if TYPE_CHECKING:
         Signals,
         ThresholdFilter,
     )
+    from winnow import filters
+    from winnow.in_memory import Filtered, Pipeline
+    from winnow.running import load_manifest, results, run
 
 # Where each name is defined; the imports above are the same for type checkers.
 _HOMES = {
@@ -131,6 +137,16 @@ _HOMES = {
         "Signals",
         "ThresholdFilter",
     ),
+    "winnow": ("filters",),
+    "winnow.in_memory": (
+        "Filtered",
+        "Pipeline",
+    ),
+    "winnow.running": (
+        "load_manifest",
+        "results",
+        "run",
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -147,11 +163,13 @@ __all__ = [
     "Extension",
     "FileFormat",
     "FilterResult",
+    "Filtered",
     "GlobalStep",
     "Location",
     "ManifestError",
     "ManifestView",
     "NamesFiles",
+    "Pipeline",
     "Position",
     "Problem",
     "Prose",
@@ -181,11 +199,15 @@ __all__ = [
     "cached_by_files",
     "die_with_parent",
     "digest",
+    "filters",
+    "load_manifest",
     "packaged",
     "process_birth",
     "read_documents",
     "read_rows",
     "read_yaml",
+    "results",
+    "run",
     "sha256_file",
 ]
 
@@ -193,6 +215,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _HOME[name] == __name__:
+        return import_module(f"{__name__}.{name}")
     value = globals()[name] = getattr(import_module(_HOME[name]), name)
     return value
 

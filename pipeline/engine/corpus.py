@@ -1,6 +1,7 @@
-"""Where the documents are that a run's steps left: ``corpus/SOURCE/SHARD.parquet`` in its folder.
+"""Paths that stay, in a run's folder, for what lies in the store under fingerprints.
 
-The files are links into the store, so each document is there once, at a path that stays.
+``corpus/SOURCE/SHARD.parquet`` are the documents that the steps left, and ``artifacts/STEP/`` what
+a global step found (a student, for one). All are links, so each document is there once.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from pipeline.engine.stage import KEPT, Stage
 
 CORPUS = "corpus"
+ARTIFACTS = "artifacts"
 
 
 def link_corpus(output: Path, corpus: Stage) -> Path:
@@ -37,3 +39,11 @@ def link_corpus(output: Path, corpus: Stage) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     made.replace(folder)
     return folder
+
+
+def link_artifacts(output: Path, label: str, folder: Path) -> None:
+    """Link ``artifacts/LABEL`` to the folder in the store that holds what the step found."""
+    link = output / ARTIFACTS / label
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.relpath(folder.absolute(), link.parent.absolute()))

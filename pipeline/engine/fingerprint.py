@@ -44,9 +44,10 @@ def code_digest(source: str) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
-            body[0] = ast.Pass()
+            body[:] = body[1:] or [ast.Pass()]
         if isinstance(node, ast.ClassDef):
-            node.body = [part for part in node.body if getattr(part, "name", "") != REPORTING]
+            rest = [part for part in node.body if getattr(part, "name", "") != REPORTING]
+            node.body = rest or [ast.Pass()]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 

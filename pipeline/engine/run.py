@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from pipeline.console import Console, Stopwatch
 from pipeline.engine.commit import write_atomically
-from pipeline.engine.corpus import CORPUS, link_corpus
+from pipeline.engine.corpus import CORPUS, link_artifacts, link_corpus
 from pipeline.engine.fingerprint import digest
 from pipeline.engine.lock import Fence, hold
 from pipeline.engine.old_run import refuse_old_run
@@ -39,13 +38,15 @@ from pipeline.engine.results import (
     warnings_of,
     whole_funnel,
 )
+from pipeline.engine.row_tasks import ARTIFACTS, REDUCED, RowTask
+from pipeline.engine.slow_tasks import SilentTasks
 from pipeline.engine.stage import QUARANTINE, Counts, Stage
 from pipeline.engine.store import use
 from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.worker import Failure, Job, read_progress
 from pipeline.errors import Refusal
 from pipeline.manifest import Manifest
-from pipeline.sources.bad_rows import BadRows
+from pipeline.sources.bad_rows import BadRows, too_many_bad
 
 SCRATCH = "scratch"
 SHARDWISE = ("read", "rows", "map ", "apply ")  # kinds of stages with a task for each shard
@@ -138,9 +139,13 @@ class _Run:
     def ended(self, results: RunResults) -> None:
         self.console.event("run-ended", status=results.status, seconds=results.seconds)
 
+    def supervisor(self) -> Supervisor:
+        executor = self.manifest.executor
+        return Supervisor(executor.workers, self.logs, executor.task_limit_s)
+
     def stages(self, plan: Plan) -> None:
         done = self.progress
-        with Supervisor(self.manifest.executor.workers, self.logs) as supervisor:
+        with self.supervisor() as supervisor:
             for known in plan.stages:
                 if done.failures:
                     done.stages.append(_result(known, "blocked", 0.0))
@@ -154,11 +159,20 @@ class _Run:
                     self.console.event("stage-reused", stage=planned.stage.name)
                 else:
                     self.stage(plan, planned, supervisor)
-                if planned.stage is plan.graph.corpus and not done.failures:
-                    link_corpus(self.manifest.output, planned.stage)
+                if not done.failures:
+                    self.links(plan, planned.stage)
                 for failure in _gates(plan, planned.stage, done.failures):
                     done.failures.append(failure)
                     self.console.failure(failure)
+
+    def links(self, plan: Plan, stage: Stage) -> None:
+        """Give what a stage left a path in the run's folder."""
+        output = self.manifest.output
+        if stage is plan.graph.corpus:
+            link_corpus(output, stage)
+        for label, reduced in plan.graph.reductions.items():
+            if reduced is stage:
+                link_artifacts(output, label, stage.outputs.folder(REDUCED) / ARTIFACTS)
 
     def stage(self, plan: Plan, planned: PlannedStage, supervisor: Supervisor) -> None:
         """Run what is pending of a stage."""
@@ -203,7 +217,12 @@ class _Run:
             stage.name, stage.outputs.store, planned.pending, self.temporary, scratch, self.fence
         )
 
+        silent = SilentTasks(job)
+
         def watch() -> None:
+            for sentence in silent.found():
+                self.console.event("task-silent", message=sentence)
+                self.console.print(sentence)
             receipts = sum(stage.outputs.find(t.key) is not None for t in planned.pending)
             parts = [done / total for done, total in read_progress(scratch).values() if total]
             self.console.stage_progress(receipts + sum(part for part in parts if part < 1))
@@ -334,12 +353,30 @@ def _remember_outputs(plan: Plan, planned: PlannedStage) -> None:
                 plan.cache.remember(outputs.folder(task.key) / found.path, found.sha256)
 
 
+def _too_many_bad_rows(stage: Stage) -> Iterator[Failure]:
+    """Shards with more bad rows than their source accepts now.
+
+    How many it accepts is no part of what a shard's results are named after, so a run that accepted
+    more may have left them.
+    """
+    for task in stage.tasks:
+        receipt = stage.outputs.find(task.key)
+        if not isinstance(task.spec, RowTask) or receipt is None or receipt.counts is None:
+            continue
+        source, shard, counts = task.spec.source, task.spec.shard, receipt.counts
+        if counts.quarantined:
+            bad = BadRows({shard.source: source})
+            bad.add_files(stage.outputs.outputs(QUARANTINE, task.key))
+            if error := too_many_bad(source, shard, bad, counts.rows):
+                yield Failure(
+                    stage.name, task.key, task.label, error.code, error.message, error.hint
+                )
+
+
 def _nothing_left(plan: Plan, stage: Stage, counts: Counts) -> tuple[str, str]:
     """Where all rows of a stage went, and what may help."""
     bad = BadRows(plan.manifest.sources)
-    for path in stage.outputs.outputs(QUARANTINE):
-        for batch in pq.read_table(path).to_batches():
-            bad.add(batch)
+    bad.add_files(stage.outputs.outputs(QUARANTINE))
     dropped = [
         f"{step}:{reason} dropped {tally.documents}"
         for step, found in counts.dropped.items()
@@ -355,6 +392,8 @@ def _gates(plan: Plan, stage: Stage, failures: Sequence[Failure]) -> list[Failur
     gates = plan.manifest.gates
     if failures:
         return []
+    if bad := list(_too_many_bad_rows(stage)):
+        return bad
     counts = stage_counts(stage)
     if counts and counts.rows and not counts.kept.documents and not gates.allow_empty:
         message, hint = _nothing_left(plan, stage, counts)

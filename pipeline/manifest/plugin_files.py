@@ -20,6 +20,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
+from pipeline.engine.fingerprint import CUSTOM
 from pipeline.errors import Refusal
 from pipeline.extension import Extension
 from pipeline.manifest.registry import PluginError, step_class, subclass_of
@@ -89,7 +90,7 @@ def _module(path: Path, shown: str) -> ModuleType:
         hint = did_you_mean(path.name, beside, "Python files there")
         raise PluginError("no-plugin-file", message, hint) from error
     stem = "".join(c if c.isalnum() else "_" for c in path.stem)
-    name = f"winnow_custom_{stem}_{digest[:16]}"
+    name = f"{CUSTOM}{stem}_{digest[:16]}"
     if name in sys.modules:
         # Another folder had the same file; workers load it from the one in use.
         sys.modules[name].__file__ = str(path)

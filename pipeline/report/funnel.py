@@ -88,7 +88,7 @@ def _funnel_lead(counts: FunnelCounts) -> str:
     if counts.missing:
         lead += (
             f"\n\nWithout a receipt, so failed or not run yet: {counted(counts.missing, 'task')}. "
-            "Those documents are in none of these numbers."
+            "What they would have read is in none of these numbers."
         )
     return lead
 

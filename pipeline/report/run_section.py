@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
 
 from pipeline.engine.results import RunResults
 from pipeline.manifest import Manifest
@@ -26,7 +28,10 @@ def run_section(manifest: Manifest, results: RunResults) -> ReportSection:
             "Stages of this run",
             ["stage", "status", "done", "tasks", "seconds", "fingerprint", "why"],
             [
-                [s.name, s.status, s.tasks_done, s.tasks, s.seconds, s.fingerprint[:8], s.why]
+                [
+                    *(s.name, s.status, s.tasks_done, s.tasks),
+                    *(f"{s.seconds:,.1f}", s.fingerprint[:8], s.why),
+                ]
                 for s in results.stages
             ],
             note="A reused stage took no time.",
@@ -48,6 +53,8 @@ def _where(manifest: Manifest, results: RunResults) -> Iterator[Row]:
     machine = results.environment
     yield "manifest", results.manifest_path
     yield "output", str(manifest.output.resolve())
+    yield "corpus", str(Path(results.corpus).resolve()) if results.corpus else "not complete"
+    yield "store", str(Path(results.store).resolve())
     yield "started", results.started
     yield "wall time", f"{results.seconds:,.1f} s"
     yield "winnow", f"{results.winnow}, {machine.commit or 'no commit known'}"
@@ -70,7 +77,8 @@ def _since_last(results: RunResults) -> Iterator[Block]:
     ]
     headlines = results.headlines()
     for name in dict.fromkeys((*last.headlines, *headlines)):
-        rows.append([name, last.headlines.get(name), headlines.get(name)])
+        before, after = last.headlines.get(name, ""), headlines.get(name, "")
+        rows.append([name, before.replace("`", "") or None, after.replace("`", "") or None])
     title = f"Since the run of {last.started}"
     yield Table(title, ["What", "That run", "This run"], rows)
     if last.changes:
@@ -87,6 +95,23 @@ def manifest_text(values: Mapping[str, Any]) -> str:
     yaml = YAML()
     yaml.width = 100
     yaml.default_flow_style = False
+    yaml.indent(mapping=2, sequence=4, offset=2)
     text = StringIO()
-    yaml.dump(dict(values), text)
+    yaml.dump(_compact(dict(values)), text)
     return text.getvalue()
+
+
+def _compact(value: Any) -> Any:
+    """A copy in which lists of plain values, and lists of these, take one line."""
+    if isinstance(value, dict):
+        return {key: _compact(item) for key, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    items = CommentedSeq(_compact(item) for item in value)
+    if all(not isinstance(item, dict) and _is_flat(item) for item in items):
+        items.fa.set_flow_style()
+    return items
+
+
+def _is_flat(value: Any) -> bool:
+    return not isinstance(value, CommentedSeq) or bool(value.fa.flow_style())

@@ -110,7 +110,8 @@ def _unfinished_headline(results: RunResults) -> str:
     if results.failures:
         first, *others = results.failures
         more = f" and {len(others):,} more" if others else ""
-        what = f"The run failed at `{first.task}`{more}: {first.message.rstrip('.')}."
+        place = f"`{first.stage}`, `{first.task}`{more}"
+        what = f"The run failed in {place}: {first.message.rstrip('.')}."
     rows, kept = results.documents.rows, results.documents.kept.documents
     return f"{what} Read so far: {counted(rows, 'row')}, {counted(kept, 'document')} left."
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ShardError
@@ -21,8 +22,16 @@ class BadRows:
     counts: dict[str, int] = field(default_factory=dict)
     _first: dict[str, str] = field(default_factory=dict)
 
+    def add_files(self, paths: Iterable[Path]) -> None:
+        """Add the rows of committed quarantine files."""
+        import pyarrow.parquet as pq
+
+        for path in paths:
+            for batch in pq.read_table(path).to_batches():
+                self.add(batch)
+
     def add(self, quarantined: pa.RecordBatch | None) -> None:
-        """Rows of QUARANTINE_SCHEMA."""
+        """Add rows of QUARANTINE_SCHEMA."""
         for source, name, offset, code, message in _rows(quarantined):
             self.counts[code] = self.counts.get(code, 0) + 1
             if code not in self._first:
@@ -60,10 +69,17 @@ class ShardRows:
             self._rows += read.rows
             self._bad.add(read.quarantined)
             yield read
-        if self._bad.total > self._source.max_bad * self._rows:
-            raise ShardError(
-                "too-many-bad-rows",
-                f"{self._bad.total} of {self._rows} rows of {', '.join(self._shard.names[:3])} "
-                f"are bad, more than max_bad: {self._source.max_bad}: {self._bad}",
-                "mend the file, or raise max_bad of this source to quarantine them and go on",
-            )
+        if error := too_many_bad(self._source, self._shard, self._bad, self._rows):
+            raise error
+
+
+def too_many_bad(source: SourceFormat, shard: Shard, bad: BadRows, rows: int) -> ShardError | None:
+    """What a shard fails with when more of its rows are bad than the source accepts."""
+    if bad.total <= source.max_bad * rows:
+        return None
+    return ShardError(
+        "too-many-bad-rows",
+        f"{bad.total} of {rows} rows of {', '.join(shard.names[:3])} are bad, "
+        f"more than max_bad: {source.max_bad}: {bad}",
+        "mend the file, or raise max_bad of this source to quarantine them and go on",
+    )

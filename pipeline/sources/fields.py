@@ -50,7 +50,8 @@ def document_of(row: Mapping[str, Any], names: FieldNames) -> Document:
     rest = dict(row)
     text = _take(rest, names.text)
     if not isinstance(text, str):
-        found = "missing or null" if text is None else f"a {type(text).__name__}, not a string"
+        shown = to_json(text)[:40].decode(errors="replace")
+        found = "missing or null" if text is None else f"{shown}, not a string"
         raise RowError("missing-text", f"field {names.text!r} is {found}")
     identity = _identity(_take(rest, names.id), names.id)
     url = _take_string(rest, names.url)

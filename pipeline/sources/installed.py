@@ -39,11 +39,12 @@ class Installed(SourceFormat):
 
     ``kind`` is ``source`` (Python files), ``docstrings`` (one document per documented module,
     class or function), ``descriptions`` (of distributions), ``licenses`` or ``manuals`` (manual
-    pages, the language reference, READMEs, changelogs). ``packages`` is ``standard-library``, a
-    list of distributions, of which ``standard-library`` may be one, or ``all``: every installed
-    package and the system's documentation too. A list gives the same text on every machine that
-    has the same Python and these distributions in the same versions. About ``max_bytes`` of text
-    are taken, spread by the hashes of file names. Nothing is imported or run.
+    pages, the language reference, READMEs, changelogs). ``packages`` is ``standard-library``;
+    ``requirements``: that, and the packages that winnow requires everywhere; a list of
+    distributions, of which ``standard-library`` may be one; or ``all``: every installed package and
+    the system's documentation too. All but ``all`` give the same text on every machine that has the
+    same Python and these packages in the same versions. About ``max_bytes`` of text are taken,
+    spread by the hashes of file names. Nothing is imported or run.
 
     ``max_bad`` is high because some of these files are broken on purpose: Python's own tests hold
     sources in wrong encodings, and old changelogs are not UTF-8.
@@ -52,9 +53,10 @@ class Installed(SourceFormat):
     version: ClassVar[int] = 1
 
     kind: Kind = Field(description="which texts to take")
-    packages: Literal["standard-library", "all"] | list[str] = Field(
+    packages: Literal["standard-library", "requirements", "all"] | list[str] = Field(
         default="all",
-        description="take the standard library, a list of distributions, or all that is installed",
+        description="take the standard library, also what winnow requires, a list of "
+        "distributions, or all that is installed",
     )
     max_bytes: int = Field(
         default=12_000_000, gt=0, description="about how many bytes of text to take"

@@ -21,8 +21,11 @@ from pipeline.sources.input_files import InputFile
 Kind = Literal["source", "docstrings", "descriptions", "licenses", "manuals"]
 
 STANDARD_LIBRARY = "standard-library"
+REQUIREMENTS = "requirements"
 ALL = "all"
 
+# The name at the beginning of a requirement (PEP 508).
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SKIPPED_FOLDERS = {"__pycache__", "site-packages", "dist-packages"}
 # An editable installation of ours changes with every build.
 _OURS = re.compile(r"(__editable__|winnow-[^/]*\.(dist|egg)-info)")
@@ -71,14 +74,15 @@ def missing_packages(packages: str | Sequence[str]) -> list[str]:
 def find(kind: Kind, packages: str | Sequence[str]) -> list[Entry]:
     """The files of one kind on this machine, sorted by name; links are not followed.
 
-    ``packages`` is ``standard-library``, ``all`` (installed packages and the system's
-    documentation too), or a list of names of distributions, of which ``standard-library`` may be
-    one. What a list finds depends on these distributions alone, and not on what else is installed.
+    ``packages`` is ``standard-library``; ``requirements`` (that, and what winnow requires, directly
+    or not); ``all`` (installed packages and the system's documentation too); or a list of names of
+    distributions, of which ``standard-library`` may be one. What a list or ``requirements`` finds
+    depends on these distributions alone, and not on what else is installed.
     """
     patterns = {root: re.compile(pattern) for root, pattern in _PATTERNS[kind].items()}
     paths = sysconfig.get_paths()
     roots: list[tuple[str, str]] = []
-    if packages == ALL or STANDARD_LIBRARY in packages:
+    if packages in (ALL, REQUIREMENTS) or STANDARD_LIBRARY in packages:
         roots.append(("stdlib", paths["stdlib"]))
     if packages == ALL:
         roots += [("site", path) for path in sorted({paths["purelib"], paths["platlib"]})]
@@ -94,9 +98,33 @@ def find(kind: Kind, packages: str | Sequence[str]) -> list[Entry]:
 
 
 def _distributions(packages: str | Sequence[str]) -> list[str]:
+    if packages == REQUIREMENTS:
+        return required("winnow")
     if isinstance(packages, str):
         return []
     return [name for name in packages if name != STANDARD_LIBRARY]
+
+
+def required(name: str) -> list[str]:
+    """The distributions that ``name`` requires on every machine, directly or not.
+
+    Those with a condition (a platform, an extra) are left out: with them the list would differ
+    between machines, as torch's does by the GPU that it is built for.
+    """
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for line in distribution(waiting.pop()).requires or ():
+            specification, _, condition = line.partition(";")
+            match = _DISTRIBUTION.match(specification)
+            if match and not condition and (key := _normalised(match[0])) not in found:
+                found.add(key)
+                waiting.append(key)
+    return sorted(found)
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _is_installed(name: str) -> bool:

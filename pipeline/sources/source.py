@@ -84,7 +84,7 @@ class SourceFormat(BaseModel):
         """List the input as it is now, in an order that depends on names alone.
 
         ``folder`` is the manifest's. Raises Refusal when there is nothing to read, or when what is
-        there may not be read (a link out of the folder, a Parquet file with the wrong schema).
+        there may not be read (a link out of the folder).
         """
         raise NotImplementedError(f"{type(self).__name__}.freeze")
 

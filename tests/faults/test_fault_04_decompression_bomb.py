@@ -14,7 +14,7 @@ BLANKS = b" " * 2**20
 EXPANDED = 80 * 2**20
 
 
-@pytest.fixture(params=[".gz", ".zst"])
+@pytest.fixture(params=[".gz", ".zst", ".bz2", ".xz"])
 def bomb(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """80 MiB of blanks in a few kilobytes, in 80 members, so that reading must go on."""
     path = tmp_path / ("bomb.jsonl" + request.param)

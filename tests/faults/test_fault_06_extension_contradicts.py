@@ -10,7 +10,7 @@ from reading import freeze, json_lines, packed
 from pipeline.errors import ShardError
 from pipeline.sources.jsonl import JsonLines
 
-KINDS = {"": "plain text", ".gz": "gzip", ".zst": "zstd"}
+KINDS = {"": "plain text", ".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 
 
 @pytest.mark.parametrize("named", KINDS)

@@ -60,6 +60,9 @@ class Length(RowStep):
 class Vowels(RowStep):
     """Score by the share of vowels; texts without a letter get none."""
 
+    def adds(self) -> Mapping[str, pa.DataType]:
+        return {"vowels": pa.float64()}
+
     def filter(self, docs: Docs) -> FilterResult:
         scores = [
             sum(c in "aeiou" for c in text) / letters if (letters := sum(map(str.isalpha, text)))

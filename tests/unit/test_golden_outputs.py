@@ -85,7 +85,7 @@ def texts() -> list[str]:
             " ".join(rng.choices(WORDS, k=rng.randint(5, 30))).capitalize() + "."
             for _ in range(rng.randint(1, 6))
         )
-        for _ in range(90)
+        for _ in range(110)
     ]
     # Near copies and copies, for dedup.
     return [*made, *ODD, made[3], made[4] + " And one more.", made[5].replace("river", "stream")]
@@ -97,7 +97,7 @@ def rows() -> list[dict[str, Any]]:
         {
             "id": f"d{n}",
             "text": text,
-            "source": "web" if n % 3 else "books",
+            "source": "web" if n % 2 else "books",
             "url": f"https://{hosts[n % 3]}?n={n}",
             "language": "de" if text.startswith("Der") else "en",
             "edu": n / 60,

@@ -12,10 +12,11 @@ from pipeline.engine.fingerprint import (
     code_digest,
     custom_code,
     digest,
+    kernel_versions,
     sha256_file,
     versions_of,
 )
-from pipeline.manifest.registry import custom_step
+from pipeline.manifest.plugin_files import custom_step
 
 JSON = st.recursive(
     st.none()
@@ -75,6 +76,7 @@ class Step:
 '''
 LAYOUT = [
     ("# characters", "# how many characters"),
+    ('    """A step."""\n\n', ""),
     ('"""A step."""', '"""A step that drops short texts."""'),
     ('"""Which stay."""', "'Which stay.'"),
     (
@@ -127,4 +129,7 @@ def test_code_beside_a_manifest_counts_with_the_files_it_imports(
 
 def test_installed_code_counts_by_its_version_alone() -> None:
     assert list(custom_code(ExactDedup)) == []
-    assert versions_of(ExactDedup) == {"step ExactDedup": ExactDedup.version}
+    assert versions_of(ExactDedup) == {
+        "step ExactDedup": ExactDedup.version,
+        **kernel_versions(ExactDedup.kernels),
+    }

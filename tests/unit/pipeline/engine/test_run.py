@@ -139,6 +139,7 @@ def test_corpus_holds_every_kept_document_once_by_source(
     assert results.corpus == str(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]
     assert len(corpus_rows(project.parent / "out")) == results.documents.kept.documents
+    assert (project.parent / "out" / "artifacts" / "exact_dedup").is_dir()
     everything = (project.parent / "out").rglob("*.parquet")
     assert sorted(everything) == sorted(folder.glob("*/*.parquet")), "the obvious glob"
 
@@ -274,3 +275,14 @@ def test_folder_of_a_run_of_an_older_winnow_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="an earlier version of winnow"):
         run(load(path))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["stages"], "left as it is"
+
+
+def test_bad_rows_that_another_run_accepted_fail_a_run_that_does_not(tmp_path: Path) -> None:
+    path = small_project(tmp_path)
+    (tmp_path / "a2.jsonl").write_text((tmp_path / "a2.jsonl").read_text() + BAD)
+    assert run(load(path, "sources.a.max_bad=1")).exit_code == 0
+    results = run(load(path))
+    [failure] = results.failures
+    assert failure.code == "too-many-bad-rows"
+    assert "first at a2.jsonl:" in failure.message
+    assert results.exit_code == 1

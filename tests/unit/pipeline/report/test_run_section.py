@@ -56,6 +56,7 @@ def test_a_run_names_its_manifest_machine_and_versions(
     first = written[0]
     assert f"manifest {manifest}" in first.section
     assert f"output {manifest.parent / 'out'}" in first.section
+    assert f"corpus {manifest.parent / 'out' / 'corpus'}" in first.section
     machine = first.results.environment
     for value in (machine.system, machine.processor, f"Python {machine.python}"):
         assert value in first.section
@@ -84,3 +85,10 @@ def test_the_manifest_is_shown_as_yaml_that_reads_as_the_same(tmp_path: Path) ->
     again = tmp_path / "again.yaml"
     again.write_text(manifest_text(values))
     assert load_manifest(again).values == values
+
+
+def test_lists_of_plain_values_take_one_line() -> None:
+    values = {"steps": ["pii", {"gopher_repetition": {"dup_n_grams": [[5, 0.3], [10, 0.2]]}}]}
+    assert manifest_text(values) == (
+        "steps:\n  - pii\n  - gopher_repetition:\n      dup_n_grams: [[5, 0.3], [10, 0.2]]\n"
+    )

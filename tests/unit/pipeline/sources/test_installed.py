@@ -13,7 +13,7 @@ from pipeline.errors import Refusal, ShardError
 from pipeline.sources.fields import Document
 from pipeline.sources.installed import SHARD_BYTES, Installed
 from pipeline.sources.installed_documents import Unusable, documents, python_text
-from pipeline.sources.installed_files import TOPICS, Kind, find
+from pipeline.sources.installed_files import TOPICS, Kind, find, required
 from pipeline.sources.rows import RowError
 from pipeline.sources.source import Shard
 
@@ -146,6 +146,17 @@ def test_a_list_of_packages_is_all_that_is_read() -> None:
     assert {file.name.split("/")[1] for file in find("source", ["orjson"])} == {"orjson"}
     [described] = find("descriptions", ["orjson"])
     assert described.name.endswith("-info/METADATA")
+
+
+def test_requirements_are_what_winnow_needs_everywhere() -> None:
+    names = required("winnow")
+    assert {"numpy", "torch", "pydantic", "pydantic-core"} <= set(names)
+    # Extras of ours, and what others ask for on some platforms or Pythons alone.
+    assert not {"pytest", "mypy", "hypothesis", "colorama", "importlib-metadata"} & set(names)
+    assert not [name for name in names if name.startswith(("nvidia", "triton"))]
+    listed = find("descriptions", ["standard-library", *names])
+    assert find("descriptions", "requirements") == listed
+    assert len(listed) >= len(names) - 5
 
 
 def test_a_package_that_is_not_installed_is_named_at_its_place() -> None:

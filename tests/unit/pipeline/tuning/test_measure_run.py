@@ -111,6 +111,7 @@ def test_a_changed_filter_is_stale(measured: Path) -> None:
 
 def test_nothing_measured_is_refused(measured: Path) -> None:
     shutil.rmtree(measured.parent / "out")
+    shutil.rmtree(measured.parent / ".store")
     with pytest.raises(Refusal) as caught:
         measured_stage(load(measured), (), None)
     assert caught.value.code == "not-measured"
