@@ -12,7 +12,6 @@ import pyarrow as pa
 import kernels.hashing
 import kernels.text
 from dedup.greedy_clusters import first_occurrences, largest_cluster
-from dedup.removals import Corpus, apply_removals, write_removals
 from winnow import Docs, FilterResult, GlobalStep, Position, ReduceInput
 
 # Two independent 64-bit hashes: among a billion different documents the odds that any two agree
@@ -32,6 +31,8 @@ class ExactDedup(GlobalStep):
         return _hashes(docs.text)
 
     def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
+        from dedup.removals import Corpus, write_removals
+
         corpus = Corpus.of(reduce_input)
         keys = np.empty((len(corpus), len(_SEEDS)), np.uint64)
         for part, name in enumerate(_SEEDS):
@@ -47,6 +48,8 @@ class ExactDedup(GlobalStep):
         }
 
     def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        from dedup.removals import apply_removals
+
         return apply_removals(docs, artifacts, at, "exact_duplicate", ["duplicate_of"])
 
 

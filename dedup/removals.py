@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from winnow import (
     Docs,
@@ -43,8 +45,6 @@ class Corpus:
 
     @classmethod
     def of(cls, reduce_input: ReduceInput) -> Corpus:
-        import pyarrow.parquet as pq
-
         rows = [pq.read_metadata(path).num_rows for path in reduce_input.mapped]
         return cls(reduce_input, np.cumsum([0, *rows], dtype=np.int64))
 
@@ -81,8 +81,6 @@ def write_removals(
     similarity: npt.NDArray[np.float64],
 ) -> None:
     """One small Parquet file per shard. ``dropped`` [drops] is ascending."""
-    import pyarrow.parquet as pq
-
     ids = corpus.ids(survivors)
     cuts = np.searchsorted(dropped, corpus.bounds)
     for shard, (begin, end) in enumerate(itertools.pairwise(cuts.tolist())):
@@ -99,8 +97,6 @@ def apply_removals(
 
     Signals are null for documents that stay.
     """
-    import pyarrow.compute as pc
-
     table = _read(_file(artifacts, at.shard))
     rows = table.column("row").to_numpy()
     begin, end = np.searchsorted(rows, [at.row, at.row + len(docs)])

@@ -71,7 +71,8 @@ class Console:
         stage.done = done
         if self._progress:
             state = " ".join(filter(None, (stage.state, note)))
-            self._progress.update(self._progress.task_ids[-1], completed=done, state=state)
+            task = self._progress.task_ids[-1]
+            self._progress.update(task, completed=done, state=state, refresh=True)
         elif stage.seconds - stage.reported_at >= REPORT_EVERY_S:
             stage.reported_at = stage.seconds
             left = stage.seconds_left
@@ -176,4 +177,5 @@ def _progress(stream: TextIO) -> Progress:
         TextColumn("{task.fields[state]}", markup=False, table_column=Column(no_wrap=True)),
         console=RichConsole(file=stream),
         expand=True,
+        auto_refresh=False,  # by a thread, which must not be there when workers fork
     )

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy.mixing.evaluation_files import EvaluationFile, parse_share
+from proxy.mixing.evaluation_files import EvaluationFile
 from proxy.mixing.mixes import NATURAL, Mix, did_you_mean, with_natural
+from proxy.mixing.targets import FileTarget
 from proxy.proxy_settings import Proxy
 from proxy.training.memory import fitting_sizes, machine_bytes, training_bytes
 from proxy.training.sizes import default_recipe
@@ -16,6 +17,9 @@ from winnow import ManifestView, Problem, Refusal, ShardError, sha256_file
 
 if TYPE_CHECKING:
     from proxy.proxy_extension import ProxyExtension
+
+# Columns of every document that can group documents that are alike.
+CLUSTER_COLUMNS = ("url", "language", "_source")
 
 
 def check_proxy(extension: ProxyExtension, view: ManifestView) -> Iterator[Problem]:
@@ -105,30 +109,45 @@ def _check_targets(proxy: Proxy, view: ManifestView) -> Iterator[Problem]:
                 f"{AGGREGATE!r} is the mean over all targets",
                 "give this target another name",
             )
-        if parse_share(value) is None:
+        if isinstance(value, FileTarget):
             yield from _check_file(path, target, value, view.folder)
         elif target not in view.sources:
             yield Problem(
                 path,
                 "unknown-source",
                 f"no source is called {target!r}, so nothing of it can be held out",
-                did_you_mean(target, view.sources),
+                did_you_mean(target, view.sources, "the sources are"),
+            )
+        elif value.cluster is not None and value.cluster not in (*view.columns, *CLUSTER_COLUMNS):
+            yield Problem(
+                (*path, "cluster"),
+                "unknown-column",
+                f"no document has a column {value.cluster!r}",
+                did_you_mean(value.cluster, [*view.columns, *CLUSTER_COLUMNS], "the columns are"),
             )
 
 
-def _check_file(path: tuple[str, ...], target: str, value: str, folder: Path) -> Iterator[Problem]:
-    """Whether an evaluation file is there and its rows have text."""
-    file = folder / value
+def _check_file(
+    path: tuple[str, ...], target: str, settings: FileTarget, folder: Path
+) -> Iterator[Problem]:
+    """Whether an evaluation file is there, its rows say what is scored, and one has text."""
+    file = folder / settings.file
     if not file.is_file():
         yield Problem(
             path,
             "no-evaluation-file",
-            f"{value!r} is neither `held_out N%` nor a file beside the manifest",
+            f"{settings.file!r} is neither `held_out N%` nor a file beside the manifest",
             "write `held_out 2%`, or a path relative to the manifest",
         )
         return
+    documents = EvaluationFile(target, file, settings, sha256_file(file)).documents()
     try:
-        if next(EvaluationFile(target, file, value, sha256_file(file)).documents(), None) is None:
-            yield Problem(path, "empty-evaluation-file", f"{value!r} has no rows")
+        if all(document.is_empty for document in documents):
+            yield Problem(
+                path,
+                "empty-evaluation-file",
+                f"{settings.file!r} has no row with text to score",
+                "give it one, or take the target out of proxy.evaluate",
+            )
     except ShardError as error:
         yield Problem(path, error.code, error.message, error.hint)

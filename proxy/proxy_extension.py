@@ -12,8 +12,8 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
-from proxy.mixing.evaluation_files import DEFAULT_SHARE
 from proxy.mixing.mixes import Mix, with_natural
+from proxy.mixing.targets import DEFAULT_SHARE, FileTarget, SourceTarget
 from proxy.proxy_checks import check_proxy
 from proxy.proxy_results import proxy_results, stages_by_name
 from proxy.proxy_settings import DEFAULT_MODEL, Proxy, TokenizerSpec
@@ -53,11 +53,12 @@ class ProxyExtension(Extension):
         found = {name: stage.outputs for name, stage in stages_by_name(stages).items()}
         return sections(found) if found else []
 
-    def targets(self, view: ManifestView) -> dict[str, str]:
+    def targets(self, view: ManifestView) -> dict[str, SourceTarget | FileTarget]:
         """What is evaluated by target, as in the manifest; {} without a proxy."""
         if self.proxy is None:
             return {}
-        everything = dict.fromkeys(view.sources, f"held_out {100 * DEFAULT_SHARE:g}%")
+        default = SourceTarget(held_out=f"{100 * DEFAULT_SHARE:g}%")
+        everything: dict[str, SourceTarget | FileTarget] = dict.fromkeys(view.sources, default)
         return self.proxy.evaluate or everything
 
     def baseline(self) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import orjson
 from pydantic import JsonValue
 
-from proxy.proxy_warnings import mix_warnings
+from proxy.proxy_warnings import mix_warnings, target_warnings
 from proxy.verdicts.verdict import VERDICT
 from winnow import Stage
 
@@ -26,7 +26,10 @@ def proxy_results(stages: Sequence[Stage]) -> dict[str, JsonValue]:
         "mixes": _metrics(found["mix"]),
     }
     found_warnings = mix_warnings(receipt.metrics for receipt in found["mix"].outputs.receipts())
-    results["warnings"] = [text for texts in found_warnings.values() for text in texts]
+    warnings = [text for texts in found_warnings.values() for text in texts]
+    for receipt in found["held_out"].outputs.receipts():
+        warnings += target_warnings(cast(dict[str, dict[str, Any]], receipt.metrics["targets"]))
+    results["warnings"] = list[JsonValue](warnings)
     if (measured := _tokens_per_byte(found["tokenise"])) is not None:
         results["tokens_per_byte"] = measured
     if "trial" in found:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from proxy.mixing.evaluation_files import parse_share
 from proxy.mixing.mixes import TokenCount
+from proxy.mixing.targets import Target
 from proxy.training.sizes import parse_size
 
 DEFAULT_MODEL = "1m"
@@ -19,11 +19,6 @@ MIN_VOCABULARY = 257  # every byte, and the end of text
 def _is_size(model: str) -> str:
     parse_size(model)
     return model
-
-
-def _is_target(target: str) -> str:
-    parse_share(target)
-    return target
 
 
 class Proxy(BaseModel):
@@ -43,13 +38,14 @@ class Proxy(BaseModel):
         le=100,
         description="Trials per mix. One seed alone leaves every verdict undecided.",
     )
-    evaluate: dict[str, Annotated[str, AfterValidator(_is_target)]] | None = Field(
+    evaluate: dict[str, Target] | None = Field(
         default=None,
         min_length=1,
-        description="What is evaluated, by name: `held_out 2%` of the source of that name, or the "
-        "path of a file of JSON lines (plain, .gz, .zst), relative to the manifest. Default: 2% "
-        "of every source. Of a source at least 8 and at most 400 documents are held out, of a "
-        "file at most 400 are used, each by its first 4,096 bytes.",
+        description="What is evaluated, by name: `held_out 2%` of the source of that name, the "
+        "path of a file whose answers or texts are scored, or a mapping that says more. Default: "
+        "2% of every source. Of a source at least 32 and at most 400 documents are held out, of a "
+        "file at most 400 are used; of each, 4,096 bytes spread over it are scored. Fewer than 21 "
+        "documents leave a target undecided.",
     )
     baseline: str | None = Field(
         default=None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from proxy.mixing.evaluation_files import EvaluationFile, parse_share
+from proxy.mixing.evaluation_files import EvaluationFile
 from proxy.mixing.mixes import with_natural
 from proxy.mixing.mixing_tasks import (
     HELD_OUT_TOKENS,
@@ -20,6 +20,7 @@ from proxy.mixing.mixing_tasks import (
     TokeniseTask,
     TrainTokenizerTask,
 )
+from proxy.mixing.targets import FileTarget, SourceTarget
 from proxy.proxy_settings import Proxy
 from proxy.training.trial import TrialTask
 from proxy.verdicts.verdict import TrialName, VerdictTask
@@ -57,21 +58,26 @@ class ProxyStages:
 
     def held_out(self) -> Stage:
         folder, targets = self.build.view.folder, self.extension.targets(self.build.view)
-        shares = {target: parse_share(value) for target, value in targets.items()}
-        external = [
-            EvaluationFile(target, folder / targets[target], targets[target], sha256)
-            for target, share in shares.items()
-            if share is None
-            for sha256 in [sha256_file(folder / targets[target])]
-        ]
-        known = tuple((t, share) for t, share in shares.items() if share is not None)
-        spec = HeldOutTask(self.build.corpus.outputs, known, tuple(external), self.seed)
-        parameters = {"proxy": {"evaluate": targets}, "seed": self.seed}
+        sources = {name: t for name, t in targets.items() if isinstance(t, SourceTarget)}
+        files = tuple(
+            EvaluationFile(name, folder / target.file, target, sha256_file(folder / target.file))
+            for name, target in targets.items()
+            if isinstance(target, FileTarget)
+        )
+        spec = HeldOutTask(
+            self.build.corpus.outputs,
+            tuple((name, target.share) for name, target in sources.items()),
+            files,
+            self.seed,
+            tuple((name, t.cluster) for name, t in sources.items() if t.cluster is not None),
+        )
+        evaluate = {name: target.model_dump(mode="json") for name, target in targets.items()}
+        parameters = {"proxy": {"evaluate": evaluate}, "seed": self.seed}
         task = Task(
             "held_out",
             spec,
             reads=(Reads(self.build.corpus.outputs, under=KEPT),),
-            inputs={file.name: file.sha256 for file in external},
+            inputs={file.settings.file: file.sha256 for file in files},
         )
         return self.build.make("held_out", [task], parameters, [self.build.corpus])
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from proxy.verdicts.paired_effect import MIN_DOCUMENTS
+
 Metrics = Mapping[str, Any]
 
 # A share may miss its weight by this much: what whole documents and rounding cost.
@@ -41,3 +43,22 @@ def _ended_short(metrics: Metrics) -> Iterable[str]:
             f"the mix `{metrics['mix']}` has {metrics['tokens']:,} of {metrics['wanted']:,} "
             "tokens: every source reached its epoch cap"
         )
+
+
+def target_warnings(targets: Mapping[str, Metrics]) -> list[str]:
+    """Warnings from the metrics of HeldOutTask by target."""
+    found = []
+    for target, metrics in targets.items():
+        count = metrics["documents"]
+        if count < MIN_DOCUMENTS:
+            documents = "1 document" if count == 1 else f"{count} documents"
+            found.append(
+                f"the target `{target}` is evaluated on {documents}; fewer than {MIN_DOCUMENTS} "
+                "decide nothing"
+            )
+        if metrics["left_out"]:
+            found.append(
+                f"{metrics['left_out']:,} rows of the target `{target}` are empty or over 1 MiB "
+                "and are not evaluated"
+            )
+    return found

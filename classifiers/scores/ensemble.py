@@ -7,27 +7,14 @@ in place of tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
-from classifiers.scores.quantiles import (
-    GroupQuantiles,
-    Longs,
-    ScoreBatch,
-    Scores,
-    Weight,
-    keys_of,
-    scores_of,
-)
-from classifiers.scores.score_columns import score_column
+from classifiers.scores.quantiles import Weight
 from winnow import (
     Column,
     Docs,
@@ -37,12 +24,7 @@ from winnow import (
     Position,
     ReduceInput,
     ReportSection,
-    cached_by_files,
-    read_documents,
 )
-
-ARTIFACTS = "cuts.parquet"
-NO_BIN = -1
 
 
 class Ensemble(GlobalStep):
@@ -80,40 +62,20 @@ class Ensemble(GlobalStep):
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """``score.NAME`` [rows] (null without one) and ``bytes`` [rows] of text."""
-        import pyarrow.compute as pc
+        from classifiers.scores.score_bins import map_scores
 
-        columns = {f"score.{name}": score_column(docs, name) for name in self._names()}
-        return pa.record_batch({**columns, "bytes": pc.binary_length(docs.text)})
+        return map_scores(self, docs)
 
     def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
         """Writes cuts.parquet: per column and bin the least score, and what is at or above it."""
-        import pyarrow.parquet as pq
+        from classifiers.scores.score_bins import find_bins
 
-        shares = [Fraction(self.bins - number, self.bins) for number in range(1, self.bins)]
-        mapped = MappedColumns(reduce_input, self._names())
-        quantiles = GroupQuantiles.of(mapped, shares, self.of)
-        table = _table(quantiles, self._names())
-        pq.write_table(table, folder / ARTIFACTS, write_page_checksum=True)
-        cuts = _cuts(table, self._names())
-        documents, sizes = mapped.buckets(cuts, self.bins)
-        scored = dict(zip(quantiles.groups.tolist(), quantiles.totals()[0].tolist(), strict=True))
-        return {
-            "documents": int(documents.sum()),
-            "without_any_score": int(documents[NO_BIN]),
-            "scored": {name: scored.get(n, 0) for n, name in enumerate(self._names())},
-            "warnings": list(self._warnings(quantiles)),
-            "buckets": {
-                str(number): {"documents": int(documents[number]), "bytes": int(sizes[number])}
-                for number in range(self.bins)
-            },
-        }
+        return find_bins(self, reduce_input, folder)
 
     def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
-        cuts = _read(artifacts / ARTIFACTS, self._names())
-        scores = [score_column(docs, name) for name in self._names()]
-        bucket = _join(scores, cuts)
-        column = pa.array(bucket, mask=bucket == NO_BIN)
-        return FilterResult(np.ones(len(docs), np.bool_), columns={self.column: column})
+        from classifiers.scores.score_bins import append_bucket
+
+        return append_bucket(self, docs, artifacts)
 
     def report_sections(
         self, label: str, artifacts: Path, metrics: Mapping[str, Any]
@@ -122,95 +84,6 @@ class Ensemble(GlobalStep):
 
         return ensemble_sections(label, self.column, artifacts, metrics)
 
-    def _warnings(self, quantiles: GroupQuantiles) -> Iterator[str]:
-        """Scores that sort nothing into buckets."""
-        numbers = quantiles.groups.tolist()
-        equal = (quantiles.lowest == quantiles.highest) & (quantiles.totals()[0] > 1)
-        for number, name in enumerate(self._names()):
-            if number not in numbers:
-                yield f"no document has a score `{name}`"
-            elif equal[row := numbers.index(number)]:
-                (score,) = scores_of(quantiles.lowest[row : row + 1]).tolist()
-                yield (
-                    f"the score `{name}` does not order documents: all have {score:g}, which puts "
-                    "them all into the highest bucket"
-                )
-
-    def _names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
+        """The columns of the scores, each once."""
         return tuple(dict.fromkeys(self.columns))
-
-
-@dataclass(frozen=True)
-class MappedColumns:
-    """The scores that were mapped. A column is a group of its own."""
-
-    reduce_input: ReduceInput
-    names: tuple[str, ...]
-
-    def __call__(self) -> Iterator[ScoreBatch]:
-        for scores, sizes in self._batches():
-            for number, column in enumerate(scores):
-                keys = keys_of(column.drop_null().to_numpy())
-                there = column.is_valid().to_numpy(zero_copy_only=False)
-                yield ScoreBatch(np.full(len(keys), number, np.int64), keys, sizes[there])
-
-    def buckets(self, cuts: list[Scores], bins: int) -> tuple[Longs, Longs]:
-        """Documents and bytes [bins + 1] by bucket; the last are those without any score."""
-        documents, sizes = np.zeros(bins + 1, np.int64), np.zeros(bins + 1, np.int64)
-        for scores, size in self._batches():
-            bucket = _join(scores, cuts)
-            np.add.at(documents, bucket, 1)
-            np.add.at(sizes, bucket, size)
-        return documents, sizes
-
-    def _batches(self) -> Iterator[tuple[list[pa.FloatArray], Longs]]:
-        for path in self.reduce_input.mapped:
-            for batch in read_documents(path):
-                scores = [batch.column(f"score.{name}") for name in self.names]
-                yield scores, batch.column("bytes").to_numpy()
-
-
-def _join(scores: list[pa.FloatArray], cuts: list[Scores]) -> npt.NDArray[np.int32]:
-    """The highest bin [rows] over ``scores`` [columns][rows]; NO_BIN without any."""
-    bins = []
-    for column, known in zip(scores, cuts, strict=True):
-        values = column.to_numpy(zero_copy_only=False)
-        found = np.searchsorted(known, values, side="right")
-        bins.append(np.where(np.isnan(values), NO_BIN, found))
-    return np.asarray(np.max(bins, axis=0), np.int32)
-
-
-def _table(quantiles: GroupQuantiles, names: tuple[str, ...]) -> pa.Table:
-    """A row per column and bin above 0, columns in the manifest's order, bins ascending."""
-    shares = quantiles.cuts.shape[1]
-    counts = [quantiles.at_or_above(quantiles.cuts[:, number]) for number in range(shares)]
-    documents, sizes = (np.stack([c[k] for c in counts], axis=1).ravel() for k in (0, 1))
-    columns = [names[group] for group in quantiles.groups.tolist() for _ in range(shares)]
-    return pa.table(
-        {
-            "column": pa.array(columns, pa.large_string()),
-            "bin": np.tile(np.arange(1, shares + 1, dtype=np.int32), len(quantiles.groups)),
-            "least_score": scores_of(quantiles.cuts.ravel()),
-            "documents_at_or_above": documents,
-            "bytes_at_or_above": sizes,
-        }
-    )
-
-
-@cached_by_files(maxsize=4)
-def _read(path: Path, names: tuple[str, ...]) -> list[Scores]:
-    import pyarrow.parquet as pq
-
-    return _cuts(pa.Table.from_batches(read_documents(path), pq.read_schema(path)), names)
-
-
-def _cuts(table: pa.Table, names: tuple[str, ...]) -> list[Scores]:
-    """Least scores of the bins above 0, ascending, per column; none for one without scores."""
-    import pyarrow.compute as pc
-
-    return [
-        table.filter(pc.equal(table["column"], pa.scalar(name, pa.large_string())))[
-            "least_score"
-        ].to_numpy()
-        for name in names
-    ]

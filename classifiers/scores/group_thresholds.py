@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from classifiers.scores.quantiles import (
     GroupQuantiles,
@@ -114,8 +115,6 @@ class GroupThresholds:
 # A worker judges batch by batch with the same artifacts.
 @cached_by_files(maxsize=4)
 def read(path: Path, by: tuple[str, ...]) -> GroupThresholds:
-    import pyarrow.parquet as pq
-
     table = pa.Table.from_batches(read_documents(path), pq.read_schema(path))
     groups = {group: row for row, group in enumerate(group_names(table, by))}
     nothing = np.full(len(table), np.nan, np.float32)

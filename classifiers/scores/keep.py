@@ -12,12 +12,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field, FiniteFloat, WithJsonSchema, model_validator
 
-from classifiers.scores.group_thresholds import MappedScores, metrics_of, read
-from classifiers.scores.quantiles import GroupQuantiles, Weight, keys_of
-from classifiers.scores.score_columns import group_column, score_column
-from classifiers.scores.threshold_warnings import Asked, ThresholdWarnings
+from classifiers.scores.quantiles import Weight
 from winnow import (
-    BoolArray,
     Column,
     Docs,
     FilterResult,
@@ -28,14 +24,8 @@ from winnow import (
     Problem,
     ReduceInput,
     ReportSection,
-    ShardError,
 )
 
-ARTIFACTS = "groups.parquet"
-OTHER_SOURCE = "other_source"
-NO_SCORE = "no_score"
-BELOW_SHARE = "below_top_share"
-ALL_TIED = "all_tied"
 BELOW_SCORE = "below_min_score"
 BELOW_ROUNDED = "below_rounded"
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s?%")
@@ -148,56 +138,21 @@ class Keep(GlobalStep):
     def map(self, docs: Docs) -> pa.RecordBatch:
         """``score`` [rows] (null without one), ``bytes`` [rows] of text, and ``by.NAME`` [rows], of
         the documents of ``sources``."""
-        import pyarrow.compute as pc
+        from classifiers.scores.keep_documents import map_scores
 
-        docs = docs.filter(self._wanted(docs))
-        columns = {
-            "score": score_column(docs, self.column),
-            "bytes": pc.binary_length(docs.text),
-        }
-        columns |= {f"by.{name}": group_column(docs, name) for name in self._by()}
-        return pa.record_batch(columns)
+        return map_scores(self, docs)
 
     def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
         """Writes groups.parquet: per group its documents, the score at the share (``cut``), the
         threshold, and what is at or above it. Raises ShardError where scores order nothing."""
-        import pyarrow.parquet as pq
+        from classifiers.scores.keep_documents import find_thresholds
 
-        mapped = MappedScores(reduce_input, self._by())
-        shares = [] if self.top is None else [parse_share(self.top)]
-        fixed = keys_of(np.array([least.score for least in self._fixed()], np.float32))
-        quantiles = GroupQuantiles.of(mapped, shares, self.of, fixed.tolist())
-        drop_tied = self.all_tied == "drop"
-        table = mapped.table(quantiles, fixed, self.of, drop_tied)
-        given = [(least.parameter, float(least.score)) for least in self._fixed()]
-        asked = Asked(self.column, self._by(), self.top, self.of, given, drop_tied)
-        warnings = ThresholdWarnings(table, asked)
-        if self.all_tied == "refuse" and warnings.nothing_to_choose_by():
-            raise ShardError(
-                "scores-tied",
-                f"{warnings.no_order()}, so `top: {self.top}` has nothing to choose by",
-                f"look at what makes {self.column} (a judge that always answers alike?), or say "
-                "`all_tied: keep` or `all_tied: drop`",
-            )
-        pq.write_table(table, folder / ARTIFACTS, write_page_checksum=True)
-        return {**metrics_of(table, self._by()), "warnings": list(warnings)}
+        return find_thresholds(self, reduce_input, folder)
 
     def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
-        found = read(artifacts / ARTIFACTS, self._by())
-        wanted = self._wanted(docs)
-        columns = [group_column(docs.filter(wanted), name) for name in self._by()]
-        group = np.full(len(docs), -1, np.int64)
-        group[wanted] = found.groups.of(columns, int(wanted.sum()))
-        scores = score_column(docs, self.column).to_numpy(zero_copy_only=False)
-        fixed = self._fixed()
-        reasons = [OTHER_SOURCE, NO_SCORE, ALL_TIED, BELOW_SHARE, *(f.reason for f in fixed)]
-        tied = found.tied[group] & (self.all_tied == "drop")
-        # No document is below NaN, the cut where there is none.
-        broken = [~wanted, np.isnan(scores), tied, scores < found.cut[group]]
-        broken += [scores < least.score for least in fixed]
-        codes = np.select(broken, range(1, len(reasons) + 1), 0)
-        signals = {"score": scores, "threshold": found.threshold[group]}
-        return FilterResult.of_codes(codes, reasons, signals)
+        from classifiers.scores.keep_documents import keep_documents
+
+        return keep_documents(self, docs, artifacts)
 
     def report_sections(
         self, label: str, artifacts: Path, metrics: Mapping[str, Any]
@@ -206,21 +161,16 @@ class Keep(GlobalStep):
 
         return keep_sections(label, self.column, metrics)
 
-    def _by(self) -> tuple[str, ...]:
+    def share(self) -> Fraction | None:
+        """The share that ``top`` asks for, exactly."""
+        return None if self.top is None else parse_share(self.top)
+
+    def group_columns(self) -> tuple[str, ...]:
+        """The columns of ``by``, each once."""
         names = (self.by,) if isinstance(self.by, str) else self.by or ()
         return tuple(dict.fromkeys(names))
 
-    def _wanted(self, docs: Docs) -> BoolArray:
-        import pyarrow.compute as pc
-
-        if self.sources is None:
-            return np.ones(len(docs), np.bool_)
-        source = docs.column("source")
-        names = [self.sources] if isinstance(self.sources, str) else self.sources
-        known = pa.array(names, type=source.type)
-        return np.asarray(pc.is_in(source, value_set=known).to_numpy(zero_copy_only=False))
-
-    def _fixed(self) -> list[LeastScore]:
+    def fixed(self) -> list[LeastScore]:
         """The thresholds that are the same for every group."""
         found = []
         if self.min_score is not None:

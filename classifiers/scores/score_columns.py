@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from classifiers.scores.quantiles import Longs
 from winnow import Docs, ShardError
@@ -19,8 +20,6 @@ def score_column(docs: Docs, name: str) -> pa.FloatArray:
 
     Raises ShardError when the column does not hold numbers.
     """
-    import pyarrow.compute as pc
-
     values = docs.column(name)
     if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
         raise ShardError(

@@ -46,7 +46,10 @@ def _assignments() -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     path = Path(spec.submodule_search_locations[0], "assets", "tokenizer_assignment.csv")
     with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
+        rows = csv.reader(file)
+        columns = next(rows)
+        for values in rows:
+            row = dict(zip(columns, values, strict=True))
             if not row["type"]:
                 continue
             names = [row["code_3"]]

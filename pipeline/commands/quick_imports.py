@@ -13,8 +13,9 @@ def quick_imports() -> Iterator[None]:
     """Import and define classes in here without two things that take a third of the time.
 
     The garbage collector looks through all objects again and again while modules are loaded, which
-    leave no garbage. And pydantic, at the first model, looks for plugins of its own in the metadata
-    of every installed package; none of our models is meant for one.
+    leave no garbage; what was loaded is exempt from later collections too, and so are its copies
+    in workers. And pydantic, at the first model, looks for plugins of its own in the metadata of
+    every installed package; none of our models is meant for one.
     """
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     was_enabled = gc.isenabled()
@@ -22,5 +23,6 @@ def quick_imports() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()
         if was_enabled:
             gc.enable()

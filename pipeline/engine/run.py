@@ -39,6 +39,7 @@ from pipeline.engine.results import (
     whole_funnel,
 )
 from pipeline.engine.row_tasks import ARTIFACTS, REDUCED, RowTask
+from pipeline.engine.slow_tasks import SilentTasks
 from pipeline.engine.stage import QUARANTINE, Counts, Stage
 from pipeline.engine.store import use
 from pipeline.engine.supervisor import Supervisor
@@ -138,9 +139,13 @@ class _Run:
     def ended(self, results: RunResults) -> None:
         self.console.event("run-ended", status=results.status, seconds=results.seconds)
 
+    def supervisor(self) -> Supervisor:
+        executor = self.manifest.executor
+        return Supervisor(executor.workers, self.logs, executor.task_limit_s)
+
     def stages(self, plan: Plan) -> None:
         done = self.progress
-        with Supervisor(self.manifest.executor.workers, self.logs) as supervisor:
+        with self.supervisor() as supervisor:
             for known in plan.stages:
                 if done.failures:
                     done.stages.append(_result(known, "blocked", 0.0))
@@ -212,7 +217,12 @@ class _Run:
             stage.name, stage.outputs.store, planned.pending, self.temporary, scratch, self.fence
         )
 
+        silent = SilentTasks(job)
+
         def watch() -> None:
+            for sentence in silent.found():
+                self.console.event("task-silent", message=sentence)
+                self.console.print(sentence)
             receipts = sum(stage.outputs.find(t.key) is not None for t in planned.pending)
             parts = [done / total for done, total in read_progress(scratch).values() if total]
             self.console.stage_progress(receipts + sum(part for part in parts if part < 1))

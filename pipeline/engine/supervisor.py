@@ -17,8 +17,16 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from pipeline.engine.slow_tasks import over_limit
 from pipeline.engine.stage import Task, find_receipt
-from pipeline.engine.worker import BEGUN, Failure, Job, read_claims, read_failures
+from pipeline.engine.worker import (
+    BEGUN,
+    Failure,
+    Job,
+    read_claims,
+    read_failures,
+    write_failure,
+)
 
 POLL_S = 0.1
 TRIES = 2  # a task whose worker died is tried once more
@@ -73,9 +81,10 @@ class WorkerPool:
 class Supervisor:
     """Runs jobs on this machine with ``workers`` processes; a context manager."""
 
-    def __init__(self, workers: int, logs: Path) -> None:
+    def __init__(self, workers: int, logs: Path, task_limit_s: float | None = None) -> None:
         self.workers = workers
         self._logs = logs
+        self._task_limit_s = task_limit_s
         self._crew: WorkerPool | None = None
 
     def __enter__(self) -> Supervisor:
@@ -87,8 +96,9 @@ class Supervisor:
     def run(self, job: Job, watch: Callable[[], None] = lambda: None) -> list[Failure]:
         """Run all tasks of ``job``; ``watch`` is called a few times a second meanwhile.
 
-        A task whose worker dies is tried once more and then fails with ``worker-died``; the others
-        go on. Returns the failures, in task order.
+        A task whose worker dies is tried once more and then fails with ``worker-died``, one that
+        takes longer than the limit with ``task-too-long``; the others go on. Returns the failures,
+        in task order.
         """
         deaths: Counter[str] = Counter()
         failures: dict[str, Failure] = {}
@@ -124,6 +134,11 @@ class Supervisor:
             if dead := [claim.key for claim in claims if not claim.is_alive]:
                 self._dismiss()
                 return dead
+            if late := list(over_limit(job, claims, self._task_limit_s)):
+                self._dismiss()
+                for failure in late:
+                    write_failure(job, failure)
+                return [failure.key for failure in late]
             if claims or (busy_at is None and (job.scratch / BEGUN).exists()):
                 busy_at = time.monotonic()
             elif busy_at is not None and time.monotonic() - busy_at > STALL_S:

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Claim:
-    """Somebody is at work on this task. ``born`` tells a reused process id from the claimant."""
+    """Somebody is at work on this task. ``born`` tells a reused process id from the claimant.
+
+    ``since`` is the time at which the work began; 0 while another run is at work on it.
+    """
 
     key: str
     pid: int
     born: int
+    since: float = 0.0
 
     @property
     def is_alive(self) -> bool:
@@ -78,21 +82,27 @@ def run_task(job: Job, task: Task) -> None:
     """Run and commit one task. A fault becomes a Failure file: other tasks must go on."""
     claim = job.scratch / "claims" / f"{task.key}.json"
     pid = os.getpid()
+    mine = Claim(task.key, pid, process_birth(pid) or 0)
     out = job.temporary / f"{task.key}.{pid}"
     try:
-        write_atomically(claim, json.dumps(asdict(Claim(task.key, pid, process_birth(pid) or 0))))
+        write_atomically(claim, json.dumps(asdict(mine)))
         (job.scratch / BEGUN).touch()
         reach("task-started")
         job.fence.check()
         with _turn(job, task) as fence:
             if fence is not None:
+                write_atomically(claim, json.dumps(asdict(replace(mine, since=time.time()))))
                 _work(job, task, out, fence)
     except WinnowError as error:
-        failure = Failure(job.stage, task.key, task.label, error.code, error.message, error.hint)
-        _record(job, out, failure)
+        trace = traceback.format_exc() if error.__cause__ else ""
+        _record(
+            job,
+            out,
+            Failure(job.stage, task.key, task.label, error.code, error.message, error.hint, trace),
+        )
     except OSError as error:
         _record(job, out, _storage_failure(job, task, out, error))
-    except Exception as error:  # noqa: BLE001 - whatever a step raises belongs to its shard alone
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a fault of its shard alone
         message = f"{type(error).__name__}: {error}"
         trace = traceback.format_exc()
         hint = "a fault in a step or in winnow; the trace is in logs/events.jsonl"
@@ -150,8 +160,12 @@ def _record(job: Job, out: Path, failure: Failure) -> None:
     shutil.rmtree(out, ignore_errors=True)
     wanted = {task.key: task.fingerprint for task in job.tasks}[failure.key]
     if find_receipt(job.store, wanted) is None:
-        path = job.scratch / "failures" / f"{failure.key}.json"
-        write_atomically(path, json.dumps(asdict(failure)))
+        write_failure(job, failure)
+
+
+def write_failure(job: Job, failure: Failure) -> None:
+    path = job.scratch / "failures" / f"{failure.key}.json"
+    write_atomically(path, json.dumps(asdict(failure)))
 
 
 class _Progress:

@@ -39,6 +39,11 @@ class ExecutorSpec(BaseModel):
         le=1024,
         description="Worker processes; by default one per processor.",
     )
+    task_limit_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds after which a task is stopped and its shard fails; by default never.",
+    )
 
 
 class Gates(BaseModel):

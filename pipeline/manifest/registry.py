@@ -126,10 +126,10 @@ def _load(what: str, found: Found[Any]) -> object:
         message = f"{what} is offered by {' and '.join(entry.value for entry in found)}"
         raise PluginError("plugin-conflict", message, "uninstall one of the packages")
     entry = found[0]
-    package = f" of {entry.dist.name} {entry.dist.version}" if entry.dist else ""
     try:
         return entry.load()
     except (Exception, SystemExit) as error:
+        package = f" of {entry.dist.name} {entry.dist.version}" if entry.dist else ""
         message = f"{what}{package} cannot be imported: {type(error).__name__}: {error}"
         hint = renamed_import(error) or "repair or reinstall that package, or leave this out"
         raise PluginError("broken-plugin", message, hint) from error

@@ -77,7 +77,8 @@ def _since_last(results: RunResults) -> Iterator[Block]:
     ]
     headlines = results.headlines()
     for name in dict.fromkeys((*last.headlines, *headlines)):
-        rows.append([name, last.headlines.get(name), headlines.get(name)])
+        before, after = last.headlines.get(name, ""), headlines.get(name, "")
+        rows.append([name, before.replace("`", "") or None, after.replace("`", "") or None])
     title = f"Since the run of {last.started}"
     yield Table(title, ["What", "That run", "This run"], rows)
     if last.changes:

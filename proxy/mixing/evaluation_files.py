@@ -2,86 +2,90 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import orjson
-import pyarrow as pa
+from proxy.mixing.targets import FileTarget
+from winnow import ShardError, read_rows, sha256_file
 
-from winnow import ShardError, sha256_file
-
-DEFAULT_SHARE = 0.02
-_HELD_OUT = re.compile(r"held_out (\d+(?:\.\d+)?)\s?%")
-_CONTINUATIONS = ("continuation", "answer")
+# Fields that describe a row and are not its text.
+_DESCRIBING = {"id", "url", "source", "task", "language", "date", "split", "license", "title"}
 
 
-def parse_share(target: str) -> float | None:
-    """The share meant by ``held_out 2%``; None for anything else. ValueError beyond 50 %."""
-    match = _HELD_OUT.fullmatch(target.strip())
-    if match is None:
-        return None
-    share = float(match[1]) / 100
-    if not 0 < share <= 0.5:
-        raise ValueError(f"{target!r}: hold out more than 0% and at most 50%")
-    return share
+@dataclass(frozen=True)
+class EvaluationDocument:
+    """``text`` from character ``scored_from`` on is scored; what comes before is its context."""
+
+    id: str
+    text: str
+    scored_from: int
+    cluster: str
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.text[self.scored_from :].strip()
 
 
 @dataclass(frozen=True)
 class EvaluationFile:
-    """An evaluation file beside the corpus: JSON lines, plain, .gz or .zst."""
+    """The file that ``settings`` names, as it was when the run was planned."""
 
     target: str
     path: Path
-    name: str  # as the manifest gives it
+    settings: FileTarget
     sha256: str
 
-    def documents(self) -> Iterator[tuple[str, str]]:
-        """(id, text) of each line. ShardError when a line has no text, or the file has changed."""
+    def documents(self) -> Iterator[EvaluationDocument]:
+        """Every row. ShardError when a row does not say what is scored, or the file has changed."""
         if sha256_file(self.path) != self.sha256:
-            raise ShardError(
-                "input-changed", f"{self.name} has changed since it was planned", "run again"
-            )
-        for number, line in enumerate(_lines(self.path, self.name), 1):
-            if not line.strip():
-                continue
-            try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                raise ShardError("evaluation-row", f"{self.name}:{number} {error}") from error
-            text = row_text(row)
-            if text is None:
-                fields = ", ".join(row) if isinstance(row, dict) else type(row).__name__
-                raise ShardError(
-                    "evaluation-row",
-                    f"{self.name}:{number} has no text in it (it has {fields})",
-                    "a line needs `text`, or `query` with `continuation`, `answer` or "
-                    "`choices` and `gold`",
-                )
-            yield str(row.get("id", number)), text
+            message = f"{self.settings.file} has changed since it was planned"
+            raise ShardError("input-changed", message, "run again")
+        for number, row in read_rows(self.path, self.settings.file):
+            found = scored_text(row, self.settings)
+            cluster = row.get(self.settings.cluster) if self.settings.cluster else ""
+            if found is None or cluster is None:
+                raise self._unclear(number, row)
+            identity = str(row.get("id", number))
+            yield EvaluationDocument(identity, *found, str(cluster))
+
+    def _unclear(self, number: int, row: Mapping[str, Any]) -> ShardError:
+        named = [
+            name
+            for name in (self.settings.score, self.settings.context, self.settings.cluster)
+            if name is not None
+        ]
+        problem = f"has no text in {' or '.join(named)}" if named else "does not say what is scored"
+        return ShardError(
+            "evaluation-row",
+            f"{self.settings.file}:{number} {problem}; its fields are {', '.join(row)}",
+            f"name the field: {{file: {self.settings.file}, score: answer, context: question}}",
+        )
 
 
-def row_text(row: object) -> str | None:
-    """The text of an evaluation row: ``text``, or ``query`` followed by its gold answer."""
-    if not isinstance(row, dict):
+def scored_text(row: Mapping[str, Any], settings: FileTarget) -> tuple[str, int] | None:
+    """The text of a row and where in it the scored part begins; None when that is not clear."""
+    if settings.score is not None:
+        scored = _text(row, settings.score, settings.gold)
+        before = _text(row, settings.context, settings.gold) if settings.context else ""
+    elif isinstance(row.get("query"), str):
+        answers = [name for name in ("answer", "continuation", "choices") if name in row]
+        scored = _text(row, answers[0], "gold") if len(answers) == 1 else None
+        before = row["query"]
+    else:
+        others = {k for k, v in row.items() if isinstance(v, str)} - _DESCRIBING - {"text"}
+        scored, before = (None if others else row.get("text")), ""
+    if not isinstance(scored, str) or before is None:
         return None
-    query, text = row.get("query"), row.get("text")
-    if not isinstance(query, str):
-        return text if isinstance(text, str) else None
-    answer = next((row[name] for name in _CONTINUATIONS if name in row), None)
-    choices, gold = row.get("choices"), row.get("gold")
-    if isinstance(choices, list) and isinstance(gold, int) and 0 <= gold < len(choices):
-        answer = choices[gold]
-    if not isinstance(answer, str):
-        return None
-    return query + ("" if query[-1:].isspace() else " ") + answer
+    # A space parts a question from its answer, and belongs to the answer as in other tokens.
+    space = "" if not before or before[-1:].isspace() or scored[:1].isspace() else " "
+    return before + space + scored, len(before)
 
 
-def _lines(path: Path, name: str) -> Iterator[bytes]:
-    compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
-    try:
-        with pa.input_stream(path, compression=compression) as stream:
-            yield from stream.read().splitlines()
-    except (pa.ArrowException, OSError) as error:
-        raise ShardError("evaluation-file", f"{name}: {error}") from error
+def _text(row: Mapping[str, Any], name: str, gold: str) -> str | None:
+    """The text of a field, of a list the right one."""
+    value, right = row.get(name), row.get(gold)
+    if isinstance(value, list):
+        value = value[right] if isinstance(right, int) and 0 <= right < len(value) else None
+    return value if isinstance(value, str) else None

@@ -1,9 +1,8 @@
 """Which documents are held out for evaluation, and which others must not be trained on for it.
 
-A held-out document counts by its first 4,096 bytes (the same bytes whatever the tokenizer). It
-must say something new: at least half of its word 5-grams must be distinctive, which means that no
-source holds them in more than one document out of a hundred. Licences and templates are passed
-over that way, and stay in training.
+A held-out document must say something new: at least half of the word 5-grams of what is scored of
+it must be distinctive, which means that no source holds them in more than one document out of a
+hundred. Licences and templates are passed over that way, and stay in training.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,9 @@ from pydantic import JsonValue
 from kernels.hashing.hashing import Hashes, xxh64_rows
 from kernels.ngrams.overlap import OverlapIndex, Shingles, distinct, shingles
 from kernels.text.utf8 import text_buffers
+from proxy.mixing.evaluation_files import EvaluationDocument
 from proxy.mixing.mixing_tasks import HeldOutTask
+from proxy.mixing.scored_spans import scored_part, scored_spans
 from winnow import (
     KEPT,
     ShardError,
@@ -32,30 +34,28 @@ from winnow import (
     read_documents,
 )
 
-MIN_DOCUMENTS, MAX_DOCUMENTS = 8, 400
-EVALUATED_BYTES = 4_096
+MIN_DOCUMENTS, MAX_DOCUMENTS = 32, 400
 MAX_BYTES = 2**20  # longer documents are not held out
 # Documents of a source by which common 5-grams are told; so many candidates per wanted document.
 REFERENCES, CANDIDATES = 500, 4
+MIN_PREFIXES = 5  # fewer groups of ids are rather kinds of documents than documents alike
 COMMON_SHARE, MIN_COMMON = 0.01, 3
 HELD_OUT, COMMON = "held_out.parquet", "common.npy"
 
 # ``task`` and ``row`` say where a document is in the corpus: key of the shard's task, and row in
-# its files; "" and the line number (from 0) for those of an external file.
+# its files; "" and the row number (from 0) for those of an evaluation file. ``text`` is scored from
+# character ``scored_from`` on; documents of one ``cluster`` are alike.
 SCHEMA = pa.schema(
     [
         pa.field("target", pa.large_string(), nullable=False),
         pa.field("id", pa.large_string(), nullable=False),
         pa.field("text", pa.large_string(), nullable=False),
+        pa.field("scored_from", pa.int64(), nullable=False),
+        pa.field("cluster", pa.large_string(), nullable=False),
         pa.field("task", pa.large_string(), nullable=False),
         pa.field("row", pa.int64(), nullable=False),
     ]
 )
-
-
-def evaluated(text: str) -> str:
-    """The part of a held-out document that counts: whole characters of its first 4,096 bytes."""
-    return text.encode()[:EVALUATED_BYTES].decode("utf-8", "ignore")
 
 
 def document_keys(batch: pa.RecordBatch, seed: int) -> Hashes:
@@ -76,6 +76,7 @@ class Candidate:
     task: str
     row: int
     id: str
+    cluster: str
 
 
 def hold_out(task: HeldOutTask, context: TaskContext) -> TaskResult:
@@ -89,22 +90,23 @@ def hold_out(task: HeldOutTask, context: TaskContext) -> TaskResult:
     texts = _texts(task.corpus, [c for found in nearest.values() for c in found])
     rows: dict[str, list[dict[str, object]]] = {
         source: [
-            _row(source, c.id, text, c.task, c.row)
+            _row(source, EvaluationDocument(c.id, text, 0, c.cluster), c.task, c.row)
             for c in nearest[source][: max(1, CANDIDATES * n)]
             if (text := texts[c.task, c.row]) is not None
         ]
         for source, n in wanted.items()
     }
     limits = dict(wanted)
+    left_out: dict[str, int] = {}
     for file in task.files:
-        rows[file.target] = _smallest(
-            [
-                _row(file.target, name, text, "", number)
-                for number, (name, text) in enumerate(file.documents())
-                if 0 < len(text.encode()) <= MAX_BYTES
-            ],
-            task.seed,
-        )
+        documents = list(enumerate(file.documents()))
+        fit = [(n, d) for n, d in documents if not d.is_empty and len(d.text.encode()) <= MAX_BYTES]
+        if not fit:
+            raise ShardError(
+                "empty-evaluation-file", f"{file.settings.file} has no row with text to score"
+            )
+        left_out[file.target] = len(documents) - len(fit)
+        rows[file.target] = _smallest([_row(file.target, d, "", n) for n, d in fit], task.seed)
     shingled = {t: _shingled([str(r["text"]) for r in found]) for t, found in rows.items()}
     references = {
         source: shingles(pa.array(known, pa.large_string()))
@@ -120,10 +122,12 @@ def hold_out(task: HeldOutTask, context: TaskContext) -> TaskResult:
             new = _distinctive(shingled[target], common)
             kept = [r for r, is_new in zip(found, new, strict=True) if is_new][: limits[target]]
             _refuse_none(target, sizes[target], kept)
-        chosen += _unique_ids(kept)
+        chosen += _unique_ids(_clustered(kept))
         metrics[target] = {
             "documents": len(kept),
-            "bytes": sum(len(evaluated(str(r["text"])).encode()) for r in kept),
+            "bytes": sum(_scored_bytes(row) for row in kept),
+            "clusters": len({row["cluster"] for row in kept}),
+            "left_out": left_out.get(target, 0),
             "wanted": limits.get(target, len(kept)),
             "external": target not in limits,
         }
@@ -140,7 +144,8 @@ def _nearest(
     """How many documents each source has, and those with its smallest keys in order."""
     sizes = {source: 0 for source, _ in task.shares}
     nearest: dict[str, list[Candidate]] = {source: [] for source in sizes}
-    columns = ["id", "source", "_source", "_offset"]
+    named = dict(task.clusters)
+    columns = ["id", "source", "_source", "_offset", *dict.fromkeys(named.values())]
     for done, (key, path) in enumerate(corpus_files(task.corpus)):
         row = 0
         for batch in read_documents(path, columns):
@@ -150,8 +155,16 @@ def _nearest(
                 at = np.flatnonzero(pc.equal(sources, source).to_numpy(zero_copy_only=False))
                 sizes[source] += len(at)
                 at = at[np.argsort(keys[at], kind="stable")[: CANDIDATES * MAX_DOCUMENTS]]
+                clusters = batch.column(named[source]) if source in named else None
                 nearest[source] += [
-                    Candidate(int(keys[i]), key, row + int(i), ids[int(i)].as_py()) for i in at
+                    Candidate(
+                        int(keys[i]),
+                        key,
+                        row + int(i),
+                        ids[int(i)].as_py(),
+                        "" if clusters is None else str(clusters[int(i)].as_py() or ""),
+                    )
+                    for i in at
                 ]
                 nearest[source].sort(key=lambda c: c.key)
                 del nearest[source][CANDIDATES * MAX_DOCUMENTS :]
@@ -209,8 +222,24 @@ def texts_at(path: Path, rows: Sequence[int]) -> list[str]:
     return found
 
 
-def _row(target: str, name: str, text: str, task: str, row: int) -> dict[str, object]:
-    return {"target": target, "id": name, "text": text, "task": task, "row": row}
+def _row(target: str, document: EvaluationDocument, task: str, row: int) -> dict[str, object]:
+    return {"target": target, **vars(document), "task": task, "row": row}
+
+
+def _scored_bytes(row: dict[str, object]) -> int:
+    text, scored_from = str(row["text"]), cast(int, row["scored_from"])
+    return sum(len(span.text.encode()) for span in scored_spans(text, scored_from))
+
+
+def _clustered(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Rows of one target, each with its cluster: the one it has, or its id up to the last slash
+    where there are MIN_PREFIXES such or more, or itself."""
+    prefixes = [str(row["id"]).rpartition("/")[0] for row in rows]
+    by_prefix = len(set(prefixes)) >= MIN_PREFIXES and all(prefixes)
+    for row, prefix in zip(rows, prefixes, strict=True):
+        own = row["cluster"] or (prefix if by_prefix else f"{row['id']}#{row['row']}")
+        row["cluster"] = f"{row['target']}/{own}"
+    return rows
 
 
 def _unique_ids(rows: list[dict[str, object]]) -> list[dict[str, object]]:
@@ -232,7 +261,7 @@ def _smallest(rows: list[dict[str, object]], seed: int) -> list[dict[str, object
 
 
 def _shingled(texts: Sequence[str]) -> Shingles:
-    return shingles(pa.array([evaluated(text) for text in texts], pa.large_string()))
+    return shingles(pa.array([scored_part(text) for text in texts], pa.large_string()))
 
 
 def _common(few: Mapping[str, Shingles], references: Mapping[str, Shingles]) -> Hashes:

@@ -20,7 +20,7 @@ HELD_OUT_TOKENS = "held_out_tokens.parquet"
 class HeldOutTask:
     """Choose the held-out documents of each source, and read those of evaluation files.
 
-    Per source the documents with the smallest keys, as many as ``shares`` says but at least 8 and
+    Per source the documents with the smallest keys, as many as ``shares`` says but at least 32 and
     at most 400 (and never more than half), leaving out those that are empty, over 1 MiB or mostly
     made of common 5-grams. Writes held_out.parquet (held_out.SCHEMA) and common.npy (uint64
     shingles).
@@ -30,6 +30,7 @@ class HeldOutTask:
     shares: tuple[tuple[str, float], ...]
     files: tuple[EvaluationFile, ...]
     seed: int
+    clusters: tuple[tuple[str, str], ...] = ()  # source and the column that groups its documents
 
     def run(self, context: TaskContext) -> TaskResult:
         from proxy.mixing.held_out import hold_out

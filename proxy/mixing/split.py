@@ -12,13 +12,14 @@ from pydantic import JsonValue
 
 from kernels.ngrams.overlap import OverlapIndex, shingles
 from kernels.text.utf8 import text_buffers
-from proxy.mixing.held_out import COMMON, HELD_OUT, document_keys, evaluated
+from proxy.mixing.held_out import COMMON, HELD_OUT, document_keys
 from proxy.mixing.mixing_tasks import SplitTask
+from proxy.mixing.scored_spans import scored_part
 from winnow import KEPT, ShardError, StageOutputs, TaskContext, TaskResult, read_documents
 
 TRAINING, HOLDING, REMOVED = 0, 1, 2
 SPLITS = ("training", "held_out", "removed")
-# Of the distinctive 5-grams of a held-out document (whole, or the part that is evaluated), and
+# Of the distinctive 5-grams of a held-out document (whole, or what is scored of it), and
 # Jaccard similarity of all 5-grams; from here on a document repeats a held-out one.
 REPEAT_SIMILARITY = 0.5
 
@@ -41,7 +42,7 @@ SCHEMA = pa.schema(
 class Protected:
     """The held-out documents, ready for comparison.
 
-    Each is an entry of ``index`` by its evaluated part, and long ones a second time as a whole;
+    Each is an entry of ``index`` by its scored part, and long ones a second time as a whole;
     ``owner`` [entries] leads back to the row of held_out.parquet.
     """
 
@@ -54,7 +55,10 @@ class Protected:
         paths = {path.name: path for path in held_out.outputs()}
         table = pq.read_table(paths[HELD_OUT], page_checksum_verification=True)
         texts: list[str] = table["text"].to_pylist()
-        heads = [evaluated(text) for text in texts]
+        heads = [
+            scored_part(text, scored_from)
+            for text, scored_from in zip(texts, table["scored_from"].to_pylist(), strict=True)
+        ]
         longer = [i for i, text in enumerate(texts) if len(text) > len(heads[i])]
         entries = pa.array(heads + [texts[i] for i in longer], pa.large_string())
         places: dict[str, set[int]] = {}

@@ -15,8 +15,9 @@ from tokenizers import Tokenizer
 
 from kernels.text.utf8 import Offsets
 from kernels.words.segmentation import segments
-from proxy.mixing.held_out import HELD_OUT, evaluated
+from proxy.mixing.held_out import HELD_OUT
 from proxy.mixing.mixing_tasks import HELD_OUT_TOKENS, TokeniseHeldOutTask, TokeniseTask
+from proxy.mixing.scored_spans import scored_spans
 from proxy.mixing.split import TRAINING, read_split
 from proxy.mixing.tokenizer import Encoder, committed_encoder
 from proxy.token_files import token_dtype
@@ -41,12 +42,15 @@ INDEX_SCHEMA = pa.schema(
     ]
 )
 CARRIED = "column."
-# ``tokens`` begin with the end-of-text token, the context of the first that is predicted.
+# One row per scored span. The first ``context`` tokens are not scored: where the document begins,
+# the end-of-text token and what comes before the span.
 HELD_OUT_TOKENS_SCHEMA = pa.schema(
     [
         pa.field("target", pa.large_string(), nullable=False),
         pa.field("id", pa.large_string(), nullable=False),
+        pa.field("cluster", pa.large_string(), nullable=False),
         pa.field("tokens", pa.large_list(pa.uint32()), nullable=False),
+        pa.field("context", pa.int64(), nullable=False),
         pa.field("bytes", pa.int64(), nullable=False),
     ]
 )
@@ -94,25 +98,40 @@ def tokenise_held_out(task: TokeniseHeldOutTask, context: TaskContext) -> TaskRe
     """What TokeniseHeldOutTask does."""
     encoder = committed_encoder(task.tokenizer, task.end_of_text)
     (path,) = (path for path in task.held_out.outputs() if path.name == HELD_OUT)
-    table = pq.read_table(path, page_checksum_verification=True)
-    texts = [evaluated(text) for text in table["text"].to_pylist()]
-    ids, starts = encode(encoder, pa.array(texts, pa.large_string()))
-    bounds = starts + np.arange(len(starts))
-    tokens = pa.LargeListArray.from_arrays(bounds, np.insert(ids, starts[:-1], encoder.end))
-    sizes = [len(text.encode()) for text in texts]
-    columns = [table["target"], table["id"], tokens, pa.array(sizes, pa.int64())]
-    evaluation = pa.table(columns, schema=HELD_OUT_TOKENS_SCHEMA)
+    rows: list[dict[str, object]] = []
+    targets: dict[str, list[int]] = {}
+    for row in pq.read_table(path, page_checksum_verification=True).to_pylist():
+        counts = targets.setdefault(row["target"], [0, 0, 0])
+        counts[0] += 1
+        for span in scored_spans(row["text"], row["scored_from"]):
+            before, scored = encode_texts(encoder.tokenizer, [span.context, span.text])
+            if span.begins:
+                before = [encoder.end, *before]
+            size = len(span.text.encode())
+            rows.append(
+                {
+                    **{name: row[name] for name in ("target", "id", "cluster")},
+                    "tokens": [*before, *scored],
+                    "context": len(before),
+                    "bytes": size,
+                }
+            )
+            counts[1:] = [counts[1] + len(scored), counts[2] + size]
     context.out.mkdir(parents=True, exist_ok=True)
     pq.write_table(
-        evaluation, context.out / HELD_OUT_TOKENS, compression="zstd", write_page_checksum=True
+        pa.Table.from_pylist(rows, schema=HELD_OUT_TOKENS_SCHEMA),
+        context.out / HELD_OUT_TOKENS,
+        compression="zstd",
+        write_page_checksum=True,
     )
-    targets: dict[str, list[int]] = {}
-    lengths = np.diff(starts).tolist()
-    for target, length, size in zip(table["target"].to_pylist(), lengths, sizes, strict=True):
-        counts = targets.setdefault(target, [0, 0, 0])
-        counts[:] = [counts[0] + 1, counts[1] + length, counts[2] + size]
     metrics: dict[str, JsonValue] = {target: list(counts) for target, counts in targets.items()}
     return TaskResult(metrics={"targets": metrics})
+
+
+def encode_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of each text, without special tokens."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    return [e.ids for e in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
 
 def encode(encoder: Encoder, text: pa.LargeStringArray) -> tuple[Ids, Offsets]:

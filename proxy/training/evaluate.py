@@ -17,13 +17,16 @@ from proxy.training.model import LanguageModel
 from proxy.training.train import deterministic
 from winnow import ShardError
 
-# Held-out documents. ``tokens`` begin with the end-of-text token, which is context and is not
-# predicted; ``bytes`` are those of the text in UTF-8, which tokens cannot be trusted to give back.
+# Scored spans of held-out documents, those of a document one after the other. The first ``context``
+# tokens (one at least) are not scored; ``bytes`` are those of the scored text in UTF-8, which
+# tokens cannot be trusted to give back.
 HELD_OUT_SCHEMA = pa.schema(
     [
         pa.field("target", pa.large_string(), nullable=False),
         pa.field("id", pa.large_string(), nullable=False),
+        pa.field("cluster", pa.large_string(), nullable=False),
         pa.field("tokens", pa.large_list(pa.uint32()), nullable=False),
+        pa.field("context", pa.int64(), nullable=False),
         pa.field("bytes", pa.int64(), nullable=False),
     ]
 )
@@ -31,6 +34,7 @@ EVALUATION_SCHEMA = pa.schema(
     [
         pa.field("target", pa.large_string(), nullable=False),
         pa.field("id", pa.large_string(), nullable=False),
+        pa.field("cluster", pa.large_string(), nullable=False),
         pa.field("bits", pa.float64(), nullable=False),
         pa.field("bytes", pa.int64(), nullable=False),
     ]
@@ -39,30 +43,33 @@ EVALUATION_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Window:
-    """Part of a document: inputs tokens[start:stop], of whose targets the first ``carried`` were
-    scored by the window before."""
+    """Part of a span: inputs tokens[start:stop], of whose targets the first ``carried`` are not
+    scored, because they are context or were scored by the window before."""
 
-    document: int
+    span: int
     start: int
     stop: int
     carried: int
 
 
-def windows(lengths: npt.NDArray[np.int64], context: int) -> list[Window]:
-    """Windows that score every target of every document once.
+def windows(
+    lengths: npt.NDArray[np.int64], contexts: npt.NDArray[np.int64], context: int
+) -> list[Window]:
+    """Windows that score every token of every span after its context once.
 
-    A document of n tokens has n - 1 targets. Its first window covers up to T inputs and scores
-    all their targets; each later one starts T - T/2 further and scores what is new. So from the
-    second window on, a target has at least T/2 tokens before it in its window.
+    The first window of a span begins up to T/2 tokens before what is scored and covers up to T
+    inputs; each later one starts T - T/2 further and scores what is new. So from the second window
+    on, a target has at least T/2 tokens before it in its window.
     """
-    stride = context - context // 2
+    half = context // 2
     found = []
-    for document, length in enumerate(lengths.tolist()):
-        start = carried = 0
+    for span, (length, before) in enumerate(zip(lengths.tolist(), contexts.tolist(), strict=True)):
+        start = max(0, before - 1 - half)
+        carried = before - 1 - start
         while start + carried < length - 1:
             stop = min(start + context, length - 1)
-            found.append(Window(document, start, stop, carried))
-            start, carried = start + stride, context - stride
+            found.append(Window(span, start, stop, carried))
+            start, carried = start + context - half, half
     return found
 
 
@@ -73,7 +80,8 @@ def read_held_out(path: Path, vocabulary: int) -> pa.Table:
         path, columns=HELD_OUT_SCHEMA.names, page_checksum_verification=True
     ).cast(HELD_OUT_SCHEMA)
     lengths = table["tokens"].combine_chunks().value_lengths().to_numpy()
-    empty = np.flatnonzero((lengths < 2) | (table["bytes"].to_numpy() < 1))
+    contexts = table["context"].to_numpy()
+    empty = np.flatnonzero((contexts < 1) | (lengths <= contexts) | (table["bytes"].to_numpy() < 1))
     if len(empty):
         raise ShardError(
             "empty-document",
@@ -96,7 +104,7 @@ def evaluate(
     batch_tokens: int = 4_096,
     progress: Callable[[float, float], None] = lambda done, total: None,
 ) -> pa.Table:
-    """EVALUATION_SCHEMA, in the order of ``held_out``: bits to code each document's tokens.
+    """EVALUATION_SCHEMA, a row per document in the order of ``held_out``: bits to code its spans.
 
     ``batch_tokens`` bounds the padded size of a batch; beyond rounding (below 1e-5 of a
     document's bits) it does not change the result. Raises ShardError ``non-finite-loss``.
@@ -104,7 +112,7 @@ def evaluate(
     column = held_out["tokens"].combine_chunks()
     offsets = column.offsets.to_numpy()
     flat = column.values.to_numpy().astype(np.int64)
-    pieces = windows(np.diff(offsets), model.spec.context)
+    pieces = windows(np.diff(offsets), held_out["context"].to_numpy(), model.spec.context)
     # Windows of like length go together, so that little is computed on padding.
     order = sorted(range(len(pieces)), key=lambda i: (pieces[i].start - pieces[i].stop, i))
     nats = np.zeros(len(column))
@@ -116,7 +124,7 @@ def evaluate(
             chosen = [pieces[i] for i in order[done : done + max(1, batch_tokens // longest)]]
             batch = np.zeros((len(chosen), longest + 1), np.int64)
             for row, piece in enumerate(chosen):
-                begin = offsets[piece.document]
+                begin = offsets[piece.span]
                 batch[row, : piece.stop - piece.start + 1] = flat[
                     begin + piece.start : begin + piece.stop + 1
                 ]
@@ -124,7 +132,7 @@ def evaluate(
             scored = model.nats(tokens[:, :-1], tokens[:, 1:]).double().cpu().numpy()
             for row, piece in enumerate(chosen):
                 new = scored[row, piece.carried : piece.stop - piece.start]
-                nats[piece.document] += new.sum()
+                nats[piece.span] += new.sum()
             done += len(chosen)
             progress(done, len(order))
     if not np.isfinite(nats).all():
@@ -134,5 +142,14 @@ def evaluate(
             f"held-out document {held_out['id'][worst].as_py()!r} scores {nats[worst]} nats",
             "lower the learning rate; this trial is not ranked",
         )
-    columns = [held_out["target"], held_out["id"], pa.array(nats / math.log(2)), held_out["bytes"]]
+    columns = [held_out["target"], held_out["id"], held_out["cluster"]]
+    columns += [pa.array(nats / math.log(2)), held_out["bytes"]]
+    return _by_document(pa.table(columns, schema=EVALUATION_SCHEMA))
+
+
+def _by_document(spans: pa.Table) -> pa.Table:
+    """The sums over the spans of each document, in their order."""
+    names = ["target", "id", "cluster"]
+    sums = spans.group_by(names, use_threads=False).aggregate([("bits", "sum"), ("bytes", "sum")])
+    columns = [*(sums[name] for name in names), sums["bits_sum"], sums["bytes_sum"]]
     return pa.table(columns, schema=EVALUATION_SCHEMA)

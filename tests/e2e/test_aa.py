@@ -109,7 +109,14 @@ def corpus(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpu
 
     held = {domain: part[:HELD_OUT_PER_DOMAIN] for domain, part in raw.items()}
     rows = [
-        {"target": domain, "id": str(i), "tokens": tokens, "bytes": len(part[i].encode())}
+        {
+            "target": domain,
+            "id": str(i),
+            "cluster": f"{domain} {i}",
+            "tokens": tokens,
+            "context": 1,
+            "bytes": len(part[i].encode()),
+        }
         for domain, part in held.items()
         for i, tokens in enumerate(encode(part))
     ]

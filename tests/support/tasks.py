@@ -89,6 +89,23 @@ class Raise:
 
 
 @dataclass(frozen=True)
+class Exit:
+    """Ends its process, or tries to."""
+
+    def run(self, context: TaskContext) -> TaskResult:
+        raise SystemExit(0)
+
+
+@dataclass(frozen=True)
+class NeverReturn:
+    """Waits for something that does not come."""
+
+    def run(self, context: TaskContext) -> TaskResult:
+        while True:
+            time.sleep(0.05)
+
+
+@dataclass(frozen=True)
 class Unprepared:
     """Cannot even be prepared."""
 

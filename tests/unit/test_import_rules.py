@@ -20,7 +20,7 @@ STEPS = sorted(
     {
         entry.module
         for entry in entry_points(group="winnow.steps")
-        if entry.module.startswith(("filters.", "dedup."))
+        if entry.module.startswith(("filters.", "dedup.", "classifiers."))
     }
 )
 

@@ -117,7 +117,7 @@ def test_ids_never_form_paths(tmp_path: Path) -> None:
     (tmp_path / "a1.jsonl").write_text("\n".join(rows) + "\n")
     assert winnow("run", path, cwd=tmp_path).returncode == 0
     outside = {p.name for p in tmp_path.iterdir()} - {"__pycache__"}
-    assert outside == {"a1.jsonl", "a2.jsonl", "b1.jsonl", "m.yaml", "out", "short.py"}
+    assert outside == {".store", "a1.jsonl", "a2.jsonl", "b1.jsonl", "m.yaml", "out", "short.py"}
     assert not (tmp_path.parent / "x").exists()
     assert not Path("/etc/x").exists()
 

@@ -26,7 +26,6 @@ def on_terminal(logs: Path | None, *, failing: bool = False, stages: int = 1) ->
         for number in range(1, stages + 1):
             console.stage_started(f"{number:02}-filter", 4, "new")
             console.stage_progress(2.5)
-            time.sleep(0.12)  # the line is drawn ten times a second
             if failing:
                 console.failure(FAILURE)
             console.stage_ended(f"{number:02}-filter", "done", 1.5, "kept 3 of 4")
@@ -109,7 +108,7 @@ def test_a_failure_is_printed_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = FailureResult(
-        stage="01-x", task="a.jsonl", code="bad-shard", message="it is bad", hint="mend it"
+        stage="01-x", key="k", task="a.jsonl", code="bad-shard", message="it is bad", hint="mend it"
     )
     print_failures([result])
     assert "bad-shard it is bad\n  hint: mend it" in capsys.readouterr().err

@@ -46,7 +46,7 @@ def site_of(bench: Workbench) -> BuildContext:
     for source in ("web", "docs"):
         # Each source has words that the other lacks, so that mixes can differ.
         words = WORDS[:90] if source == "web" else WORDS[60:]
-        texts = [" ".join(rng.choices(words, k=60)) for _ in range(40)]
+        texts = [" ".join(rng.choices(words, k=60)) for _ in range(80)]
         shards[f"{source}-0"] = batch_of(source, texts)
     return bench.site(bench.corpus(shards), ["web", "docs"])
 
@@ -216,7 +216,12 @@ def test_problems_lead_to_the_value_and_say_what_to_do(
 
 @pytest.mark.parametrize(
     ("content", "code"),
-    [("", "empty-evaluation-file"), ('{"a": 1}', "evaluation-row"), ("{", "evaluation-row")],
+    [
+        ("", "empty-evaluation-file"),
+        ('{"text": " "}', "empty-evaluation-file"),
+        ('{"a": 1}', "evaluation-row"),
+        ("{", "bad-row"),
+    ],
 )
 def test_an_evaluation_file_is_looked_into_before_any_work(
     tmp_path: Path, content: str, code: str

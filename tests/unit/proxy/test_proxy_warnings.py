@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.proxy_warnings import mix_warnings
+from proxy.proxy_warnings import mix_warnings, target_warnings
 
 
 def mix(tokens: tuple[int, int], wanted: int | None = None, name: str = "half") -> dict[str, Any]:
@@ -33,3 +33,15 @@ def test_shares_that_differ_by_rounding_are_no_warning() -> None:
 def test_a_mix_that_ended_short_is_named_with_its_tokens() -> None:
     (text,) = mix_warnings([mix((500, 500), wanted=2_000)])["half"]
     assert "1,000 of 2,000 tokens" in text
+
+
+def test_a_target_of_few_documents_and_rows_left_out_are_named() -> None:
+    found = target_warnings(
+        {
+            "few": {"documents": 12, "left_out": 0},
+            "some": {"documents": 400, "left_out": 3},
+            "many": {"documents": 21, "left_out": 0},
+        }
+    )
+    assert ["`few`" in found[0], "12 documents" in found[0], "`some`" in found[1]] == [True] * 3
+    assert len(found) == 2

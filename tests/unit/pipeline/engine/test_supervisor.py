@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tasks import DieUntil, KillIdle, Raise, Unprepared, Write, job
+from tasks import DieUntil, Exit, KillIdle, NeverReturn, Raise, Unprepared, Write, job
 
 from pipeline.engine.stage import find_receipt
 from pipeline.engine.supervisor import Supervisor
@@ -115,3 +115,23 @@ def test_worker_killed_between_two_tasks_does_not_hang_the_run(
         assert dog.run(made) == []
     assert (tmp_path / "killed").exists()
     assert keys_committed(made) == {"slow", "quick"}
+
+
+def test_a_task_that_never_returns_fails_by_the_limit_and_the_others_are_done(
+    tmp_path: Path,
+) -> None:
+    made = job(tmp_path, {"a": Write("a"), "b": NeverReturn(), "c": Write("c")})
+    with Supervisor(1, tmp_path / "logs", task_limit_s=1.0) as limited:
+        (failure,) = limited.run(made)
+    assert (failure.key, failure.code) == ("b", "task-too-long")
+    assert "label of b" in failure.message
+    assert "executor.task_limit_s: 1" in failure.message
+    assert keys_committed(made) == {"a", "c"}
+
+
+def test_a_task_that_exits_is_its_own_failure(supervisor: Supervisor, tmp_path: Path) -> None:
+    made = job(tmp_path, {"a": Exit(), "b": Write("b")})
+    (failure,) = supervisor.run(made)
+    assert (failure.key, failure.code) == ("a", "crash")
+    assert "SystemExit" in failure.message
+    assert keys_committed(made) == {"b"}

@@ -1,25 +1,22 @@
 from __future__ import annotations
 
-import gzip
 import random
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import zstandard
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.engine.stage import Stage
 from pipeline.errors import ShardError
-from proxy.mixing.evaluation_files import EvaluationFile, parse_share, row_text
-from proxy.mixing.held_out import EVALUATED_BYTES, HELD_OUT, evaluated
+from proxy.mixing.evaluation_files import EvaluationFile
+from proxy.mixing.held_out import HELD_OUT
 from proxy.mixing.mixing_tasks import HeldOutTask, SplitTask
+from proxy.mixing.scored_spans import scored_part
 from proxy.mixing.split import HOLDING, REMOVED, TRAINING, read_split
+from proxy.mixing.targets import FileTarget
 from winnow.testing import Workbench, batch_of
 
 WORDS = [f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "lmnrst"]
@@ -45,10 +42,10 @@ def hold_out(
     bench: Workbench,
     corpus: Stage,
     shares: dict[str, float],
-    external: Sequence[EvaluationFile] = (),
+    files: Sequence[EvaluationFile] = (),
 ) -> tuple[pa.Table, dict[str, list[int]], dict[str, object]]:
     """The held-out table, the split of each shard's rows, and the metrics of the choice."""
-    work = HeldOutTask(corpus.outputs, tuple(shares.items()), tuple(external), bench.seed)
+    work = HeldOutTask(corpus.outputs, tuple(shares.items()), tuple(files), bench.seed)
     held = bench.done("held_out", {"held_out": work})
     tasks = {key: SplitTask(corpus.outputs, key, held, bench.seed) for key in corpus.outputs.keys}
     split = bench.done("split", tasks)
@@ -57,34 +54,13 @@ def hold_out(
     return table, by_key, held.receipts()[0].metrics
 
 
-@pytest.mark.parametrize(("text", "share"), [("held_out 2%", 0.02), ("held_out 0.5 %", 0.005)])
-def test_shares_are_read(text: str, share: float) -> None:
-    assert parse_share(text) == share
-
-
-def test_a_path_is_no_share_and_a_share_over_half_is_refused() -> None:
-    assert parse_share("../evals/lambada.jsonl.zst") is None
-    with pytest.raises(ValueError, match="at most 50%"):
-        parse_share("held_out 60%")
-
-
-@given(st.text(max_size=3_000))
-def test_the_evaluated_part_is_whole_characters_of_the_first_bytes(text: str) -> None:
-    text = text.encode("utf-8", "ignore").decode() * 3
-    part = evaluated(text)
-    assert text.startswith(part)
-    size = len(part.encode())
-    assert size <= EVALUATED_BYTES
-    assert part == text or size > EVALUATED_BYTES - 4
-
-
 def test_every_row_of_the_corpus_has_one_role(bench: Workbench) -> None:
-    corpus = corpus_of(bench, [prose(i) for i in range(60)], [prose(900 + i) for i in range(40)])
+    corpus = corpus_of(bench, [prose(i) for i in range(200)], [prose(900 + i) for i in range(80)])
     table, split, metrics = hold_out(bench, corpus, {"web": 0.2, "docs": 0.1})
     assert {key: len(rows) for key, rows in split.items()} == {
-        "web-0": 30,
-        "web-1": 30,
-        "docs-0": 40,
+        "web-0": 100,
+        "web-1": 100,
+        "docs-0": 80,
     }
     held = [
         (key, row)
@@ -94,8 +70,8 @@ def test_every_row_of_the_corpus_has_one_role(bench: Workbench) -> None:
     ]
     places = zip(table["task"].to_pylist(), table["row"].to_pylist(), strict=True)
     assert sorted(held) == sorted(places)
-    assert table["target"].to_pylist() == ["web"] * 12 + ["docs"] * 8  # at least 8
-    assert metrics["targets"]["web"]["documents"] == 12
+    assert table["target"].to_pylist() == ["web"] * 40 + ["docs"] * 32  # at least 32
+    assert metrics["targets"]["web"]["documents"] == 40
 
 
 def test_the_choice_does_not_depend_on_shards(benches: Callable[[str], Workbench]) -> None:
@@ -114,7 +90,7 @@ def test_the_choice_does_not_depend_on_shards(benches: Callable[[str], Workbench
 
 def test_repeats_of_held_out_documents_never_reach_training(bench: Workbench) -> None:
     """Exact copies, copies in other case, light edits, and copies inside longer documents."""
-    originals = [prose(i) for i in range(40)]
+    originals = [prose(i) for i in range(64)]
     rng = random.Random(5)
 
     def edited(text: str) -> str:
@@ -132,14 +108,14 @@ def test_repeats_of_held_out_documents_never_reach_training(bench: Workbench) ->
     corpus = corpus_of(bench, originals, copies)
     table, split, _ = hold_out(bench, corpus, {"web": 0.25})
     held = {int(name.split("/")[1]) for name in table["id"].to_pylist()}
-    assert len(held) == 10
-    wanted = [REMOVED if row % 40 in held else TRAINING for row in range(len(copies))]
+    assert len(held) == 32
+    wanted = [REMOVED if row % 64 in held else TRAINING for row in range(len(copies))]
     assert split["docs-0"] == wanted
 
 
-def test_a_long_document_is_protected_whole_and_by_its_evaluated_part(bench: Workbench) -> None:
+def test_a_long_document_is_protected_whole_and_by_its_scored_part(bench: Workbench) -> None:
     long = [prose(i, 3_000) for i in range(16)]
-    heads = [evaluated(text) for text in long]
+    heads = [scored_part(text) for text in long]
     tails = [text[-8_000:] for text in long]
     corpus = corpus_of(bench, long, heads + tails)
     table, split, _ = hold_out(bench, corpus, {"web": 0.5})
@@ -152,7 +128,7 @@ def test_boilerplate_is_neither_held_out_nor_a_reason_to_remove(bench: Workbench
     licensed = [f"{LICENCE} {text}" for text in own]  # 60 words of licence, 40 of its own
     plain = [f"{LICENCE} {prose(100 + i, 120)}" for i in range(30)]
     table, split, metrics = hold_out(bench, corpus_of(bench, licensed + plain), {"web": 0.2})
-    assert len(table) == 12
+    assert len(table) == 30
     assert all(int(name.split("/")[1]) >= 30 for name in table["id"].to_pylist())
     assert REMOVED not in split["web-0"] + split["web-1"]
     assert metrics["common_ngrams"] > 0
@@ -184,65 +160,42 @@ def test_repeated_ids_are_told_apart(bench: Workbench) -> None:
     batch = batch_of("web", [prose(i) for i in range(20)])
     batch = batch.set_column(0, batch.schema.field(0), pa.array(["same"] * 20, pa.large_string()))
     table, _, _ = hold_out(bench, bench.corpus({"web-0": batch}), {"web": 0.4})
-    assert table["id"].to_pylist() == ["same", *(f"same#{n}" for n in range(2, 9))]
+    assert table["id"].to_pylist() == ["same", *(f"same#{n}" for n in range(2, 11))]
 
 
-def external(path: Path, target: str = "evals") -> EvaluationFile:
-    return EvaluationFile(target, path, path.name, sha256_file(path))
+def test_documents_are_grouped_by_their_ids_or_a_column(bench: Workbench) -> None:
+    batch = batch_of("web", [prose(i) for i in range(80)])
+    ids = pa.array([f"web/book{i // 4}/{i}" for i in range(80)], pa.large_string())
+    pages = pa.array([f"page {i // 20}" for i in range(80)], pa.large_string())
+    batch = batch.set_column(0, "id", ids).append_column("page", pages)
+    corpus = bench.corpus({"web-0": batch}).outputs
+    by_id = HeldOutTask(corpus, (("web", 0.4),), (), 0)
+    by_column = HeldOutTask(corpus, (("web", 0.4),), (), 0, (("web", "page"),))
+    for name, task, wanted in (
+        ("id", by_id, lambda i: f"web/web/book{i // 4}"),
+        ("column", by_column, lambda i: f"web/page {i // 20}"),
+    ):
+        held = bench.done(name, {"h": task})
+        table = pq.read_table(next(p for p in held.outputs() if p.name == HELD_OUT))
+        numbers = [int(name.rpartition("/")[2]) for name in table["id"].to_pylist()]
+        assert table["cluster"].to_pylist() == [wanted(number) for number in numbers]
 
 
-@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
-def test_an_external_file_is_read_and_protected(bench: Workbench, suffix: str) -> None:
-    rows = [{"id": f"e{i}", "text": prose(i)} for i in range(5)]
-    raw = b"\n".join(map(orjson.dumps, rows)) + b"\n\n"
-    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}[suffix]
-    path = bench.folder / f"evals.jsonl{suffix}"
-    path.write_bytes(pack(raw))
-    corpus = corpus_of(bench, [prose(i) for i in range(20)])
-    table, split, metrics = hold_out(bench, corpus, {}, [external(path)])
+def test_rows_of_an_evaluation_file_are_protected_as_a_whole(bench: Workbench) -> None:
+    path = bench.folder / "evals.jsonl"
+    rows = [{"id": f"e{i}", "query": prose(i, 40), "answer": "4"} for i in range(5)]
+    path.write_bytes(b"\n".join(map(orjson.dumps, [*rows, {"query": "a", "answer": " "}])))
+    corpus = corpus_of(bench, [f"{prose(100 + i)} {row['query']} 4" for i, row in enumerate(rows)])
+    file = EvaluationFile("evals", path, FileTarget(file=path.name), sha256_file(path))
+    table, split, metrics = hold_out(bench, corpus, {}, [file])
     assert table["id"].to_pylist() == [f"e{i}" for i in range(5)]
-    assert [split == REMOVED for split in split["web-0"] + split["web-1"]] == [
-        i < 5 for i in range(20)
-    ]
-    assert metrics["targets"]["evals"]["external"] is True
-
-
-@pytest.mark.parametrize(
-    ("row", "text"),
-    [
-        ({"text": "plain"}, "plain"),
-        ({"query": "2 + 2 =", "answer": "4"}, "2 + 2 = 4"),
-        ({"query": "Answer: ", "continuation": "yes"}, "Answer: yes"),
-        ({"query": "q", "choices": ["a", "b"], "gold": 1}, "q b"),
-        ({"query": "q", "choices": ["a"], "gold": 5}, None),
-        ({"title": "no text"}, None),
-        (["text"], None),
-    ],
-)
-def test_the_text_of_an_evaluation_row(row: object, text: str | None) -> None:
-    assert row_text(row) == text
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b'{"text": "fine"}\n{"text": 3}\n', r"evals.jsonl:2 has no text"),
-        (b'{"text": "fine"}\n{broken\n', r"evals.jsonl:2 "),
-    ],
-)
-def test_a_bad_evaluation_row_is_named(tmp_path: Path, content: bytes, said: str) -> None:
-    path = tmp_path / "evals.jsonl"
-    path.write_bytes(content)
-    with pytest.raises(ShardError, match=said) as caught:
-        list(external(path).documents())
-    assert caught.value.code == "evaluation-row"
-
-
-def test_an_evaluation_file_that_changed_after_the_plan_fails(tmp_path: Path) -> None:
-    path = tmp_path / "evals.jsonl"
-    path.write_text('{"text": "before"}\n')
-    planned = external(path)
-    path.write_text('{"text": "after"}\n')
-    with pytest.raises(ShardError, match="has changed") as caught:
-        list(planned.documents())
-    assert caught.value.code == "input-changed"
+    assert [row["text"][row["scored_from"] :] for row in table.to_pylist()] == [" 4"] * 5
+    assert split == {"web-0": [REMOVED] * 2, "web-1": [REMOVED] * 3}
+    assert metrics["targets"]["evals"] == {
+        "documents": 5,
+        "bytes": 10,
+        "clusters": 5,
+        "left_out": 1,
+        "wanted": 5,
+        "external": True,
+    }

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.engine.stage import StageOutputs
-from proxy.mixing.held_out import HELD_OUT, evaluated
+from proxy.mixing.held_out import HELD_OUT
 from proxy.mixing.mixing_tasks import (
     HELD_OUT_TOKENS,
     HeldOutTask,
@@ -129,14 +129,9 @@ def test_evaluation_documents_are_what_a_trial_reads(bench: Workbench) -> None:
     table = read_held_out(path, encoder.vocabulary)
     held = pq.read_table(next(p for p in stages["held_out"].outputs() if p.name == HELD_OUT))
     assert table["id"].to_pylist() == held["id"].to_pylist()
-    for ids, size, text in zip(
-        table["tokens"].to_pylist(),
-        table["bytes"].to_pylist(),
-        map(evaluated, held["text"].to_pylist()),
-        strict=True,
-    ):
-        assert ids == [encoder.end, *encoder.tokenizer.encode(text).ids]
-        assert size == len(text.encode())
+    for row, text in zip(table.to_pylist(), held["text"].to_pylist(), strict=True):
+        assert row["tokens"] == [encoder.end, *encoder.tokenizer.encode(text).ids]
+        assert (row["context"], row["bytes"]) == (1, len(text.encode()))
     tokens = sum(map(len, table["tokens"].to_pylist())) - len(table)
     size = sum(table["bytes"].to_pylist())
     assert stages["evaluation"].receipts()[0].metrics["targets"] == {

@@ -31,6 +31,8 @@ def held_out(lengths=LENGTHS, bytes_=None) -> pa.Table:
         {
             "target": "even" if i % 2 == 0 else "odd",
             "id": f"document {i}",
+            "cluster": f"document {i}",
+            "context": 1,
             "tokens": [0, *generator.integers(1, SPEC.vocabulary, length).tolist()][:length],
             "bytes": 3 * length if bytes_ is None else bytes_[i],
         }
@@ -43,7 +45,7 @@ def held_out(lengths=LENGTHS, bytes_=None) -> pa.Table:
 def model():
     network = initialise(SPEC, seed=2)
     with torch.no_grad():  # so that predictions, and the context they depend on, differ
-        network.embed_tokens.weight.mul_(20)
+        network.embed_tokens.weight.mul_(3)
     return network
 
 
@@ -104,15 +106,36 @@ def test_bytes_are_taken_as_given(model):
     assert result["bytes"].to_pylist() == [1, 999]
 
 
-@given(st.lists(st.integers(2, 300), min_size=1, max_size=8).map(np.array), st.integers(2, 40))
-def test_windows_score_each_target_once_with_half_a_window_before_it(lengths, context):
-    scored: dict[int, list[int]] = {i: [] for i in range(len(lengths))}
-    for window in windows(lengths, context):
+@given(
+    st.lists(st.tuples(st.integers(1, 300), st.integers(1, 90)), min_size=1, max_size=8),
+    st.integers(2, 40),
+)
+def test_windows_score_each_token_after_its_context_once(spans, context):
+    contexts = np.array([before for _, before in spans])
+    lengths = contexts + [scored for scored, _ in spans]
+    scored: dict[int, list[int]] = {i: [] for i in range(len(spans))}
+    for window in windows(lengths, contexts, context):
         assert 0 < window.stop - window.start <= context
         if window.start:
             assert window.carried >= context // 2
-        scored[window.document] += range(window.start + window.carried + 1, window.stop + 1)
-    assert scored == {i: list(range(1, n)) for i, n in enumerate(lengths.tolist())}
+        scored[window.span] += range(window.start + window.carried + 1, window.stop + 1)
+    ends = zip(contexts.tolist(), lengths.tolist(), strict=True)
+    assert scored == {i: list(range(begin, end)) for i, (begin, end) in enumerate(ends)}
+
+
+def test_spans_of_a_document_are_one_row_and_their_context_is_free(model):
+    table = held_out([20, 20, 20])
+    table = table.set_column(4, table.schema.field("context"), pa.array([1, 5, 1]))
+    table = table.set_column(1, table.schema.field("id"), pa.array(["a", "a", "b"], "large_string"))
+    same = ["x", "x", "y"], ["t", "t", "t"]
+    table = table.set_column(2, table.schema.field("cluster"), pa.array(same[0], "large_string"))
+    table = table.set_column(0, table.schema.field("target"), pa.array(same[1], "large_string"))
+    result = evaluate(model, table)
+    assert result["id"].to_pylist() == ["a", "b"]
+    tokens = table["tokens"].to_pylist()
+    first = bits_alone(model, tokens[0], 1, 19, 0) + bits_alone(model, tokens[1], 5, 19, 0)
+    assert result["bits"][0].as_py() == pytest.approx(first, rel=1e-5)
+    assert result["bytes"].to_pylist() == [120, 60]
 
 
 def test_progress_ends_at_its_total(model):

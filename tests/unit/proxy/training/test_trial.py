@@ -29,7 +29,14 @@ def tokens(name: str, step: int) -> Write:
 
 def held_out(out: Path) -> None:
     rows = [
-        {"target": "one", "id": str(i), "tokens": list(range(20 + i)), "bytes": 50 + i}
+        {
+            "target": "one",
+            "id": str(i),
+            "cluster": str(i),
+            "tokens": list(range(20 + i)),
+            "context": 1,
+            "bytes": 50 + i,
+        }
         for i in range(5)
     ]
     pq.write_table(pa.Table.from_pylist(rows, HELD_OUT_SCHEMA), out / "held_out.parquet")
@@ -62,7 +69,7 @@ def test_a_trial_leaves_a_model_its_curve_and_its_scores(stages, tmp_path: Path)
     scores = read_scores(folder / "evaluation.parquet", "a", 1)
     assert scores.id == ("0", "1", "2", "3", "4")
     assert scores.bytes.tolist() == [50, 51, 52, 53, 54]
-    held_out = pq.read_table(stages[1].folder / "held_out.parquet")
+    held_out = pq.read_table(stages[1].outputs("held_out.parquet")[0])
     again = evaluate(load_checkpoint(folder), held_out.cast(HELD_OUT_SCHEMA))
     assert scores.bits.tolist() == again["bits"].to_pylist()
 
@@ -122,7 +129,7 @@ def test_fault_59_a_diverged_trial_fails_and_leaves_no_scores(stages, tmp_path: 
 
 
 def test_a_stage_without_a_token_file_is_named(stages, tmp_path: Path):
-    with pytest.raises(ShardError, match=r"one file \.bin, found empty\.json"):
+    with pytest.raises(ShardError, match=r"one file \.bin, found none"):
         trial(stages, tokens_key="empty").run(TaskContext(tmp_path))
 
 

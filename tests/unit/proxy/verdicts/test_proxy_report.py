@@ -83,6 +83,7 @@ def component(name: str, wanted: int, tokens: int, **changes: Any) -> dict[str, 
         "tokens": tokens,
         "documents": 5,
         "epochs": 1.256,
+        "weight": 0.5,
         "low": None,
         "high": None,
         **changes,
@@ -123,7 +124,7 @@ def stages(bench: Workbench) -> dict[str, StageOutputs]:
     }
     verdict = Report({}, ((VERDICT, orjson.dumps(document)),))
     tallies = {"training": [70, 7], "held_out": [20, 2], "removed": [10, 1]}
-    target = {"documents": 20, "bytes": 900, "wanted": 20, "external": False}
+    target = {"documents": 20, "bytes": 900, "wanted": 20, "external": False, "left_out": 0}
     return {
         "held_out": bench.done("held_out", {"h": Report({"targets": {"web": target}})}),
         "split": bench.done(
@@ -230,7 +231,7 @@ def test_wanted_and_sampled_are_side_by_side(stages: dict[str, StageOutputs]) ->
 
 def test_a_mix_that_ended_short_says_so(stages: dict[str, StageOutputs]) -> None:
     (short,) = (p for p in section(stages, "mixes").blocks if isinstance(p, Prose))
-    assert "`best` (seed 1) has 700 of 1,000 tokens" in short.text
+    assert "`best` has 700 of 1,000 tokens" in short.text
 
 
 def test_the_training_side_has_bytes_per_token(stages: dict[str, StageOutputs]) -> None:
@@ -251,7 +252,7 @@ def test_loss_curves_are_thinned_and_keep_their_mean(stages: dict[str, StageOutp
 def test_every_kept_document_is_accounted_for(stages: dict[str, StageOutputs]) -> None:
     found = section(stages, "evaluation")
     assert table(found, "Where the kept documents went").rows == [["web", 200, 140, 40, 20]]
-    assert found.lead.startswith("20 documents")
+    assert found.lead.endswith(": 20 documents.")
     assert table(found, "What is evaluated").rows == [["web", "held out", 20, 300, 900]]
 
 
