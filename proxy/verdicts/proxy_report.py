@@ -58,7 +58,7 @@ def _lead(primary: Sequence[Comparison], baseline: str) -> str:
         f"{sum(comparison.decision == kind for comparison in primary)} {kind}"
         for kind in ("better", "worse", "undecided")
     )
-    return f"{len(primary)} mixes against `{baseline}`: {counts}."
+    return f"{_count(len(primary), 'mix', 'mixes')} against `{baseline}`: {counts}."
 
 
 _HOW_TO_READ = (
@@ -142,8 +142,8 @@ def _price(metrics: Sequence[Metrics]) -> str:
     tokens, flops = sum(f["tokens"] for f in metrics), sum(f["flops"] for f in metrics)
     parameters = metrics[0]["parameters"]
     return (
-        f"{len(metrics)} trials of {parameters:,} parameters, {tokens:,} tokens and {flops:.3g} "
-        "floating-point operations in all."
+        f"{_count(len(metrics), 'trial')} of {parameters:,} parameters, {tokens:,} tokens and "
+        f"{flops:.3g} floating-point operations in all."
     )
 
 
@@ -156,7 +156,8 @@ def _mixes(mix: StageOutputs, tokenise: StageOutputs) -> ReportSection:
         blocks.append(Prose(text, title="Mixes that lack text"))
     blocks += [_composition(receipts), _sampled(receipts), _training_side(tokenise)]
     first = {str(receipt.metrics["mix"]) for receipt in receipts}
-    lead = f"{len(first)} mixes over the documents that were kept and may be trained on."
+    mixes = _count(len(first), "mix", "mixes")
+    lead = f"{mixes} over the documents that were kept and may be trained on."
     return ReportSection("mixes", "Mixes", blocks, lead=lead)
 
 
@@ -358,9 +359,15 @@ def _evaluation(
                 note,
             ),
         ],
-        lead=f"{removed:,} documents that repeat evaluation text were kept out of training.",
+        lead=f"Kept out of training because they repeat evaluation text: "
+        f"{_count(removed, 'document')}.",
     )
 
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "—"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    """``1 trial``, ``2 trials``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -252,7 +252,7 @@ def test_loss_curves_are_thinned_and_keep_their_mean(stages: dict[str, StageOutp
 def test_every_kept_document_is_accounted_for(stages: dict[str, StageOutputs]) -> None:
     found = section(stages, "evaluation")
     assert table(found, "Where the kept documents went").rows == [["web", 200, 140, 40, 20]]
-    assert found.lead.startswith("20 documents")
+    assert found.lead.endswith(": 20 documents.")
     assert table(found, "What is evaluated").rows == [["web", "held out", 20, 300, 900]]
 
 
