@@ -12,9 +12,9 @@ kappa with the labels, and F1 of documents in the upper half of the scale, both 
 grades. For that the scores of each part are cut at the quantiles which the training labels have, so
 that grades are as frequent. Intervals are percentile bootstrap intervals of 95 % over documents:
 they do not hold what another training sample would change. ``documents_per_second`` is of one core,
-the students' view of the text included, on these documents cut at 1,000 bytes and repeated (which
+preprocessing included, on these documents cut at 1,000 bytes and repeated (which
 keeps their words in the processor's caches; docs/students.md has the speed on distinct ones), and
-``view_share`` is the part of the time that the view takes.
+``preprocessing_share`` is the part of the time that preprocessing takes.
 """
 
 from __future__ import annotations
@@ -191,8 +191,8 @@ def measure(
             scores[rows] = run[name][1]
             grades[rows] = trial.graded(number, run[name][1])
         assert trial.soft.values is not None
-        told = figures(labels, scores, grades, trial.soft.values, seed)
-        report[name] = {**told, **documents_per_second(runs[0][name][0].score, texts)}
+        values = figures(labels, scores, grades, trial.soft.values, seed)
+        report[name] = {**values, **documents_per_second(runs[0][name][0].score, texts)}
     return {"documents": len(texts), "students": report}
 
 
@@ -205,19 +205,19 @@ def figures(
         "kappa": bootstrap(kappa, truth, grades, seed=seed),
         "f1": bootstrap(lambda a, b: f1_at(a, b, upper), truth, grades, seed=seed),
     }
-    return {key: value for name, one in found.items() for key, value in _told(name, one)}
+    return {key: value for name, one in found.items() for key, value in _values(name, one)}
 
 
-def _told(name: str, estimate: Estimate) -> list[tuple[str, Any]]:
-    told = estimate.as_json()
-    return [(name, told["value"]), (f"{name}_95", [told["low"], told["high"]])]
+def _values(name: str, estimate: Estimate) -> list[tuple[str, Any]]:
+    values = estimate.as_json()
+    return [(name, values["value"]), (f"{name}_95", [values["low"], values["high"]])]
 
 
 def documents_per_second(
     score: Callable[[TextBatch], Any], texts: Sequence[str]
 ) -> dict[str, float]:
     """Of documents cut at 1,000 bytes, by CPU time of this thread; and how much of that is the
-    view of the text."""
+    preprocessing."""
     cut = [text.encode()[:BYTES].decode(errors="ignore") for text in texts if text.strip()]
     array = pa.array((cut * (TIMED // len(cut) + 1))[:TIMED], pa.large_string())
     score(TextBatch(array))  # kernels are compiled, words met
@@ -229,7 +229,7 @@ def documents_per_second(
     ended = time.thread_time()
     return {
         "documents_per_second": round(len(array) / (ended - begun)),
-        "view_share": round((seen - begun) / (ended - begun), 3),
+        "preprocessing_share": round((seen - begun) / (ended - begun), 3),
     }
 
 

@@ -1,4 +1,4 @@
-"""What the report tells of a classifier of two classes: how good it is, and what it goes by."""
+"""Report section of a classifier of two classes: how good it is, and its top features."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _figures(held_out: Mapping[str, Any]) -> Table:
     note = (
         f"On {counts['positive']:,} positive and {counts['negative']:,} negative documents that "
         "the classifier has not seen. The interval resamples documents. It says how well the two "
-        "classes are told apart, not whether the positive ones are better to train on."
+        "classes are separated, not whether the positive ones are better to train on."
     )
     columns = ["figure", "value", "95 % interval", "what it is"]
     return Table("On held-out documents", columns, rows, note)
@@ -107,7 +107,7 @@ def _top_features(top_features: Mapping[str, Sequence[Mapping[str, Any]]]) -> Ta
         "Words as the classifier sees them (lower case, punctuation by itself), and how often they "
         "stood in its training documents. Words of a template, a menu or a file header here mean "
         "that it has learned a short cut: filter them out first, or choose other sources. </s> is "
-        "the end of a document and tells of its length."
+        "the end of a document, which shows its length."
     )
     return Table("Top features", columns, rows, note)
 

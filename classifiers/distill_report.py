@@ -1,4 +1,4 @@
-"""What the report tells of a student: how good it is, where its scores lie, what it goes by."""
+"""Report section of a student: how good it is, where its scores lie, its top features."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEANINGS = {
     "macro_f1": "mean F1 of all labels",
     "cohen_kappa": "agreement of categories beyond chance",
 }
-# Of categories there may be 26: so many have columns of top_features words.
+# Of categories there may be 26: so many have columns of top features.
 SHOWN_LABELS = 8
 
 

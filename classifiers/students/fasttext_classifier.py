@@ -47,12 +47,12 @@ class FastTextClassifier:
     def top_features(
         self, directions: Mapping[str, Mapping[str, float]], count: int, min_frequency: int = 5
     ) -> dict[str, list[Entry]]:
-        """The words that push documents most in each direction: shortcuts show up here.
+        """The words that push documents most in each direction; shortcuts show among them.
 
         A direction is a sum of labels' log-odds, with a factor for each label. ``weight`` is what
         one occurrence adds to it, times the number of a document's words and n-grams. Words seen
         fewer than ``min_frequency`` times in training are left out; n-grams have no names in a
-        fastText model. ``</s>`` is the end of a document: it tells where short documents differ
+        fastText model. ``</s>`` is the end of a document: it weighs where short documents differ
         from long ones.
         """
         words, frequencies = read_words(self.path)

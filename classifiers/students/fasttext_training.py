@@ -30,7 +30,7 @@ def train(
     path: Path,
     passes: int | None = None,
 ) -> None:
-    """Train on (label, view of a document) in the order given and save the model to ``path``.
+    """Train on (label, preprocessed text) in the order given and save the model to ``path``.
 
     ``passes`` over these lines, by default ``settings.epoch``. One thread and a seed: equal
     documents give equal bytes. Raises ShardError when training diverges.

@@ -65,8 +65,8 @@ class Head:
         for number, (weights, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             arrays |= {f"weights.{number}": weights, f"bias.{number}": bias}
         # One key, as metadata are written in no order.
-        told = json.dumps({**about, "softmax": self.softmax}, sort_keys=True)
-        save_file(arrays, path, {"winnow": told})
+        metadata = json.dumps({**about, "softmax": self.softmax}, sort_keys=True)
+        save_file(arrays, path, {"winnow": metadata})
 
 
 def load_head(path: Path) -> Head:

@@ -65,7 +65,7 @@ def of_scores(
     ``truth`` [n] are expected grades by the labels, ``scores`` [n] the student's, and ``grades``
     [n] what they come to.
     """
-    told = nearest(truth, values)
+    label_grades = nearest(truth, values)
     upper = middle(values)
 
     def f1(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> Any:
@@ -73,9 +73,9 @@ def of_scores(
 
     return {
         "spearman": bootstrap(spearman, truth, scores.astype(np.float64), seed=seed).as_json(),
-        "quadratic_kappa": bootstrap(quadratic_kappa, told, grades, seed=seed).as_json(),
-        "macro_f1": bootstrap(macro_f1, told, grades, seed=seed).as_json(),
-        f"f1_from_{upper:g}": bootstrap(f1, told, grades, seed=seed).as_json(),
+        "quadratic_kappa": bootstrap(quadratic_kappa, label_grades, grades, seed=seed).as_json(),
+        "macro_f1": bootstrap(macro_f1, label_grades, grades, seed=seed).as_json(),
+        f"f1_from_{upper:g}": bootstrap(f1, label_grades, grades, seed=seed).as_json(),
     }
 
 

@@ -1,4 +1,4 @@
-"""The words that a student goes by, whatever its kind: shortcuts show up among them."""
+"""The words that weigh most in a student's scores, whatever its kind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DOCUMENTS, VOCABULARY = 2_000, 10_000
 def top_features(
     student: Student, learned: TextBatch, count: int = WORDS
 ) -> dict[str, list[Entry]]:
-    """The ``count`` most top_features words by direction, with weights and frequencies.
+    """The ``count`` words of largest weight by direction, with weights and frequencies.
 
     ``learned`` are documents that the student was trained on.
     """

@@ -185,7 +185,9 @@ class _Check:
         found = {}
         for name, values in given.items():
             if name in DOCUMENT_SCHEMA.names and name not in REPLACEABLE_COLUMNS:
-                hint = "edited text is returned as text=…" if name == "text" else "choose a name"
+                hint = (
+                    "return an edited text as text=…" if name == "text" else "choose another name"
+                )
                 self.refuse(f"columns has {name!r}, which no step may replace", hint)
             if name not in declared and self.step.declares_columns:
                 hint = "declare it: def adds(self): return {NAME: pyarrow type}"

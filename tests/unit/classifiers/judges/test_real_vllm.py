@@ -254,7 +254,7 @@ def test_nothing_is_left_of_a_server_whose_parent_was_killed(
         return any(name_of(pid).startswith("VLLM::Worker") for pid in found)
 
     try:
-        assert wait_for(engine_runs, 120)
+        assert wait_for(engine_runs, 400)
     finally:
         parent.kill()
         parent.wait()
