@@ -11,6 +11,7 @@ import json
 import random
 import re
 import string
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -91,9 +92,17 @@ def run(folder: Path, root: Path, recipe: str, judge: str, *overrides: str) -> P
 
 
 def load(root: Path, recipe: str, model: Path) -> Any:
-    names = ("WINNOW_DATA", "WINNOW_GOOD", "WINNOW_JUDGE", "WINNOW_EMBEDDER")
-    environment = dict.fromkeys(names, str(model))
-    return load_manifest(root / "manifests" / f"{recipe}.yaml", environment=environment)
+    environment = dict.fromkeys(("WINNOW_JUDGE", "WINNOW_EMBEDDER"), str(model))
+    with tempfile.TemporaryDirectory() as folder:
+        environment |= some_input(Path(folder))
+        return load_manifest(root / "manifests" / f"{recipe}.yaml", environment=environment)
+
+
+def some_input(folder: Path) -> dict[str, str]:
+    """A row for each source of a recipe: the environment that names them."""
+    for name in ("a.jsonl", "good.jsonl"):
+        (folder / name).write_text('{"text": "a text"}\n')
+    return {"WINNOW_DATA": str(folder), "WINNOW_GOOD": str(folder / "good.jsonl")}
 
 
 def rows_of(output: Path, door: str = "kept") -> list[dict[str, Any]]:
@@ -121,8 +130,7 @@ def test_a_recipe_is_valid_and_says_what_it_needs(recipe: str, root: Path, tmp_p
 def test_a_model_that_is_not_there_is_named_by_its_own_variable_and_value(
     recipe: str, embedder: str, root: Path, tmp_path: Path
 ) -> None:
-    environment = dict.fromkeys(("WINNOW_DATA", "WINNOW_GOOD"), str(tmp_path))
-    environment |= {"WINNOW_JUDGE": "/no/judge", "WINNOW_EMBEDDER": embedder}
+    environment = some_input(tmp_path) | {"WINNOW_JUDGE": "/no/judge", "WINNOW_EMBEDDER": embedder}
     path = root / "manifests" / f"{recipe}.yaml"
     with pytest.raises(ManifestError) as caught:
         load_manifest(path, environment=environment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,18 @@ def counts_of(output: Path) -> dict[str, Any]:
 
 def steps_of(recipe: str, root: Path, **environment: str) -> list[str]:
     path = root / "manifests" / f"{recipe}.yaml"
-    given = {"WINNOW_DATA": "data", "WINNOW_GOOD": "good.jsonl", **environment}
-    return [named.label for named in load_manifest(path, environment=given).steps]
+    with tempfile.TemporaryDirectory() as folder:
+        given = {**some_input(Path(folder)), **environment}
+        return [named.label for named in load_manifest(path, environment=given).steps]
+
+
+def some_input(folder: Path) -> dict[str, str]:
+    """A row for each source of a recipe: the environment that names them."""
+    data, good = folder / "data", folder / "good.jsonl"
+    data.mkdir()
+    for path in (data / "a.jsonl", good):
+        path.write_text('{"text": "a text", "url": "https://example.com"}\n')
+    return {"WINNOW_DATA": str(data), "WINNOW_GOOD": str(good)}
 
 
 def dropped_by(output: Path) -> dict[str, str]:
@@ -178,12 +189,12 @@ def test_a_recipe_is_valid_and_so_is_what_its_comments_offer(
     recipe: str, root: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.txt").write_text("bad\n")
-    (tmp_path / "tests.jsonl").write_text('{"query": "What is the capital of France?"}\n')
+    question = "Which town has been the capital of France since the year 987?"
+    (tmp_path / "tests.jsonl").write_text(json.dumps({"query": question}) + "\n")
     environment = {
-        "WINNOW_DATA": "data",
+        **some_input(tmp_path),
         "WINNOW_BAD_WORDS": str(tmp_path / "bad.txt"),
         "WINNOW_EVALUATIONS": str(tmp_path / "tests.jsonl"),
-        "WINNOW_GOOD": "good.jsonl",
     }
     text = (root / "manifests" / f"{recipe}.yaml").read_text()
     offered = re.sub(r"^( *)# (?=(- )?\w+: \{)", r"\1", text, flags=re.MULTILINE)

@@ -148,6 +148,7 @@ def test_environment_does_not_reach_what_is_written_down(
     monkeypatch.setenv("WHERE", "secret-folder")
     field = 'language: "${env:WHERE}", paths: "a*'
     path.write_text(path.read_text().replace('paths: "a*', field))
+    (path.parent / "a3.jsonl").write_text('{"text": "some text", "secret-folder": "en"}\n')
     first = graph(path).stages[0]
     assert "secret-folder" not in repr([first.parameters, [dict(t.inputs) for t in first.tasks]])
     assert SETTINGS in first.tasks[0].inputs

@@ -138,7 +138,7 @@ def test_edited_input_reruns_its_shard_and_is_named_with_both_digests(done: Path
             "steps.Short_2 added",
         ),
         ("  - short.py:Short: {least: 5}\n", "", "steps.Short removed"),
-        ('paths: "a*.jsonl"', 'paths: "a*.jsonl", text: body, max_bad: 1', "sources.a.text added"),
+        ('paths: "a*.jsonl"', 'paths: "a*.jsonl", text: id, id: text', "sources.a.id added"),
     ],
 )
 def test_the_field_that_changed_is_named(restored: Path, old: str, new: str, why: str) -> None:

@@ -114,13 +114,16 @@ def test_what_cannot_be_shown_is_2_and_says_what_to_do(run: Run, measured: Path)
 
 
 def test_what_was_measured_elsewhere_is_found_there(run: Run, measured: Path) -> None:
-    (measured.parent / "out").rename(measured.parent / "other")
+    other = measured.parent / "other"
+    other.mkdir()
+    for name in ("out", ".store"):
+        (measured.parent / name).rename(other / name)
     code, _, err = run("tune", "m.yaml")
     assert code == 2
     assert err.endswith("hint: measure first: winnow measure m.yaml\n")
-    code, out, _ = run("tune", "m.yaml", "--output", "other")
+    code, out, _ = run("tune", "m.yaml", "--output", "other/out")
     assert code == 0
-    assert out.endswith("page: other/tune.html\n")
+    assert out.endswith("page: other/out/tune.html\n")
 
 
 @pytest.mark.parametrize(
