@@ -65,7 +65,7 @@ def test_norway_is_a_language(tmp_path: Path) -> None:
         ("seconds: 1_000", 25, ["a whole number", "write 1000"]),
         ("seconds: '3'", 25, ["a whole number", "remove the quotes"]),
         ("seconds: 3.0", 25, ["a whole number", "write 3"]),
-        ("strict: 1", 24, ["true or false", "got 1"]),
+        ("strict: 1", 24, ["true or false", "not 1"]),
         ("keep: [en, 3.10]", 27, ["text", "3.10"]),
         ("ratio: .nan", 23, [".nan is not a finite number"]),
         ("ratio: true", 23, ["a number", "true"]),

@@ -29,7 +29,7 @@ def planned(path: Path, **settings: Any) -> EvaluationFile:
     [
         ("e.jsonl", LINES),
         ("e.jsonl", b"\xef\xbb\xbf" + LINES),
-        ("e.jsonl.gz", gzip.compress(LINES)),
+        ("e.jsonl.gz", gzip.compress(LINES, mtime=0)),
         ("e.jsonl.zst", zstandard.compress(LINES)),
         ("e.jsonl.zstd", zstandard.compress(LINES)),
     ],
