@@ -16,7 +16,7 @@ def test_changed_code_in_the_same_folder_gives_what_a_fresh_run_gives(tmp_path: 
     code = path.parent / "short.py"
     code.write_text(code.read_text().replace(">= self.least", "> self.least + 6"))
     results = run(load(path))
-    assert {stage.status for stage in results.stages} == {"done"}
+    assert results.stages[0].status == "done"
     fresh = small_project(tmp_path / "fresh")
     (fresh.parent / "short.py").write_text(code.read_text())
     run(load(fresh))

@@ -42,7 +42,7 @@ def test_what_only_a_deleted_run_referred_to_goes_and_the_rest_stays(two_runs: P
 
 def test_what_an_earlier_manifest_of_a_run_made_is_garbage(two_runs: Path) -> None:
     store = two_runs.parent / ".store"
-    run(load(two_runs, "steps.Short.least=15"))
+    run(load(two_runs, "steps.Short.least=13"))
     assert collect_garbage(store, remove=False).tasks
 
 

@@ -163,7 +163,12 @@ def test_another_pattern_is_not_cut_by_segment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", [{"vocabulary": 100}, {"vocabulary": 65_537}, {"vocabulary": 300, "file": "t.json"}]
+    "spec",
+    [
+        {"vocabulary": 100},
+        {"vocabulary": MAX_VOCABULARY + 1},
+        {"vocabulary": 300, "file": "t.json"},
+    ],
 )
 def test_impossible_specs_are_refused(spec: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
