@@ -20,10 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from shards import committed
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from trials import run_trial
 
-from pipeline.engine.stage import Output, Receipt, StageOutputs
+from pipeline.engine.stage import StageOutputs
 from proxy.training.evaluate import HELD_OUT_SCHEMA
 from proxy.training.sizes import default_vocabulary, model_spec
 from proxy.training.trial import TrialTask
@@ -45,21 +46,6 @@ def texts(shared: Path, domain: str) -> list[str]:
     return [found[i] for i in np.random.default_rng(0).permutation(len(found))]
 
 
-def commit(folder: Path, key: str, path: str) -> StageOutputs:
-    """What the engine leaves of a finished task with one output."""
-    data = (folder / path).stat().st_size
-    receipt = Receipt(
-        stage="test",
-        key=key,
-        fingerprint="",
-        outputs=[Output(path=path, bytes=data, sha256="")],
-    )
-    committed = StageOutputs(folder, (key,))
-    committed.receipt_path(key).parent.mkdir(parents=True, exist_ok=True)
-    committed.receipt_path(key).write_text(receipt.model_dump_json())
-    return committed
-
-
 @dataclass(frozen=True)
 class Corpus:
     """Tokenised documents per domain, and held-out documents on disk."""
@@ -75,9 +61,8 @@ class Corpus:
             tokens = [self.documents[domain][i] for i in self.order(domain, generator)]
             parts += cut(tokens, round(share * TOKENS))
         generator.shuffle(parts)
-        folder.mkdir(parents=True)
-        np.concatenate(parts).astype("<u2").tofile(folder / "tokens.bin")
-        return commit(folder, "tokens", "tokens.bin")
+        tokens = np.concatenate(parts).astype("<u2")
+        return committed(folder, {"tokens": lambda out: tokens.tofile(out / "tokens.bin")})
 
     def order(self, domain: str, generator: np.random.Generator) -> list[int]:
         return generator.permutation(len(self.documents[domain])).tolist()
@@ -121,9 +106,10 @@ def corpus(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpu
         for i, tokens in enumerate(encode(part))
     ]
     folder = tmp_path_factory.mktemp("held_out")
-    pq.write_table(pa.Table.from_pylist(rows, HELD_OUT_SCHEMA), folder / "held_out.parquet")
+    table = pa.Table.from_pylist(rows, HELD_OUT_SCHEMA)
     documents = {domain: encode(part[HELD_OUT_PER_DOMAIN:]) for domain, part in raw.items()}
-    return Corpus(documents, commit(folder, "held_out", "held_out.parquet"))
+    held_out = {"held_out": lambda out: pq.write_table(table, out / "held_out.parquet")}
+    return Corpus(documents, committed(folder, held_out))
 
 
 def evaluations(corpus: Corpus, mixes: dict[int, dict[str, float]], folder: Path) -> list[Path]:
