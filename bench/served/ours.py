@@ -140,18 +140,18 @@ def measure(server: Server, asked: Asked, record: Path | None = None) -> Ran:
     Salted.salt = asked.salt
     documents = pq.read_metadata(asked.texts).num_rows
     with TemporaryDirectory() as folder:
-        request = labelling_worker.LabellingWorker(_job(server, asked, Path(folder)))
+        worker = labelling_worker.LabellingWorker(_job(server, asked, Path(folder)))
         try:
-            asyncio.run(request.request())
+            asyncio.run(worker.run())
         except RequestError as failure:
             raise RuntimeError(f"{failure.code}: {failure.message}") from None
-        attempts = request.store.attempts("bench")
+        attempts = worker.store.attempts("bench")
         done = sum(
             attempt.outcome == "labelled" and attempt.key is not None for attempt in attempts
         )
         if done != documents:
             raise RuntimeError(f"{done} of {documents} documents got a label")
-        request.store.close()
+        worker.store.close()
     if record is not None:
         record.write_bytes(b"\n".join(map(orjson.dumps, Recording.chains)))
     of_documents = [attempt for attempt in attempts if attempt.purpose != "probe"]
