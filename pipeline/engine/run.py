@@ -178,6 +178,7 @@ class _Run:
         """Run what is pending of a stage."""
         watch = Stopwatch()
         planned = self.retried(planned)
+        save_plan(plan)  # now that the fingerprints of this stage are known, for ``winnow status``
         failures = self.tasks(planned, supervisor)
         allowed = self.allowed(planned.stage, failures)
         (self.progress.allowed if allowed else self.progress.failures).extend(failures)
@@ -190,7 +191,6 @@ class _Run:
         if not failures:
             effort = sum(task.weight for task in planned.pending)
             plan.cache.took(planned.stage.name, watch.seconds, effort)
-        save_plan(plan)
 
     def retried(self, planned: PlannedStage) -> PlannedStage:
         """With ``retry_failed``: of a stage in which shards failed, those alone."""

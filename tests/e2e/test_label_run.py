@@ -143,7 +143,7 @@ def test_labels_taken_along_serve_a_machine_without_server_and_model(
 
 
 def test_another_output_folder_asks_nothing(labelled: Labelled) -> None:
-    labelled.project.run("--output", "other")
+    labelled.project.run("--output", "other", "--set", "store=other-store")
     assert len(labelled.server.requests) == labelled.requests
     assert labelled.project.documents("other") == labelled.project.documents()
 

@@ -140,10 +140,11 @@ def test_a_category_that_is_nowhere_ends_the_run_with_those_that_are(
 
 
 def test_one_worker_makes_the_same_files_as_two(project: Path) -> None:
-    done = winnow("run", "m.yaml", "--output", "alone", "--set", "executor.workers=1", cwd=project)
+    alone = ("--output", "alone", "--set", "store=alone-store", "--set", "executor.workers=1")
+    done = winnow("run", "m.yaml", *alone, cwd=project)
     assert done.returncode == 0, done.stderr
-    alone, both = contents(project / "alone"), contents(project / "out")
+    one, both = contents(project / "alone"), contents(project / "out")
     for name in ("ensemble", "keep", "mix"):
-        mine = {path: data for path, data in alone.items() if f"-{name}" in path.split("/")[0]}
+        mine = {path: data for path, data in one.items() if name in path.split("/")[0]}
         assert mine
         assert {path: both.get(path) for path in mine} == mine
