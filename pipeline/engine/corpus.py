@@ -45,5 +45,7 @@ def link_artifacts(output: Path, label: str, folder: Path) -> None:
     """Link ``artifacts/LABEL`` to the folder in the store that holds what the step found."""
     link = output / ARTIFACTS / label
     link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_dir() and not link.is_symlink():
+        shutil.rmtree(link)  # a run folder that was copied with what its links lead to
     link.unlink(missing_ok=True)
     link.symlink_to(os.path.relpath(folder.absolute(), link.parent.absolute()))
