@@ -10,7 +10,8 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernels.text.character_sets import CLASSES, character_table, count_characters, is_script
+from kernels.text.character_classes import CLASSES, is_script
+from kernels.text.character_sets import character_table, count_characters
 
 rows_of_text = st.lists(st.text(max_size=30), max_size=4)
 
