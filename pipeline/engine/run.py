@@ -223,9 +223,11 @@ class _Run:
             for sentence in silent.found():
                 self.console.event("task-silent", message=sentence)
                 self.console.print(sentence)
-            receipts = sum(stage.outputs.find(t.key) is not None for t in planned.pending)
-            parts = [done / total for done, total in read_progress(scratch).values() if total]
-            self.console.stage_progress(receipts + sum(part for part in parts if part < 1))
+            finished = {t.key for t in planned.pending if stage.outputs.find(t.key) is not None}
+            progress = read_progress(scratch)
+            begun = [progress[key] for key in progress.keys() - finished]
+            parts = sum(min(1.0, done / total) for done, total in begun if total)
+            self.console.stage_progress(len(finished) + parts)
 
         failures = supervisor.run(job, watch) if planned.pending else []
         for failure in failures:
