@@ -68,8 +68,9 @@ def collect_garbage(store: Path, *, remove: bool) -> Garbage:
             raise Refusal("store-in-use", message, "wait for it to end, or stop it") from None
         found = _garbage(store)
         if remove:
-            for folder in (*found.tasks, store / "tmp"):
-                shutil.rmtree(folder, ignore_errors=False) if folder.exists() else None
+            # No run is going on, so what is temporary was left by one that was killed.
+            for folder in filter(Path.exists, (*found.tasks, store / "tmp")):
+                shutil.rmtree(folder)
             for reference in found.lost_runs:
                 reference.unlink()
         return found

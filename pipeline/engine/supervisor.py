@@ -35,7 +35,7 @@ TRIES = 2  # a task whose worker died is tried once more
 STALL_S = 10.0
 
 
-def _crew(pipe: Connection, workers: int, logs: Path) -> None:
+def _serve_pool(pipe: Connection, workers: int, logs: Path) -> None:
     # Imported here: datatrove takes a second that planning need not pay.
     from pipeline.engine.executors import serve
 
@@ -48,7 +48,7 @@ class WorkerPool:
     def __init__(self, workers: int, logs: Path) -> None:
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_crew, args=(theirs, workers, logs))
+        self.process = context.Process(target=_serve_pool, args=(theirs, workers, logs))
         self.process.start()
         theirs.close()
 
@@ -85,7 +85,7 @@ class Supervisor:
         self.workers = workers
         self._logs = logs
         self._task_limit_s = task_limit_s
-        self._crew: WorkerPool | None = None
+        self._pool: WorkerPool | None = None
 
     def __enter__(self) -> Supervisor:
         return self
@@ -105,12 +105,12 @@ class Supervisor:
         pending = list(job.tasks)
         while pending:
             _clear(job.scratch)
-            self._crew = self._crew or WorkerPool(self.workers, self._logs)
-            self._crew.start(replace(job, tasks=tuple(pending)))
+            self._pool = self._pool or WorkerPool(self.workers, self._logs)
+            self._pool.start(replace(job, tasks=tuple(pending)))
             lost = self._watch(job, watch)
             failures.update({failure.key: failure for failure in read_failures(job.scratch)})
             if isinstance(lost, str):
-                failures.update({t.key: _crew_failed(job, t, lost, self._logs) for t in pending})
+                failures.update({t.key: _pool_failed(job, t, lost, self._logs) for t in pending})
             if lost is None or isinstance(lost, str):
                 break
             pending = [t for t in pending if t.key not in failures and not _is_committed(job, t)]
@@ -125,10 +125,10 @@ class Supervisor:
     def _watch(self, job: Job, watch: Callable[[], None]) -> list[str] | str | None:
         """Wait for the job's end: None when the pool is through, what it said when it could not
         begin, or the keys of tasks whose worker died (none when it died between two tasks)."""
-        assert self._crew is not None
+        assert self._pool is not None
         # When a task was last seen at work; None until the first one begins.
         busy_at: float | None = None
-        while (said := self._crew.wait()) is None:
+        while (said := self._pool.wait()) is None:
             watch()
             claims = read_claims(job.scratch)
             if dead := [claim.key for claim in claims if not claim.is_alive]:
@@ -152,9 +152,9 @@ class Supervisor:
         return dead or said
 
     def _dismiss(self) -> None:
-        if self._crew is not None:
-            self._crew.dismiss()
-            self._crew = None
+        if self._pool is not None:
+            self._pool.dismiss()
+            self._pool = None
 
 
 def _worker_died(job: Job, task: Task) -> Failure:
@@ -168,7 +168,7 @@ def _worker_died(job: Job, task: Task) -> Failure:
     )
 
 
-def _crew_failed(job: Job, task: Task, said: str, logs: Path) -> Failure:
+def _pool_failed(job: Job, task: Task, said: str, logs: Path) -> Failure:
     message = f"{job.stage} could not begin: {said}"
     hint = f"the trace is in {logs}/workers.log"
     return Failure(job.stage, task.key, task.label, "workers-failed", message, hint)
