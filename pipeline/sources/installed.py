@@ -69,6 +69,8 @@ class Installed(SourceFormat):
     )
 
     def check(self, view: ManifestView) -> Iterator[Problem]:
+        if isinstance(self.packages, str):
+            return
         missing = missing_packages(self.packages)
         for number, name in enumerate(self.packages):
             if name in missing:

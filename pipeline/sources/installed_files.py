@@ -7,10 +7,12 @@ Nothing is imported or run. What users see of a path begins with the name of a r
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -66,7 +68,7 @@ class Entry(NamedTuple):
     size: int
 
 
-def missing_packages(packages: str | Sequence[str]) -> list[str]:
+def missing_packages(packages: Sequence[str]) -> list[str]:
     """The distributions among ``packages`` that are not installed here."""
     return [name for name in _distributions(packages) if not _is_installed(name)]
 
@@ -97,7 +99,7 @@ def find(kind: Kind, packages: str | Sequence[str]) -> list[Entry]:
     return sorted({entry.name: entry for entry in found if _is_utf8(entry.name)}.values())
 
 
-def _distributions(packages: str | Sequence[str]) -> list[str]:
+def _distributions(packages: str | Sequence[str]) -> Sequence[str]:
     if packages == REQUIREMENTS:
         return required("winnow")
     if isinstance(packages, str):
@@ -105,7 +107,8 @@ def _distributions(packages: str | Sequence[str]) -> list[str]:
     return [name for name in packages if name != STANDARD_LIBRARY]
 
 
-def required(name: str) -> list[str]:
+@lru_cache(maxsize=64)
+def required(name: str) -> tuple[str, ...]:
     """The distributions that ``name`` requires on every machine, directly or not.
 
     Those with a condition (a platform, an extra) are left out: with them the list would differ
@@ -120,7 +123,7 @@ def required(name: str) -> list[str]:
             if match and not condition and (key := _normalised(match[0])) not in found:
                 found.add(key)
                 waiting.append(key)
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def _normalised(name: str) -> str:
@@ -137,13 +140,26 @@ def _is_installed(name: str) -> bool:
 
 def _recorded(name: str, pattern: re.Pattern[str]) -> Iterator[Entry]:
     """The files that a distribution says it has installed."""
-    installed = distribution(name)
-    for file in installed.files or ():
-        below = file.as_posix()
+    root = str(distribution(name).locate_file(""))
+    for below in _names(name):
         if pattern.fullmatch(below) and not below.startswith("../"):
-            path = Path(str(installed.locate_file(file)))
-            if path.is_file() and not path.is_symlink():
-                yield Entry(f"site/{below}", str(path), path.stat().st_size)
+            path = os.path.join(root, below)
+            if os.path.isfile(path) and not os.path.islink(path):
+                yield Entry(f"site/{below}", path, os.stat(path).st_size)
+
+
+@lru_cache(maxsize=1024)
+def _names(name: str) -> tuple[str, ...]:
+    """Names of a distribution's files, below the folder it is installed in.
+
+    Its record is read as text: importlib.metadata makes a path of each of 40,000 files, which
+    takes seconds, and every source asks again.
+    """
+    installed = distribution(name)
+    record = installed.read_text("RECORD")
+    if record is None:  # an older form of installation
+        return tuple(file.as_posix() for file in installed.files or ())
+    return tuple(row[0] for row in csv.reader(record.splitlines()) if row)
 
 
 def _walk(root_name: str, folder: str, below: str, pattern: re.Pattern[str]) -> Iterator[Entry]:
