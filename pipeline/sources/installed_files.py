@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import stat
 import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -144,8 +145,12 @@ def _recorded(name: str, pattern: re.Pattern[str]) -> Iterator[Entry]:
     for below in _names(name):
         if pattern.fullmatch(below) and not below.startswith("../"):
             path = os.path.join(root, below)
-            if os.path.isfile(path) and not os.path.islink(path):
-                yield Entry(f"site/{below}", path, os.stat(path).st_size)
+            try:
+                found = os.lstat(path)
+            except FileNotFoundError:  # recorded, and deleted since
+                continue
+            if stat.S_ISREG(found.st_mode):
+                yield Entry(f"site/{below}", path, found.st_size)
 
 
 @lru_cache(maxsize=1024)
@@ -181,7 +186,11 @@ def _walk(root_name: str, folder: str, below: str, pattern: re.Pattern[str]) -> 
 
 def _is_utf8(name: str) -> bool:
     # Names of other bytes come as lone surrogates, which no output can hold.
-    return not any("\ud800" <= character <= "\udfff" for character in name)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def choose(files: Iterable[Entry], kind: Kind, max_bytes: int) -> list[tuple[InputFile, int]]:
