@@ -182,7 +182,7 @@ class ProxyStages:
                 "seed": seed,
             }
             tasks.append(Task(name.key, spec, _label(name), parameters=own, effort=budget or 0))
-        return self.build.make("mix", tasks, {}, [tokenise])
+        return self.build.make("mix", tasks, {}, [tokenise], version=2)
 
     def trial(self, proxy: Proxy, mix: Stage, evaluation: Stage) -> Stage:
         model = self.extension.shape(proxy, self.build.view.folder)

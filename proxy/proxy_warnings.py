@@ -11,6 +11,8 @@ Metrics = Mapping[str, Any]
 
 # A share may miss its weight by this much: what whole documents and rounding cost.
 _SHARE_TOLERANCE = 0.01
+# A cut in this outermost part of the range of scores, as the step ``keep`` has it.
+_EDGE = 0.01
 
 
 def mix_warnings(mixes: Iterable[Metrics]) -> dict[str, list[str]]:
@@ -18,7 +20,11 @@ def mix_warnings(mixes: Iterable[Metrics]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for metrics in mixes:
         if metrics["mix"] not in found:
-            found[metrics["mix"]] = [*_shares_missed(metrics), *_ended_short(metrics)]
+            found[metrics["mix"]] = [
+                *_shares_missed(metrics),
+                *_ended_short(metrics),
+                *_cuts_at_an_edge(metrics),
+            ]
     return {mix: warnings for mix, warnings in found.items() if warnings}
 
 
@@ -43,6 +49,23 @@ def _ended_short(metrics: Metrics) -> Iterable[str]:
             f"the mix `{metrics['mix']}` has {metrics['tokens']:,} of {metrics['wanted']:,} "
             "tokens: every source reached its epoch cap"
         )
+
+
+def _cuts_at_an_edge(metrics: Metrics) -> Iterable[str]:
+    for share in metrics["components"]:
+        lowest, highest = share["lowest"], share["highest"]
+        for cut in (share["low"], share["high"]):
+            if cut is None or not lowest < cut < highest:
+                continue
+            place = (cut - lowest) / (highest - lowest)
+            if min(place, 1 - place) < _EDGE:
+                end = "lowest" if place < _EDGE else "highest"
+                yield (
+                    f"the mix `{metrics['mix']}` cuts `{share['component']}` at the score "
+                    f"{cut:.3g}, in the {end} {100 * _EDGE:g} % of the range "
+                    f"({lowest:.3g} to {highest:.3g}): the scores of the documents on that side "
+                    "are nearly the same"
+                )
 
 
 def target_warnings(targets: Mapping[str, Metrics]) -> list[str]:

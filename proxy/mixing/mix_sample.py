@@ -43,7 +43,8 @@ class Share:
 
     ``wanted`` is its share of the budget by weight; ``tokens`` what was sampled, which differs
     where a source ran out. ``low`` and ``high`` are the scores between which the bucket lies:
-    low ≤ score < high, None where open. ``unscored`` documents have no score and are in no bucket.
+    low ≤ score < high, None where open. ``unscored`` documents have no score and are in no bucket;
+    ``lowest`` and ``highest`` are of the scores of the others, None without a bucket.
     """
 
     component: str
@@ -59,6 +60,8 @@ class Share:
     low: float | None = None
     high: float | None = None
     unscored: int = 0
+    lowest: float | None = None
+    highest: float | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,8 @@ def _members(pool: TrainingPool, component: Component) -> tuple[Longs, Share]:
         low=chosen.low,
         high=chosen.high,
         unscored=chosen.unscored,
+        lowest=chosen.lowest,
+        highest=chosen.highest,
     )
 
 

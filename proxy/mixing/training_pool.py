@@ -104,12 +104,14 @@ class TrainingPool:
 class Selection:
     """The documents of a component. ``low`` and ``high`` are the scores between which its bucket
     lies: low ≤ score < high, None where open. ``unscored`` documents have no score and are in no
-    bucket."""
+    bucket. ``lowest`` and ``highest`` are of the scores that documents have, None without."""
 
     documents: Longs
     low: float | None = None
     high: float | None = None
     unscored: int = 0
+    lowest: float | None = None
+    highest: float | None = None
 
 
 def select(pool: TrainingPool, component: Component) -> Selection:
@@ -160,7 +162,12 @@ def _in_bucket(pool: TrainingPool, documents: Longs, component: Component) -> Se
     inside = (scores >= (-np.inf if low is None else low)) & (
         scores < (np.inf if high is None else high)
     )
-    return Selection(documents[inside], low, high, unscored)
+    lowest, highest = (scores.min(), scores.max()) if len(scores) else (None, None)
+    return Selection(documents[inside], low, high, unscored, _plain(lowest), _plain(highest))
+
+
+def _plain(score: np.float64 | None) -> float | None:
+    return None if score is None else float(score)
 
 
 def _with_categories(

@@ -85,6 +85,8 @@ def component(name: str, wanted: int, tokens: int, **changes: Any) -> dict[str, 
         "epochs": 1.256,
         "weight": 0.5,
         "low": None,
+        "lowest": 0.0,
+        "highest": 1.0,
         "high": None,
         **changes,
     }
