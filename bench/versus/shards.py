@@ -14,7 +14,8 @@ import pyarrow as pa
 from pipeline.sources.file_format import FileFormat
 from pipeline.sources.jsonl import JsonLines
 from pipeline.sources.parquet_files import ParquetFiles
-from pipeline.sources.source import Read
+from pipeline.sources.source import FilePart, Read, Shard
+from pipeline.sources.storage import listed
 
 # Text that a random sample holds in memory: more than datatrove gets through in half an hour.
 MOST_SAMPLED = 64 * 2**20
@@ -32,7 +33,8 @@ class Item(NamedTuple):
 def reads(path: Path) -> Iterator[Read]:
     """A file in batches of the engine's sizes."""
     kind: type[FileFormat] = ParquetFiles if path.suffix == ".parquet" else JsonLines
-    return kind(paths=str(path), max_ratio=1e9).batches("bench", path, path.name)
+    shard = Shard("bench", 0, (FilePart(listed(str(path), path.name)),))
+    return kind(paths=str(path), max_ratio=1e9, allow_empty=True).read(shard)
 
 
 def batches(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:

@@ -65,6 +65,7 @@ def commit(
         outputs=outputs,
         counts=result.counts,
         metrics=dict(result.metrics),
+        inputs=dict(result.inputs),
     )
     _commit_receipt(receipt, folder / RECEIPT, out, fences)
     return receipt

@@ -168,7 +168,7 @@ class Explainer:
             elif name not in now:
                 yield f"{name} removed"
             else:
-                yield f"{name} changed: sha256 {before[name][:12]} → {now[name][:12]}"
+                yield f"{name} changed: {before[name]} → {now[name]}"
 
     def _fields(self, stage: Stage) -> Iterator[str]:
         """Fields of the manifest that changed, of those that this stage's extension may have."""
@@ -233,11 +233,11 @@ def _differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
 
 
 def _inputs(task: Task) -> dict[str, str]:
-    """The files that a task reads, each with its digest; many of them as one entry."""
+    """The files that a task reads, each with its version; many of them as one entry."""
     settings = {k: v for k, v in task.inputs.items() if k == SETTINGS}
     files = {k: v for k, v in task.inputs.items() if k != SETTINGS}
     if len(files) > SHOWN:
-        files = {task.label: digest(files)}
+        files = {task.label: digest(files)[:12]}
     return files | settings
 
 

@@ -15,12 +15,19 @@ from typing import Any
 from pipeline.engine.fingerprint import custom_code, digest, versions_of
 from pipeline.engine.global_tasks import MAPPED, MapTask, ReduceTask
 from pipeline.engine.ids import CountIds
-from pipeline.engine.row_tasks import ARTIFACTS, REDUCED, ApplyTask, DocumentsTask, RowTask
+from pipeline.engine.row_tasks import (
+    ARTIFACTS,
+    REDUCED,
+    ApplyTask,
+    DocumentsTask,
+    IndexTask,
+    RowTask,
+)
 from pipeline.engine.stage import KEPT, Reads, Stage, StageOutputs, Task
 from pipeline.extension import BuildContext
 from pipeline.manifest import Manifest
 from pipeline.manifest.manifest import NamedStep
-from pipeline.sources.source import Shard
+from pipeline.sources.source import InputFile, Shard, SourceFormat
 from pipeline.step import GlobalStep, RowStep
 
 MAX_NAME = 48
@@ -80,21 +87,38 @@ class _Builder:
     def read(self, shards: Sequence[Shard], steps: Sequence[NamedStep]) -> Stage:
         """The first stage: sources through the row steps before any global step."""
         sources, pairs = self._manifest.sources, _row_steps(steps)
+        indexes = self.index(shards)
         tasks = []
         for shard in shards:
             source = sources[shard.source]
-            content = digest([shard.names, [sha256 for _, sha256 in shard.files]])
-            key = f"{shard.source}-{content[:12]}"
-            settings = [shard.source, type(source).__name__, source.version, source.settings()]
-            inputs = dict(zip(shard.names, (sha256 for _, sha256 in shard.files), strict=True))
-            # The values of settings may hold what the environment put in, so only a digest is kept.
-            inputs[SETTINGS] = digest([settings, _code_of([type(source)])])
+            key = f"{shard.source}-{digest([part.identity for part in shard.parts])[:16]}"
+            inputs = {part.label: part.file.token for part in shard.parts}
+            inputs[SETTINGS] = _settings(shard.source, source)
             label = shard.names[0] + (f" +{len(shard.names) - 1}" if shard.names[1:] else "")
-            spec = RowTask(key, shard, source, pairs)
-            tasks.append(Task(key, spec, label, shard.bytes, (), inputs))
+            # A part that needs an index is a shard of its own.
+            index = _index_key(shard.source, shard.parts[0].file)
+            reads: tuple[Reads, ...] = ()
+            if indexes is not None and index in indexes.outputs.all_keys:
+                reads = (Reads(indexes.outputs, (index,)),)
+            spec = RowTask(key, shard, source, pairs, reads)
+            tasks.append(Task(key, spec, label, shard.bytes, reads, inputs))
         return self._add(
-            "read" if not steps else _stage_name(steps), "read", tasks, *_of_steps(steps), steps
-        )
+            "read" if not steps else _stage_name(steps), "read", tasks, *_of_steps(steps), steps,
+            after=[] if indexes is None else [indexes],
+        )  # fmt: skip
+
+    def index(self, shards: Sequence[Shard]) -> Stage | None:
+        """A pass over files of which several shards read a part, where their format needs it."""
+        sources, tasks = self._manifest.sources, []
+        split = [s for s in shards if any(map(sources[s.source].needs_index, s.parts))]
+        for (name, file), parts in groupby(split, key=lambda s: (s.source, s.parts[0].file)):
+            source, key = sources[name], _index_key(name, file)
+            starts = tuple(shard.parts[0].start for shard in parts)
+            inputs = {file.name: file.token, SETTINGS: _settings(name, source)}
+            parameters = {"parts": len(starts), "part_bytes": starts[-1] // (len(starts) - 1)}
+            spec = IndexTask(file, starts, source)
+            tasks.append(Task(key, spec, file.name, file.size, (), inputs, parameters))
+        return self._add("index", "index", tasks, {}, {}) if tasks else None
 
     def ids(self, corpus: Stage) -> Stage:
         """Whether ids are unique, over all documents that were read."""
@@ -197,6 +221,17 @@ class _Builder:
         )
         self.stages.append(stage)
         return stage
+
+
+def _index_key(source: str, file: InputFile) -> str:
+    return f"{source}-{digest(file.name)[:16]}"
+
+
+def _settings(name: str, source: SourceFormat) -> str:
+    """What decides what a file of the source gives. The values of settings may hold what the
+    environment put in, so only a digest is kept."""
+    settings = [name, type(source).__name__, source.version, source.settings()]
+    return digest([settings, _code_of([type(source)])])
 
 
 def _row_steps(steps: Sequence[NamedStep]) -> tuple[tuple[str, RowStep], ...]:

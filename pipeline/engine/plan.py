@@ -60,7 +60,8 @@ class Plan:
 
     @property
     def pending_bytes(self) -> int:
-        return sum(task.bytes for planned in self.stages[:1] for task in planned.pending)
+        reading = [planned for planned in self.stages if planned.stage.kind == "read"]
+        return sum(t.bytes for planned in reading for t in (*planned.pending, *planned.waiting))
 
 
 def make_plan(manifest: Manifest) -> Plan:
@@ -72,7 +73,7 @@ def make_plan(manifest: Manifest) -> Plan:
     cache = Cache(manifest.store)
     shards: list[Shard] = []
     for name, source in manifest.sources.items():
-        shards += source.freeze(name, manifest.folder, cache)
+        shards += map(cache.seen, source.freeze(name, manifest.folder))
     _check_inputs(manifest, shards)
     graph = build_graph(manifest, shards)
     explainer = Explainer(load_plan(manifest.output), manifest.values, cache, manifest)
@@ -91,7 +92,7 @@ def _check_inputs(manifest: Manifest, shards: Sequence[Shard]) -> None:
     # Thousands of files at every plan: their folders, which are fewer, are resolved once.
     resolved = lru_cache(os.path.realpath)
     for shard in shards:
-        for path, _ in shard.files:
+        for path in (part.file.path for part in shard.parts):
             parent, name = os.path.split(path)
             real = os.path.realpath(path) if os.path.islink(path) else resolved(parent) + "/" + name
             for what, folder in written.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from pipeline.engine.stage import (
     QUARANTINE,
     Count,
     Counts,
+    Reads,
     StageOutputs,
     TaskContext,
     TaskResult,
@@ -35,7 +36,7 @@ from pipeline.engine.step_results import CheckedResult, applied, filtered
 from pipeline.engine.warm_up import warm_up
 from pipeline.parquet import DocumentWriter, read_documents
 from pipeline.sources.bad_rows import ShardRows
-from pipeline.sources.source import Read, Shard, SourceFormat
+from pipeline.sources.source import InputFile, Read, Shard, SourceFormat
 from pipeline.step import GlobalStep, Position, RowStep
 
 DROPPED_FIELDS = (
@@ -46,27 +47,54 @@ DROPPED_FIELDS = (
 
 
 @dataclass(frozen=True)
+class IndexTask:
+    """What is to be known of a large file before its parts can be read, as metrics."""
+
+    file: InputFile
+    starts: tuple[int, ...]
+    source: SourceFormat
+
+    def run(self, context: TaskContext) -> TaskResult:
+        return TaskResult(metrics=self.source.index(self.file, self.starts))
+
+
+@dataclass(frozen=True)
 class RowTask:
-    """One shard of a source through a run of row steps, fused: one pass, one read, one write."""
+    """One shard of a source through a run of row steps, fused: one pass, one read, one write.
+
+    ``index`` is the task that has indexed the file, where a part of one is read by its index.
+    """
 
     key: str
     shard: Shard
     source: SourceFormat
     steps: tuple[tuple[str, RowStep], ...]
+    index: tuple[Reads, ...] = ()
 
     def prepare(self) -> None:
         warm_up((step for _, step in self.steps), DOCUMENT_SCHEMA)
 
     def run(self, context: TaskContext) -> TaskResult:
         empty = pa.RecordBatch.from_pylist([], schema=DOCUMENT_SCHEMA)
+        inputs: dict[str, str] = {}
         with OutcomeWriter(context.out, self.key) as writer:
             # First, so that columns which steps append are there in a file without rows.
             _filter(Docs(empty), self.steps, writer)
-            for read in ShardRows(self.source, self.shard):
+            for read in ShardRows(self.source, self._indexed()):
                 writer.met(read)
+                inputs.update(read.inputs)
                 if read.documents is not None and read.documents.num_rows:
                     _filter(Docs(read.documents), self.steps, writer)
-        return TaskResult(writer.counts, _metrics(self.steps))
+        return TaskResult(writer.counts, _metrics(self.steps), inputs)
+
+    def _indexed(self) -> Shard:
+        """The shard with what the index says of its file."""
+        parts = self.shard.parts
+        for reads in self.index:
+            for key in reads.keys or ():
+                metrics = reads.outputs.receipt(key).metrics
+                parts = tuple(replace(part, index=metrics) for part in parts)
+        return replace(self.shard, parts=parts)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,13 @@ from pipeline.manifest import Manifest
 from pipeline.sources.bad_rows import BadRows, too_many_bad
 
 SCRATCH = "scratch"
-SHARDWISE = ("read", "rows", "map ", "apply ")  # kinds of stages with a task for each shard
+SHARDWISE = (
+    "index",
+    "read",
+    "rows",
+    "map ",
+    "apply ",
+)  # kinds of stages with a task for each shard
 SHOWN = 5  # failed shards that a warning names
 
 
@@ -353,6 +359,8 @@ def _remember_outputs(plan: Plan, planned: PlannedStage) -> None:
         for found in receipt.outputs if receipt is not None else ():
             with suppress(FileNotFoundError):  # another run may have begun to make it anew
                 plan.cache.remember(outputs.folder(task.key) / found.path, found.sha256)
+        if receipt is not None and isinstance(task.spec, RowTask):
+            plan.cache.saw(task.spec.shard, receipt.inputs)
 
 
 def _too_many_bad_rows(stage: Stage) -> Iterator[Failure]:

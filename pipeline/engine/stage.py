@@ -62,7 +62,10 @@ class Output(BaseModel):
 
 
 class Receipt(BaseModel):
-    """Proof that a task is done. Holds no times and no host, so equal work gives equal bytes."""
+    """Proof that a task is done. Holds no times and no host, so equal work gives equal bytes.
+
+    ``inputs`` are the sha256 of what the task read from outside, by its name.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -73,6 +76,7 @@ class Receipt(BaseModel):
     outputs: list[Output]
     counts: Counts | None = None
     metrics: dict[str, JsonValue] = Field(default_factory=dict)
+    inputs: dict[str, str] = Field(default_factory=dict)
 
     def given(self, under: str = "") -> list[Any]:
         """What the task gave to those who read it: its files whose path begins ``under``, each
@@ -189,6 +193,7 @@ class TaskResult:
 
     counts: Counts | None = None
     metrics: Mapping[str, JsonValue] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -215,7 +220,7 @@ class Task:
     """``key`` is unique in the stage and safe as a file name; ``label`` is what users see.
 
     ``reads`` is what it reads of earlier stages (None: all of the stages that its stage comes
-    after), ``inputs`` are the digests of files from outside by name, and ``parameters`` those
+    after), ``inputs`` are the versions of files from outside by name, and ``parameters`` those
     that are its own, by their place in the manifest; with ``numbered``, its place among the tasks
     of its stage counts too. ``bytes`` is the size of its input, and ``effort`` what its time grows
     with where that is something else (floating-point operations, say), for estimates. The engine

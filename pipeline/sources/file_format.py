@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import Problem, Refusal, ShardError, WinnowError
 from pipeline.sources.caps import Caps
 from pipeline.sources.fields import FieldNames, FieldsSeen, document_of, has_field
-from pipeline.sources.input_files import InputFile, list_files
+from pipeline.sources.input_files import list_files
 from pipeline.sources.returning import Returning
 from pipeline.sources.rows import MAX_ROW_BYTES, Row, RowError, to_json
-from pipeline.sources.source import Read, Shard, SourceFormat
+from pipeline.sources.shards import pack, split
+from pipeline.sources.source import FilePart, InputFile, Read, Shard, SourceFormat
+from pipeline.sources.storage import check_unchanged
 
 if TYPE_CHECKING:
-    from pipeline.engine.cache import Cache
     from pipeline.sources.batches import Batches
     from pipeline.step import ManifestView
 
 # Rows in which a field is looked for before it counts as missing: of each file, and of all files.
-# Rows of files without the field are read at every plan, so there are not many more.
+# Rows of files without the field are read at every plan, so there are not many more. Files in which
+# fields are looked for; opening one that is not on this machine takes a tenth of a second.
 LOOKED_AT_IN_FILE = 1_000
 LOOKED_AT = 20_000
+LOOKED_AT_FILES = 64
 
 
 class FileFormat(SourceFormat):
-    """What formats that read files share. One file is one shard.
+    """What formats that read files share.
 
     A format yields the rows of a file from ``rows``. ``paths`` is a glob or a list of them,
     relative to the manifest. ``text``, ``id``, ``url`` and ``language`` name fields of the rows,
     ``meta.url`` a field within another; all other fields go to ``metadata``. A row without an id
     gets ``source/file#offset``. Rows over ``max_row_bytes`` are quarantined. A file that expands to
     more than ``max_bytes``, or (past 64 MiB) to more than ``max_ratio`` times its size, fails.
-    Links that lead out of the folder a glob starts in are refused unless ``follow_links``.
+    Files far over ``shard_bytes`` are split into shards of about that size, where their format can
+    be read from the middle; files under ``pack_bytes`` share one. Neither changes a document. Links
+    that lead out of the folder a glob starts in are refused unless ``follow_links``.
     """
 
-    selecting: ClassVar[frozenset[str]] = SourceFormat.selecting | {"paths", "follow_links"}
+    selecting: ClassVar[frozenset[str]] = SourceFormat.selecting | {
+        "paths", "follow_links", "shard_bytes", "pack_bytes",
+    }  # fmt: skip
     # What the manifest calls fields of rows, beside the text.
     _optional: ClassVar[tuple[str, ...]] = ("id", "url", "language")
 
@@ -61,6 +69,14 @@ class FileFormat(SourceFormat):
     max_ratio: float = Field(
         default=200, ge=1, description="a file that expands to more times its size fails"
     )
+    shard_bytes: int = Field(
+        default=256_000_000, ge=1, description="larger files are split into shards of this size"
+    )
+    pack_bytes: int = Field(
+        default=32_000_000,
+        ge=0,
+        description="smaller files share shards of up to this size; 0 gives each its own",
+    )
 
     @model_validator(mode="after")
     def _each_field_once(self) -> FileFormat:
@@ -72,10 +88,23 @@ class FileFormat(SourceFormat):
     def rows(self, path: Path, name: str) -> Iterator[Row]:
         """The rows of a file, good and bad, in their order.
 
-        ``name`` is what users see of the path. A generator may return the sha256 of what it has
-        read; the file is read again for it otherwise. Raises ShardError when no more can be read.
+        ``name`` is what users see of the path. Raises ShardError when no more can be read.
         """
         raise NotImplementedError(f"{type(self).__name__}.rows")
+
+    def can_split(self, file: InputFile) -> bool:
+        """Whether parts of the file can be read by themselves, through ``part_rows``."""
+        return False
+
+    def part_rows(self, part: FilePart) -> Generator[Row, None, str]:
+        """The rows of a part of a file, with the offsets that they have in the file; returns the
+        sha256 of the part. Without ``can_split``, all parts are whole files."""
+        yield from self.rows(Path(part.file.path), part.file.name)
+        return sha256_file(Path(part.file.path))
+
+    def find_index(self, file: InputFile, starts: Sequence[int]) -> Mapping[str, JsonValue]:
+        """``index`` of a file that can be opened and is what was listed."""
+        raise NotImplementedError(f"{type(self).__name__}.find_index")
 
     @property
     def field_names(self) -> FieldNames:
@@ -100,7 +129,7 @@ class FileFormat(SourceFormat):
         named = ["text", *(field for field in self._optional if field in self.model_fields_set)]
         missing = {field: getattr(self, field) for field in named}
         seen, looked_at = FieldsSeen(), 0
-        for file in files:
+        for file in looked_at_files(files):
             for row in self._first_rows(file):
                 looked_at += 1
                 seen.add(row)
@@ -117,7 +146,7 @@ class FileFormat(SourceFormat):
 
     def _first_rows(self, file: InputFile) -> Iterator[Mapping[str, object]]:
         try:
-            for row in islice(self._rows(file.path, file.name), LOOKED_AT_IN_FILE):
+            for row in islice(self._rows(FilePart(file)), LOOKED_AT_IN_FILE):
                 if not isinstance(row.fields, RowError):
                     yield row.fields
         except (ShardError, OSError):
@@ -126,58 +155,73 @@ class FileFormat(SourceFormat):
     def _patterns(self) -> list[str]:
         return [self.paths] if isinstance(self.paths, str) else self.paths
 
-    def freeze(self, name: str, folder: Path, digests: Cache) -> list[Shard]:
+    def freeze(self, name: str, folder: Path) -> list[Shard]:
         listing = list_files(folder, self._patterns(), self.follow_links)
         for wrong in listing.problems:
             raise Refusal(wrong.code, f"source {name!r}: {wrong.message}", wrong.hint)
-        return [_shard(name, n, file, digests) for n, file in enumerate(listing.files)]
+        packs = pack(self._parts(listing.files), self.pack_bytes)
+        return [Shard(name, number, parts) for number, parts in enumerate(packs)]
+
+    def _parts(self, files: Sequence[InputFile]) -> Iterator[FilePart]:
+        for file in files:
+            if file.size > self.shard_bytes and self.can_split(file):
+                yield from split(file, self.shard_bytes)
+            else:
+                yield FilePart(file)
+
+    def index(self, file: InputFile, starts: Sequence[int]) -> Mapping[str, JsonValue]:
+        try:
+            check_unchanged(FilePart(file))
+            found = self.find_index(file, starts)
+            check_unchanged(FilePart(file))
+        except OSError as error:
+            raise unreadable(file.name, error) from error
+        return found
 
     def read(self, shard: Shard) -> Iterator[Read]:
-        [(file, digest)], [name] = shard.files, shard.names
-        try:
-            yield from self._read(shard.source, Path(file), name, digest)
-        except OSError as error:
-            raise unreadable(name, error) from error
-
-    def _read(self, source: str, path: Path, name: str, digest: str) -> Iterator[Read]:
-        met = 0
-        batches = Returning(self.batches(source, path, name))
-        try:
-            for read in batches:
-                met += read.rows
-                yield read
-        except ShardError:
-            # A file that someone is writing to looks damaged; say what it really is.
-            check_unchanged(name, digest, sha256_file(path))
-            raise
-        check_unchanged(name, digest, batches.value or sha256_file(path))
-        if not met and not self.allow_empty:
-            raise ShardError(
-                "empty-file",
-                f"{name}: no rows in {path.stat().st_size} bytes",
-                "take it out of paths, or set allow_empty: true",
-            )
-
-    def batches(self, source: str, path: Path, name: str) -> Generator[Read, None, str | None]:
-        """The file in bounded batches; returns what ``rows`` returns."""
         from pipeline.sources.batches import Batches
 
-        batches, expanded = Batches(source, self.max_row_bytes), 0
-        names, caps, on_disk = self.field_names, self.caps, path.stat().st_size
-        rows = Returning(self._rows(path, name))
-        for row in rows:
-            expanded += _add(batches, name, row, names)
-            caps.check(name, expanded, on_disk)
-            if batches.full:
-                yield batches.take()
-        if batches.rows:
-            yield batches.take()
-        return rows.value
+        batches, inputs = Batches(shard.source, self.max_row_bytes), dict[str, str]()
+        for part in shard.parts:
+            reads = Returning(self._part(part, batches))
+            try:
+                yield from reads
+            except OSError as error:
+                raise unreadable(part.label, error) from error
+            inputs[part.label] = reads.value or ""
+        yield replace(batches.take(), inputs=inputs)
 
-    def _rows(self, path: Path, name: str) -> Generator[Row, None, str | None]:
-        """``rows``; whatever it raises on its own becomes an error of this file."""
+    def _part(self, part: FilePart, batches: Batches) -> Generator[Read, None, str]:
+        """Batches that are full on the way through a part; returns its sha256."""
+        names, caps, name = self.field_names, self.caps, part.file.name
+        met = expanded = 0
+        check_unchanged(part)
+        rows = Returning(self._rows(part))
+        try:
+            for row in rows:
+                met += 1
+                expanded += _add(batches, name, row, names)
+                caps.check(name, expanded, part.file.size)
+                if batches.full:
+                    yield batches.take()
+        except ShardError:
+            # A file that someone is writing to looks damaged; say what it really is.
+            check_unchanged(part)
+            raise
+        sha256 = rows.value or ""
+        check_unchanged(part, sha256)
+        if not met and part.is_whole and not self.allow_empty:
+            raise ShardError(
+                "empty-file",
+                f"{name}: no rows in {part.file.size} bytes",
+                "take it out of paths, or set allow_empty: true",
+            )
+        return sha256
+
+    def _rows(self, part: FilePart) -> Generator[Row, None, str | None]:
+        """``part_rows``; whatever it raises on its own becomes an error of this file."""
         offset = -1
-        rows = Returning(self.rows(path, name))
+        rows = Returning(self.part_rows(part))
         try:
             for row in rows:
                 offset = row.offset
@@ -188,7 +232,7 @@ class FileFormat(SourceFormat):
             kind = type(self)
             raise ShardError(
                 "format-failed",
-                f"{name}: {kind.__name__}.rows failed after {offset + 1} rows: "
+                f"{part.label}: {kind.__name__}.rows failed after {offset + 1} rows: "
                 f"{type(error).__name__}: {error}",
                 f"mend {kind.__module__}, or yield a RowError for rows that are bad",
             ) from error
@@ -209,25 +253,12 @@ def _add(batches: Batches, name: str, row: Row, names: FieldNames) -> int:
         return 0
 
 
-def check_unchanged(name: str, frozen: str, found: str) -> None:
-    """Raises ShardError ``input-changed`` when the two digests differ."""
-    if frozen != found:
-        raise ShardError(
-            "input-changed",
-            f"{name}: digest mismatch, {found[:12]} is not the planned {frozen[:12]}",
-            "leave the input alone while it is read, and run again to plan with what is there now",
-        )
+def looked_at_files(files: Sequence[InputFile]) -> Sequence[InputFile]:
+    """The files in which fields are looked for: of many some, from the first to the last."""
+    if len(files) <= LOOKED_AT_FILES:
+        return files
+    return [files[n * (len(files) - 1) // (LOOKED_AT_FILES - 1)] for n in range(LOOKED_AT_FILES)]
 
 
 def unreadable(name: str, error: OSError) -> ShardError:
     return ShardError("unreadable", f"{name}: {error.strerror}", "check that it is still there")
-
-
-def _shard(source: str, number: int, file: InputFile, digests: Cache) -> Shard:
-    try:
-        digest, size = digests.digest(file.path), file.path.stat().st_size
-    except OSError as error:
-        raise Refusal(
-            "unreadable", f"source {source!r}: {file.name}: {error.strerror}", "check permissions"
-        ) from error
-    return Shard(source, number, ((str(file.path.absolute()), digest),), (file.name,), size)

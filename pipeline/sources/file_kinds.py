@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from pipeline.errors import ShardError
 
@@ -56,21 +56,22 @@ _HINTS = {
 _RENAME = "rename the file after what it holds (.gz for gzip, .zst for zstd), or write it again"
 
 
-def kind_by_name(path: Path) -> str:
-    return _BY_EXTENSION.get(path.suffix.lower(), PLAIN)
+MAGIC_BYTES = 8  # how much of a file's beginning says what it is
 
 
-def kind_by_magic(path: Path) -> str:
+def kind_by_name(path: str) -> str:
+    return _BY_EXTENSION.get(os.path.splitext(path)[1].lower(), PLAIN)
+
+
+def kind_by_magic(head: bytes) -> str:
     """What the first bytes of a file are those of; ``plain text`` when of no kind known here."""
-    with path.open("rb") as file:
-        head = file.read(8)
     return next((kind for magic, kind in _BY_MAGIC.items() if head.startswith(magic)), PLAIN)
 
 
-def check_kind(path: Path, name: str, expected: str) -> None:
+def check_kind(head: bytes, name: str, expected: str) -> None:
     """Raises ShardError ``wrong-format`` naming both when the first bytes contradict."""
-    found = kind_by_magic(path)
-    if found != expected and path.stat().st_size:
+    found = kind_by_magic(head)
+    if head and found != expected:
         raise ShardError(
             "wrong-format",
             f"{name}: read as {expected}, but its first bytes are those of {found}",

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from pipeline.errors import Problem
 from pipeline.sources.glob_walk import TooManyFolders, expand
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """A file and what users see of it: its path as the manifest spells it."""
-
-    path: Path
-    name: str
+from pipeline.sources.source import InputFile
+from pipeline.sources.storage import local_version
 
 
 @dataclass
@@ -38,7 +34,7 @@ def list_files(folder: Path, patterns: Sequence[str], follow_links: bool = False
     that says so. Problems are ``no-files``, ``home-path``, ``not-a-file``, ``link-outside``,
     ``bad-file-name`` and ``too-many-folders``.
     """
-    found: dict[Path, InputFile] = {}
+    found: dict[str, InputFile] = {}
     listing = Listing()
     for number, pattern in enumerate(patterns):
         for item in _match(folder, pattern, follow_links):
@@ -46,9 +42,9 @@ def list_files(folder: Path, patterns: Sequence[str], follow_links: bool = False
                 problem = Problem((number,), item.code, item.message, item.hint)
                 listing.problems.append(problem)
                 continue
-            real = _real(item.path)
-            if real not in found or item.name < found[real].name:
-                found[real] = item
+            real, file = item
+            if real not in found or file.name < found[real].name:
+                found[real] = file
     listing.files = sorted(found.values(), key=lambda file: file.name)
     return listing
 
@@ -60,7 +56,10 @@ class _Wrong:
     hint: str
 
 
-def _match(folder: Path, pattern: str, follow_links: bool) -> Iterator[InputFile | _Wrong]:
+def _match(
+    folder: Path, pattern: str, follow_links: bool
+) -> Iterator[tuple[str, InputFile] | _Wrong]:
+    """What a pattern matches: the path that tells a file from others, and the file."""
     if pattern.startswith("~"):
         yield _Wrong(
             "home-path",
@@ -85,14 +84,33 @@ def _match(folder: Path, pattern: str, follow_links: bool) -> Iterator[InputFile
             "change its permissions, or write patterns that leave it out",
         )
         return
-    root = _real(folder / fixed)
+    root, base = os.path.join(os.path.realpath(folder / fixed), ""), str(folder.absolute())
+    # A hundred thousand files have fewer folders, which are resolved once each.
+    resolved = lru_cache(os.path.realpath)
     empty = True
     for name in sorted(os.path.normpath(name) for name in names):
-        path = folder / name
-        if not path.is_dir():
-            empty = False
-            wrong = _wrong(path, name, root, fixed, follow_links)
-            yield wrong or InputFile(path, name)
+        path = os.path.join(base, name)
+        found, real = _stat(path), resolved(os.path.dirname(path)) + "/" + os.path.basename(path)
+        if os.path.islink(path):
+            real = os.path.realpath(path)
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            continue
+        empty = False
+        if not _is_utf8(name):
+            shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+            message = f"the name of {shown} is not UTF-8"
+            yield _Wrong("bad-file-name", message, "rename the file, or its folder")
+        elif not follow_links and not real.startswith(root):
+            yield _Wrong(
+                "link-outside",
+                f"{name} is a link out of {fixed!r}",
+                "name the file itself in paths, or set follow_links: true",
+            )
+        elif found is None or not stat.S_ISREG(found.st_mode):
+            message = f"{name} is no regular file, or a link to nothing"
+            yield _Wrong("not-a-file", message, "take it out of paths")
+        else:
+            yield real, InputFile(path, name, *local_version(found))
     if empty:
         yield _Wrong(
             "no-files",
@@ -109,35 +127,23 @@ def _too_wide(pattern: str, what: str) -> _Wrong:
     )
 
 
-def _wrong(path: Path, name: str, root: Path, fixed: str, follow_links: bool) -> _Wrong | None:
-    """What is wrong with a path that matches, if anything."""
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:  # a link to nothing or to itself
+        return None
+
+
+def _is_utf8(name: str) -> bool:
     try:
         name.encode()
     except UnicodeEncodeError:
-        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
-        return _Wrong(
-            "bad-file-name", f"the name of {shown} is not UTF-8", "rename the file, or its folder"
-        )
-    if not follow_links and not _real(path).is_relative_to(root):
-        return _Wrong(
-            "link-outside",
-            f"{name} is a link out of {fixed!r}",
-            "name the file itself in paths, or set follow_links: true",
-        )
-    if not path.is_file():
-        return _Wrong(
-            "not-a-file", f"{name} is no regular file, or a link to nothing", "take it out of paths"
-        )
-    return None
+        return False
+    return True
 
 
 def _folder_hint(folder: Path, pattern: str) -> str:
     return f"; it is a folder, write {pattern}/*" if (folder / pattern).is_dir() else ""
-
-
-def _real(path: Path) -> Path:
-    # Unlike Path.resolve, this does not raise on a link to itself.
-    return Path(os.path.realpath(path))
 
 
 def _fixed_part(pattern: str, literal: bool) -> str:

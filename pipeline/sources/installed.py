@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import Problem, Refusal, ShardError
 from pipeline.sources.caps import Caps
 from pipeline.sources.fields import Document
-from pipeline.sources.file_format import check_unchanged, unreadable
-from pipeline.sources.input_files import InputFile
+from pipeline.sources.file_format import unreadable
 from pipeline.sources.installed_documents import Unusable, documents
 from pipeline.sources.installed_files import (
     STANDARD_LIBRARY,
+    Entry,
     Kind,
     choose,
     find,
@@ -24,10 +24,10 @@ from pipeline.sources.installed_files import (
 )
 from pipeline.sources.returning import Returning
 from pipeline.sources.rows import MAX_ROW_BYTES, QUARANTINE_RAW_BYTES, RowError, too_long
-from pipeline.sources.source import Read, Shard, SourceFormat
+from pipeline.sources.source import FilePart, Read, Shard, SourceFormat
+from pipeline.sources.storage import HashedFile, check_unchanged, listed, open_input
 
 if TYPE_CHECKING:
-    from pipeline.engine.cache import Cache
     from pipeline.sources.batches import Batches
     from pipeline.step import ManifestView
 
@@ -81,7 +81,7 @@ class Installed(SourceFormat):
                     f"install it, or name others; {STANDARD_LIBRARY} is always there",
                 )
 
-    def freeze(self, name: str, folder: Path, digests: Cache) -> list[Shard]:
+    def freeze(self, name: str, folder: Path) -> list[Shard]:
         chosen = choose(find(self.kind, self.packages), self.kind, self.max_bytes)
         if not chosen:
             packages = self.packages if isinstance(self.packages, str) else ", ".join(self.packages)
@@ -91,21 +91,23 @@ class Installed(SourceFormat):
                 "choose another kind, or packages: all",
             )
         return [
-            _shard(name, number, files, digests) for number, files in enumerate(_grouped(chosen))
+            Shard(name, number, tuple(FilePart(listed(path, name)) for name, path, _ in entries))
+            for number, entries in enumerate(_grouped(chosen))
         ]
 
     def read(self, shard: Shard) -> Iterator[Read]:
         from pipeline.sources.batches import Batches
 
-        batches, rows = Batches(shard.source, self.max_row_bytes), 0
-        for (path, digest), name in zip(shard.files, shard.names, strict=True):
-            for offset, item in enumerate(self._items(Path(path), name, digest)):
-                _put(batches, name, offset, item)
+        batches, rows, inputs = Batches(shard.source, self.max_row_bytes), 0, dict[str, str]()
+        for part in shard.parts:
+            items = Returning(self._items(part))
+            for offset, item in enumerate(items):
+                _put(batches, part.file.name, offset, item)
                 rows += 1
                 if batches.full:
                     yield batches.take()
-        if batches.rows:
-            yield batches.take()
+            inputs[part.label] = items.value or ""
+        yield replace(batches.take(), inputs=inputs)
         if not rows and not self.allow_empty:
             raise ShardError(
                 "empty-file",
@@ -113,33 +115,39 @@ class Installed(SourceFormat):
                 "choose another kind, or set allow_empty: true",
             )
 
-    def _items(self, path: Path, name: str, digest: str) -> Iterator[Document | Unusable]:
+    def _items(self, part: FilePart) -> Generator[Document | Unusable, None, str]:
+        """What is in a file; returns its sha256."""
         try:
-            raw, size = self._bytes(path, name, digest)
+            raw, size, sha256 = self._bytes(part)
         except OSError as error:
-            raise unreadable(name, error) from error
+            raise unreadable(part.label, error) from error
         if size > self.max_row_bytes:
             yield Unusable(too_long(size, self.max_row_bytes), raw, size)
         else:
-            yield from documents(self.kind, name, raw)
+            yield from documents(self.kind, part.file.name, raw)
+        return sha256
 
-    def _bytes(self, path: Path, name: str, digest: str) -> tuple[bytes, int]:
-        """A file's decompressed bytes, or their beginning where they are too many, and how many."""
+    def _bytes(self, part: FilePart) -> tuple[bytes, int, str]:
+        """A file's decompressed bytes, or their beginning where they are too many, how many there
+        are, and the sha256 of the file."""
         from pipeline.sources.decompress import read_chunks
 
+        path, caps, on_disk = part.file.path, Caps(2**30, 1000), part.file.size
         raw, size = bytearray(), 0
-        chunks = Returning(read_chunks(path, name, Caps(2**30, 1000)))
-        try:
-            for chunk in chunks:
-                size += len(chunk)
-                raw += chunk
-                if size > self.max_row_bytes:
-                    del raw[QUARANTINE_RAW_BYTES:]
-        except ShardError:
-            check_unchanged(name, digest, sha256_file(path))
-            raise
-        check_unchanged(name, digest, chunks.value or sha256_file(path))
-        return bytes(raw), size
+        check_unchanged(part)
+        with HashedFile(open_input(path)) as file:
+            try:
+                for chunk in read_chunks(file, path, part.label, caps, on_disk):
+                    size += len(chunk)
+                    raw += chunk
+                    if size > self.max_row_bytes:
+                        del raw[QUARANTINE_RAW_BYTES:]
+            except ShardError:
+                check_unchanged(part)
+                raise
+            sha256 = file.finish()
+        check_unchanged(part, sha256)
+        return bytes(raw), size, sha256
 
 
 def _put(batches: Batches, name: str, offset: int, item: Document | Unusable) -> None:
@@ -152,9 +160,9 @@ def _put(batches: Batches, name: str, offset: int, item: Document | Unusable) ->
         batches.reject(name, offset, error, item.text.encode())
 
 
-def _grouped(chosen: list[tuple[InputFile, int]]) -> Iterator[list[InputFile]]:
+def _grouped(chosen: list[tuple[Entry, int]]) -> Iterator[list[Entry]]:
     """Consecutive files with about 3 MB of text together."""
-    group: list[InputFile] = []
+    group: list[Entry] = []
     total = 0
     for file, size in chosen:
         if group and total + size > SHARD_BYTES:
@@ -163,13 +171,3 @@ def _grouped(chosen: list[tuple[InputFile, int]]) -> Iterator[list[InputFile]]:
         group.append(file)
         total += size
     yield group
-
-
-def _shard(source: str, number: int, files: list[InputFile], digests: Cache) -> Shard:
-    return Shard(
-        source,
-        number,
-        tuple((str(file.path), digests.digest(file.path)) for file in files),
-        tuple(file.name for file in files),
-        sum(file.path.stat().st_size for file in files),
-    )

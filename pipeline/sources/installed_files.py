@@ -16,10 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 from typing import Literal, NamedTuple
-
-from pipeline.sources.input_files import InputFile
 
 Kind = Literal["source", "docstrings", "descriptions", "licenses", "manuals"]
 
@@ -221,7 +218,7 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def choose(files: Iterable[Entry], kind: Kind, max_bytes: int) -> list[tuple[InputFile, int]]:
+def choose(files: Iterable[Entry], kind: Kind, max_bytes: int) -> list[tuple[Entry, int]]:
     """Files, with the bytes of text expected of each, that add up to at most ``max_bytes``.
 
     Taken in the order of the hashes of their names, so what is chosen depends on names and sizes
@@ -231,7 +228,7 @@ def choose(files: Iterable[Entry], kind: Kind, max_bytes: int) -> list[tuple[Inp
     for file in sorted(files, key=lambda file: sha256(file.name.encode()).digest()):
         expected = _expected_bytes(file, kind)
         if expected and total + expected <= max_bytes and _is_file(file.path):
-            chosen.append((InputFile(Path(file.path), file.name), expected))
+            chosen.append((file, expected))
             total += expected
     return sorted(chosen, key=lambda pair: pair[0].name)
 

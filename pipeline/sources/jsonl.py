@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from pipeline.sources.file_format import FileFormat
+from pipeline.sources.file_kinds import PLAIN, kind_by_name
 from pipeline.sources.json_rows import parse_row
-from pipeline.sources.returning import Returning
 from pipeline.sources.rows import QUARANTINE_RAW_BYTES, Row, RowError, too_long
+from pipeline.sources.source import FilePart, InputFile
+from pipeline.sources.storage import HashedFile, listed, open_input
+
+if TYPE_CHECKING:
+    from pipeline.sources.line_index import Cut
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -28,17 +34,48 @@ class JsonLines(FileFormat):
 
     strict: bool = Field(default=True, description="quarantine objects that have a key twice")
 
-    def rows(self, path: Path, name: str) -> Generator[Row, None, str | None]:
-        from pipeline.sources.decompress import read_chunks
+    def can_split(self, file: InputFile) -> bool:
+        from pipeline.sources.line_index import SPLIT_KINDS
 
-        chunks = Returning(read_chunks(path, name, self.caps))
-        for offset, (line, size) in enumerate(split_lines(chunks, self.max_row_bytes)):
-            if offset == 0 and line.startswith(_BOM):
-                line, size = line[len(_BOM) :], size - len(_BOM)
-            if not line or line.isspace():
-                continue
-            yield Row(offset, self._fields(line, size), line, size)
-        return chunks.value
+        return kind_by_name(file.path) in SPLIT_KINDS
+
+    def needs_index(self, part: FilePart) -> bool:
+        return not part.is_whole
+
+    def find_index(self, file: InputFile, starts: Sequence[int]) -> Mapping[str, JsonValue]:
+        from pipeline.sources.line_index import find_cuts
+
+        def open_file(start: int, end: int) -> HashedFile:
+            return HashedFile(open_input(file.path), start, end, bounded=True)
+
+        kind = kind_by_name(file.path)
+        return find_cuts(open_file, kind, file.name, file.size, starts, self.caps)
+
+    def rows(self, path: Path, name: str) -> Iterator[Row]:
+        yield from self.part_rows(FilePart(listed(str(path), name)))
+
+    def part_rows(self, part: FilePart) -> Generator[Row, None, str]:
+        from pipeline.sources.decompress import expanded, read_chunks
+        from pipeline.sources.line_index import cuts_of
+
+        path, name = part.file.path, part.label
+        first, after = cuts_of(part.index, part.start, part.end)
+        if first is None or first == after:
+            return hashlib.sha256().hexdigest()
+        end = part.file.size if after is None else after.at
+        with HashedFile(open_input(path), first.at, after and after.at) as file:
+            on_disk = end - first.at
+            if first.at and kind_by_name(path) == PLAIN:
+                chunks = expanded(file, PLAIN, name, self.caps, on_disk)
+            else:
+                chunks = read_chunks(file, path, name, self.caps, on_disk)
+            lines = lines_between(chunks, first, after, self.max_row_bytes)
+            for number, line, size in lines:
+                if number == 0 and line.startswith(_BOM):
+                    line, size = line[len(_BOM) :], size - len(_BOM)
+                if line and not line.isspace():
+                    yield Row(number, self._fields(line, size), line, size)
+            return file.finish()
 
     def _fields(self, line: bytes, size: int) -> Mapping[str, Any] | RowError:
         if size > self.max_row_bytes:
@@ -50,6 +87,23 @@ class JsonLines(FileFormat):
 
     def place(self, name: str, offset: int) -> str:
         return f"{name}:{offset + 1}"
+
+
+def lines_between(
+    chunks: Iterable[bytes], first: Cut, after: Cut | None, cap: int
+) -> Iterator[tuple[int, bytes, int]]:
+    """(number, line, length) of the lines that begin from ``first`` on and before ``after``.
+
+    ``chunks`` begin at ``first``, and go beyond ``after`` as far as the last line does.
+    """
+    at, number = first.text, first.lines
+    for line, size in split_lines(chunks, cap):
+        if after is not None and at >= after.text:
+            return
+        if first.between or at > first.text:
+            yield number, line, size
+        at += size + 1
+        number += 1
 
 
 def split_lines(chunks: Iterable[bytes], cap: int) -> Iterator[tuple[bytes, int]]:

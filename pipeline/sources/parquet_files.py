@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
 from pipeline.errors import Problem
-from pipeline.sources.file_format import FileFormat
-from pipeline.sources.file_kinds import PARQUET, check_kind
-from pipeline.sources.input_files import InputFile
+from pipeline.sources.file_format import FileFormat, looked_at_files
+from pipeline.sources.file_kinds import MAGIC_BYTES, PARQUET, check_kind
 from pipeline.sources.rows import Row
+from pipeline.sources.source import FilePart, InputFile
+from pipeline.sources.storage import HashedFile, listed, open_input
 
 
 class ParquetFiles(FileFormat):
@@ -36,13 +37,30 @@ class ParquetFiles(FileFormat):
 
         named = {field: getattr(self, field) for field in self._optional}
         given = {field for field in named if field in self.model_fields_set}
-        yield from check_columns(files, {"text": self.text, **named}, {"text", *given})
+        yield from check_columns(
+            looked_at_files(files), {"text": self.text, **named}, {"text", *given}
+        )
+
+    def can_split(self, file: InputFile) -> bool:
+        return True
 
     def rows(self, path: Path, name: str) -> Iterator[Row]:
-        from pipeline.sources.parquet_rows import parquet_rows
+        yield from self.part_rows(FilePart(listed(str(path), name)))
 
-        if not path.stat().st_size:
-            return
-        check_kind(path, name, PARQUET)
+    def part_rows(self, part: FilePart) -> Generator[Row, None, str]:
+        from pipeline.sources.parquet_rows import parquet_rows, row_groups
+
+        path, name = Path(part.file.path), part.label
         columns = (self.text, self.id, self.url, self.language)
-        yield from parquet_rows(path, name, columns, self.caps, self.max_row_group_bytes)
+        start, end, groups = 0, part.file.size, None
+        with HashedFile(open_input(str(path))) as file:
+            check_kind(file.peek(MAGIC_BYTES), name, PARQUET)
+        if not part.is_whole:
+            groups = row_groups(path, name, part.start, part.end)
+            start, end = groups.start, groups.end
+        if start < end:
+            yield from parquet_rows(
+                path, name, columns, self.caps, self.max_row_group_bytes, groups
+            )
+        with HashedFile(open_input(str(path)), start, end) as file:
+            return file.finish()

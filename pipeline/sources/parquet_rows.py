@@ -6,7 +6,7 @@ import base64
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,15 +25,73 @@ _DICTIONARY = {"RLE_DICTIONARY", "PLAIN_DICTIONARY"}
 CORRUPT = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
+class RowGroups(NamedTuple):
+    """Some row groups that follow each other: their numbers, how many rows are before them in the
+    file, and the bytes that hold them."""
+
+    numbers: range
+    rows_before: int
+    start: int
+    end: int
+
+
+def row_groups(path: Path, name: str, start: int, end: int | None) -> RowGroups:
+    """The row groups that begin from byte ``start`` of the file on and before byte ``end``.
+
+    Raises ShardError ``corrupt-parquet``.
+    """
+    try:
+        metadata = pq.read_metadata(path)
+    except CORRUPT as error:
+        raise _corrupt(name, error) from error
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    begins = [_begin(group) for group in groups]
+    numbers = [n for n, at in enumerate(begins) if start <= at and (end is None or at < end)]
+    if not numbers:
+        return RowGroups(range(0), 0, start, start)
+    first, after = numbers[0], numbers[-1] + 1
+    return RowGroups(
+        range(first, after),
+        sum(group.num_rows for group in groups[:first]),
+        begins[first],
+        max(map(_end, groups[first:after])),
+    )
+
+
+def _begin(group: pq.RowGroupMetaData) -> int:
+    chunks = map(group.column, range(group.num_columns))
+    return min(
+        (chunk.dictionary_page_offset or chunk.data_page_offset for chunk in chunks), default=0
+    )
+
+
+def _end(group: pq.RowGroupMetaData) -> int:
+    chunks = map(group.column, range(group.num_columns))
+    return max(
+        (
+            (chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size
+            for chunk in chunks
+        ),
+        default=0,
+    )
+
+
 def parquet_rows(
-    path: Path, name: str, named: Collection[str], caps: Caps, max_row_group_bytes: int
+    path: Path,
+    name: str,
+    named: Collection[str],
+    caps: Caps,
+    max_row_group_bytes: int,
+    part: RowGroups | None = None,
 ) -> Iterator[Row]:
-    """The rows of a file; binary is text in the columns that are ``named``, elsewhere base64.
+    """The rows of a file, or of some of its row groups; binary is text in the columns that are
+    ``named``, elsewhere base64.
 
     Raises ShardError ``corrupt-parquet`` or ``decompression-bomb``.
     """
     text, *_ = named
-    for offset, row in enumerate(_stored_rows(path, name, named, caps, max_row_group_bytes)):
+    stored = _stored_rows(path, name, named, caps, max_row_group_bytes, part)
+    for offset, row in enumerate(stored, part.rows_before if part else 0):
         raw = row.get(text)
         fields: Mapping[str, Any] | RowError
         try:
@@ -44,7 +102,12 @@ def parquet_rows(
 
 
 def _stored_rows(
-    path: Path, name: str, named: Collection[str], caps: Caps, max_row_group_bytes: int
+    path: Path,
+    name: str,
+    named: Collection[str],
+    caps: Caps,
+    max_row_group_bytes: int,
+    part: RowGroups | None,
 ) -> Iterator[dict[str, Any]]:
     """Rows with the values of ``_values``."""
     try:
@@ -58,7 +121,8 @@ def _stored_rows(
             pre_buffer=False,
             buffer_size=2**20,
         ) as file:
-            for batch in file.iter_batches(rows, use_threads=False):
+            numbers = list(part.numbers) if part else None
+            for batch in file.iter_batches(rows, numbers, use_threads=False):
                 names = batch.schema.names
                 values = [
                     _values(column, names[i] in named) for i, column in enumerate(batch.columns)
@@ -66,11 +130,15 @@ def _stored_rows(
                 for row in zip(*values, strict=True):
                     yield dict(zip(names, row, strict=True))
     except CORRUPT as error:
-        raise ShardError(
-            "corrupt-parquet",
-            f"{name}: {error}",
-            "fetch or write the file again; pages may be damaged where the footer is not",
-        ) from error
+        raise _corrupt(name, error) from error
+
+
+def _corrupt(name: str, error: Exception) -> ShardError:
+    return ShardError(
+        "corrupt-parquet",
+        f"{name}: {error}",
+        "fetch or write the file again; pages may be damaged where the footer is not",
+    )
 
 
 def _check_footer(

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import Problem
 from pipeline.sources.fields import missing_field
-from pipeline.sources.input_files import InputFile
 from pipeline.sources.parquet_rows import CORRUPT
+from pipeline.sources.source import InputFile
 
 MAX_NAMED = 8
 

@@ -22,7 +22,7 @@ def read_rows(path: Path, name: str = "") -> Iterator[tuple[int, dict[str, Any]]
     what sources raise for files (``unreadable``, ``wrong-format``, ``corrupt-compression``, ...).
     """
     name = name or str(path)
-    kind: type[FileFormat] = ParquetFiles if kind_by_name(path) == PARQUET else JsonLines
+    kind: type[FileFormat] = ParquetFiles if kind_by_name(str(path)) == PARQUET else JsonLines
     try:
         for row in kind(paths=str(path)).rows(path, name):
             number, fields = row.offset + 1, row.fields

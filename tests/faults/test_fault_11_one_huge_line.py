@@ -17,11 +17,10 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from pipeline.sources.jsonl import JsonLines
-from pipeline.engine.cache import Cache
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 fmt = JsonLines(paths="*", max_row_bytes=2**20, max_ratio=1e9)
-shards = fmt.freeze("web", Path(sys.argv[1]), Cache())
+shards = fmt.freeze("web", Path(sys.argv[1]))
 before = peak()
 rows = [r.documents.num_rows + r.quarantined.num_rows for s in shards for r in fmt.read(s)]
 print(*rows, peak() - before)

@@ -14,7 +14,7 @@ from pipeline.documents import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, Docs
 from pipeline.engine.commit import commit
 from pipeline.engine.row_tasks import DocumentsTask, RowTask
 from pipeline.engine.stage import Stage, StageOutputs, Task, TaskContext, TaskResult, TaskSpec
-from pipeline.sources.source import Read, Shard, SourceFormat
+from pipeline.sources.source import FilePart, InputFile, Read, Shard, SourceFormat
 from pipeline.step import FilterResult, RowStep
 
 BATCH_ROWS = 3
@@ -86,10 +86,14 @@ def read_stage(
 ) -> Stage:
     """Reads one shard per source through ``steps``; the task ``skip`` never commits."""
     specs = {
-        name: RowTask(name, Shard(name, 0, (), (f"{name}.jsonl",), 0), source, tuple(steps.items()))
+        name: RowTask(name, _shard(name), source, tuple(steps.items()))
         for name, source in sources.items()
     }
     return _stage(folder, "read", specs, tuple(steps), skip)
+
+
+def _shard(name: str) -> Shard:
+    return Shard(name, 0, (FilePart(InputFile("", f"{name}.jsonl")),))
 
 
 def next_stage(folder: Path, before: Stage, steps: Mapping[str, RowStep]) -> Stage:

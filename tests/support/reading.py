@@ -13,7 +13,6 @@ import orjson
 import pyarrow as pa
 
 from pipeline.documents import DOCUMENT_SCHEMA, MAX_BATCH_BYTES, MAX_BATCH_ROWS, QUARANTINE_SCHEMA
-from pipeline.engine.cache import Cache
 from pipeline.errors import Problem
 from pipeline.sources.source import Read, Shard, SourceFormat
 from pipeline.step import ManifestView
@@ -22,7 +21,7 @@ Rows = list[dict[str, Any]]
 
 
 def freeze(fmt: SourceFormat, folder: Path, name: str = "web") -> list[Shard]:
-    return fmt.freeze(name, folder, Cache())
+    return fmt.freeze(name, folder)
 
 
 def problems(fmt: SourceFormat, folder: Path) -> list[Problem]:

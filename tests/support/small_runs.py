@@ -35,7 +35,7 @@ seed: 7
 output: out
 executor: {kind: local, workers: 2}
 sources:
-  a: {format: jsonl, paths: "a*.jsonl"}
+  a: {format: jsonl, paths: "a*.jsonl", pack_bytes: 0}
   b: {format: jsonl, paths: "b*.jsonl", allow_empty: true}
 steps:
   - short.py:Short: {least: 5}

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from small_runs import load, small_project
 
-from pipeline.engine.cache import Cache
 from pipeline.engine.graph import SETTINGS, Graph, build_graph
 from pipeline.engine.stage import Stage, TaskContext, TaskResult
 from pipeline.sources.source import Shard
@@ -27,7 +26,7 @@ def shards_of(path: Path) -> list[Shard]:
     return [
         shard
         for name, source in manifest.sources.items()
-        for shard in source.freeze(name, manifest.folder, Cache())
+        for shard in source.freeze(name, manifest.folder)
     ]
 
 
@@ -109,10 +108,11 @@ def test_renamed_sources_are_other_sources(path: Path) -> None:
     assert not set(before.values()) & set(read_tasks(graph(path)).values())
 
 
-def test_another_digest_of_one_file_changes_its_own_task(path: Path) -> None:
+def test_another_version_of_one_file_changes_its_own_task(path: Path) -> None:
     manifest, shards = load(path), shards_of(path)
-    name, _ = shards[0].files[0]
-    changed = [replace(shards[0], files=((name, "0" * 64),)), *shards[1:]]
+    part = shards[0].parts[0]
+    changed_part = replace(part, file=replace(part.file, token="another"))
+    changed = [replace(shards[0], parts=(changed_part,)), *shards[1:]]
     before, after = build_graph(manifest, shards), build_graph(manifest, changed)
     assert recipes(before) == recipes(after)
     one, two = read_tasks(before), read_tasks(after)

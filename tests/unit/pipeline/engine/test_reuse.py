@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_runs import load, small_project
 
-from pipeline.engine.cache import Cache
 from pipeline.engine.graph import build_graph
 
 MANIFEST = """\
@@ -93,7 +92,7 @@ def made_from(path: Path) -> dict[str, object]:
     shards = [
         shard
         for name, source in manifest.sources.items()
-        for shard in source.freeze(name, manifest.folder, Cache())
+        for shard in source.freeze(name, manifest.folder)
     ]
     stages = build_graph(manifest, shards).stages
     found: dict[str, object] = {

@@ -21,10 +21,10 @@ from pipeline.engine.row_tasks import DocumentsTask, OutcomeWriter, RowTask
 from pipeline.engine.stage import Count, Output, TaskContext, TaskResult
 from pipeline.engine.step_results import checked
 from pipeline.errors import ShardError
-from pipeline.sources.source import Read, Shard, SourceFormat
+from pipeline.sources.source import FilePart, InputFile, Read, Shard, SourceFormat
 from pipeline.step import FilterResult, RowStep
 
-SHARD = Shard("web", 0, (("/nowhere", ""),), ("web.jsonl",), 0)
+SHARD = Shard("web", 0, (FilePart(InputFile("/nowhere", "web.jsonl")),))
 
 
 def bad_rows(number: int) -> pa.RecordBatch:

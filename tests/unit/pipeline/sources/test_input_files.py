@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from reading import freeze, json_lines, problems
 
-from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import Problem, Refusal, ShardError
 from pipeline.sources.input_files import list_files
 from pipeline.sources.jsonl import JsonLines
-from pipeline.sources.source import Shard
+from pipeline.sources.source import FilePart, InputFile, Shard
 
 
 @pytest.fixture
@@ -124,17 +124,24 @@ def test_a_walk_ends_after_a_number_of_folders(
     assert (found.code, "more than 3 folders" in found.message) == ("too-many-folders", True)
 
 
-def test_one_file_is_one_shard_with_its_digest(folder: Path) -> None:
-    shards = freeze(JsonLines(paths="data/*.jsonl"), folder)
+def test_files_are_frozen_with_size_and_time_and_are_not_opened(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = folder / "data" / "b.jsonl"
-    assert shards[1] == Shard(
-        "web", 1, ((str(path), sha256_file(path)),), ("data/b.jsonl",), path.stat().st_size
+    os.utime(path, ns=(0, 1_000_000_007))
+    monkeypatch.setattr("builtins.open", None)
+    monkeypatch.setattr("io.open", None)
+    shards = freeze(JsonLines(paths="data/*.jsonl", pack_bytes=0), folder)
+    size = path.stat().st_size
+    file = InputFile(
+        str(path), "data/b.jsonl", size, f"{size} bytes of 1970-01-01T00:00:01.000000007Z"
     )
+    assert shards[1] == Shard("web", 1, (FilePart(file),))
     assert [shard.number for shard in shards] == [0, 1]
 
 
 def test_a_file_that_has_gone_fails_its_shard_only(folder: Path) -> None:
-    fmt = JsonLines(paths="data/*.jsonl")
+    fmt = JsonLines(paths="data/*.jsonl", pack_bytes=0)
     first, second = freeze(fmt, folder)
     (folder / "data" / "a.jsonl").unlink()
     with pytest.raises(ShardError, match=r"a\.jsonl") as caught:
