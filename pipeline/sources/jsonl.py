@@ -63,7 +63,9 @@ class JsonLines(FileFormat):
         if first is None or first == after:
             return hashlib.sha256().hexdigest()
         end = part.file.size if after is None else after.at
-        with HashedFile(open_input(path), first.at, after and after.at) as file:
+        # The last line may go on in the next part.
+        bounded = after is not None and after.between
+        with HashedFile(open_input(path), first.at, after and after.at, bounded=bounded) as file:
             on_disk = end - first.at
             if first.at and kind_by_name(path) == PLAIN:
                 chunks = expanded(file, PLAIN, name, self.caps, on_disk)

@@ -22,6 +22,8 @@ def test_a_row_group_of_over_two_gibibytes_is_split(tmp_path: Path) -> None:
     [shard] = freeze(fmt, tmp_path)
     seen = 0
     for read in fmt.read(shard):
+        if read.documents is None:
+            continue
         assert read.documents.nbytes <= MAX_BATCH_BYTES
         assert read.documents.schema.field("text").type == pa.large_string()
         seen += read.documents.num_rows

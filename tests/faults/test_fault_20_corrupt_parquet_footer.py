@@ -12,7 +12,7 @@ from reading import freeze, rows_of, string_table
 from pipeline.errors import ShardError
 from pipeline.sources.parquet_files import ParquetFiles
 
-FMT = ParquetFiles(paths="*.parquet")
+FMT = ParquetFiles(paths="*.parquet", pack_bytes=0)
 
 
 @pytest.fixture

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from reading import freeze, json_lines, packed, string_table
+from reading import freeze, indexed, json_lines, packed, string_table
 
+from pipeline.engine.cache import Cache
+from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import ShardError
 from pipeline.sources.jsonl import JsonLines
 from pipeline.sources.parquet_files import ParquetFiles
@@ -20,7 +23,7 @@ def changed(fmt: SourceFormat, shard: Shard) -> ShardError:
     with pytest.raises(ShardError) as caught:
         list(fmt.read(shard))
     assert caught.value.code == "input-changed"
-    assert "digest mismatch" in caught.value.message
+    assert "version mismatch" in caught.value.message
     assert "plan" in caught.value.hint
     return caught.value
 
@@ -59,6 +62,38 @@ def test_a_change_while_it_is_read(tmp_path: Path) -> None:
     with pytest.raises(ShardError) as caught:
         list(reads)
     assert caught.value.code == "input-changed"
+
+
+@pytest.mark.parametrize("shard_bytes", [10**9, 60_000])
+def test_a_change_that_leaves_size_and_time_is_seen_by_the_digest_of_before(
+    tmp_path: Path, shard_bytes: int
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(ROWS)
+    fmt = JsonLines(paths="a.jsonl", shard_bytes=shard_bytes)
+    cache = Cache()
+    for shard in map(indexed(fmt), freeze(fmt, tmp_path)):
+        cache.saw(shard, inputs_of(fmt, shard))
+    found = path.stat()
+    path.write_bytes(ROWS.replace(b"8", b"7"))
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    for shard in map(cache.seen, map(indexed(fmt), freeze(fmt, tmp_path))):
+        with pytest.raises(ShardError, match="digest mismatch") as caught:
+            list(fmt.read(shard))
+        assert caught.value.code == "input-changed"
+
+
+def inputs_of(fmt: SourceFormat, shard: Shard) -> dict[str, str]:
+    return {label: sha256 for read in fmt.read(shard) for label, sha256 in read.inputs.items()}
+
+
+def test_the_digest_is_of_what_was_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(ROWS)
+    pq.write_table(string_table([b"a"] * 90), tmp_path / "a.parquet")
+    for fmt in (JsonLines(paths="a.jsonl"), ParquetFiles(paths="a.parquet")):
+        [shard] = freeze(fmt, tmp_path)
+        [name] = shard.names
+        assert inputs_of(fmt, shard) == {name: sha256_file(tmp_path / name)}
 
 
 def test_parquet(tmp_path: Path) -> None:

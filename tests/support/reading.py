@@ -5,7 +5,8 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pyarrow as pa
 
 from pipeline.documents import DOCUMENT_SCHEMA, MAX_BATCH_BYTES, MAX_BATCH_ROWS, QUARANTINE_SCHEMA
 from pipeline.errors import Problem
+from pipeline.sources.file_format import FileFormat
+from pipeline.sources.shards import split
 from pipeline.sources.source import Read, Shard, SourceFormat
 from pipeline.step import ManifestView
 
@@ -31,7 +34,22 @@ def problems(fmt: SourceFormat, folder: Path) -> list[Problem]:
 
 def read_all(fmt: SourceFormat, folder: Path) -> tuple[Rows, Rows]:
     """Documents and quarantined rows of everything the source lists in ``folder``."""
-    return rows_of(read for shard in freeze(fmt, folder) for read in fmt.read(shard))
+    shards = map(indexed(fmt), freeze(fmt, folder))
+    return rows_of(read for shard in shards for read in fmt.read(shard))
+
+
+def indexed(fmt: SourceFormat) -> Callable[[Shard], Shard]:
+    """Gives a shard what the format has to know of its file, as the engine does."""
+
+    def index(shard: Shard) -> Shard:
+        part, *_ = shard.parts
+        if not fmt.needs_index(part):
+            return shard
+        assert isinstance(fmt, FileFormat)
+        starts = [part.start for part in split(part.file, fmt.shard_bytes)]
+        return replace(shard, parts=(replace(part, index=fmt.index(part.file, starts)),))
+
+    return index
 
 
 def rows_of(reads: Iterable[Read]) -> tuple[Rows, Rows]:

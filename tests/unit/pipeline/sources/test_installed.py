@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from reading import Rows, codes, freeze, problems, rows_of, texts
 
-from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import Refusal, ShardError
 from pipeline.sources.fields import Document
 from pipeline.sources.installed import SHARD_BYTES, Installed
 from pipeline.sources.installed_documents import Unusable, documents, python_text
 from pipeline.sources.installed_files import TOPICS, Kind, choose, find, required
 from pipeline.sources.rows import RowError
-from pipeline.sources.source import Shard
+from pipeline.sources.source import FilePart, InputFile, Shard
+from pipeline.sources.storage import listed
 
 
 def installed(kind: Kind, max_bytes: int = 300_000, **fields: object) -> Installed:
@@ -201,7 +201,7 @@ def test_a_changed_file_fails_its_shard(tmp_path: Path) -> None:
     path = tmp_path / "x.py"
     path.write_text("x = 1\n")
     fmt = installed("source")
-    shard = Shard("py", 0, ((str(path), "0" * 64),), ("site/x.py",), 6)
+    shard = Shard("py", 0, (FilePart(InputFile(str(path), "site/x.py", 6, "another")),))
     with pytest.raises(ShardError) as caught:
         list(fmt.read(shard))
     assert caught.value.code == "input-changed"
@@ -210,8 +210,7 @@ def test_a_changed_file_fails_its_shard(tmp_path: Path) -> None:
 def test_a_file_over_the_cap_is_quarantined(tmp_path: Path) -> None:
     path = tmp_path / "x.py"
     path.write_text("#" * 5_000)
-    digest = sha256_file(path)
-    shard = Shard("py", 0, ((str(path), digest),), ("site/x.py",), 5_000)
+    shard = Shard("py", 0, (FilePart(listed(str(path), "site/x.py")),))
     documents, quarantined = rows_of(installed("source", max_row_bytes=4_999).read(shard))
     assert not documents
     assert codes(quarantined) == [(0, "row-too-long")]

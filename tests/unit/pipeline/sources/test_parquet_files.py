@@ -200,3 +200,22 @@ def test_an_empty_file_is_accepted_when_the_manifest_says_so(tmp_path: Path) -> 
         with pytest.raises(ShardError) as caught:
             list(fmt.read(shard))
         assert caught.value.code == "empty-file"
+
+
+@given(
+    group=st.integers(1, 40),
+    shard_bytes=st.integers(1, 3_000),
+    codec=st.sampled_from(["none", "zstd"]),
+)
+def test_row_groups_read_in_parts_are_the_whole_file(
+    group: int, shard_bytes: int, codec: str
+) -> None:
+    values = [b"row %d \xff" % n if n % 9 == 0 else b"row %d" % n for n in range(100)]
+    with tempfile.TemporaryDirectory() as name:
+        pq.write_table(
+            string_table(values), Path(name, "a"), row_group_size=group, compression=codec
+        )
+        whole = read_all(ParquetFiles(paths="a", max_bad=1), Path(name))
+        parts = read_all(ParquetFiles(paths="a", max_bad=1, shard_bytes=shard_bytes), Path(name))
+    assert parts == whole
+    assert len(whole[0]) + len(whole[1]) == 100
