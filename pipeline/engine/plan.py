@@ -26,6 +26,7 @@ from pipeline.engine.store import PLAN, fault
 from pipeline.errors import Refusal
 from pipeline.manifest import Manifest
 from pipeline.sources.source import Shard
+from pipeline.sources.storage import is_url
 
 Status = Literal["reuse", "run", "depends"]
 
@@ -92,7 +93,7 @@ def _check_inputs(manifest: Manifest, shards: Sequence[Shard]) -> None:
     # Thousands of files at every plan: their folders, which are fewer, are resolved once.
     resolved = lru_cache(os.path.realpath)
     for shard in shards:
-        for path in (part.file.path for part in shard.parts):
+        for path in (p.file.path for p in shard.parts if not is_url(p.file.path)):
             parent, name = os.path.split(path)
             real = os.path.realpath(path) if os.path.islink(path) else resolved(parent) + "/" + name
             for what, folder in written.items():

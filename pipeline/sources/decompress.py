@@ -8,7 +8,6 @@ between two members cannot be seen here; the version of the file shows it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -27,11 +26,6 @@ from pipeline.sources.file_kinds import (
 from pipeline.sources.storage import CHUNK_BYTES, HashedFile
 
 _READ = {PLAIN, GZIP, ZSTD, *bzip2_and_xz.KINDS}
-
-
-def open_local(path: Path) -> HashedFile:
-    """A file on this machine, from its beginning to its end."""
-    return HashedFile(path.open("rb", buffering=0))
 
 
 def read_chunks(

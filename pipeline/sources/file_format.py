@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, PrivateAttr, model_validator
 
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import Problem, Refusal, ShardError, WinnowError
 from pipeline.sources.caps import Caps
 from pipeline.sources.fields import FieldNames, FieldsSeen, document_of, has_field
-from pipeline.sources.input_files import list_files
+from pipeline.sources.input_files import Listing, list_files
 from pipeline.sources.returning import Returning
 from pipeline.sources.rows import MAX_ROW_BYTES, Row, RowError, to_json
 from pipeline.sources.shards import pack, split
 from pipeline.sources.source import FilePart, InputFile, Read, Shard, SourceFormat
-from pipeline.sources.storage import check_unchanged
+from pipeline.sources.storage import Storage, is_url
 
 if TYPE_CHECKING:
     from pipeline.sources.batches import Batches
@@ -47,13 +48,17 @@ class FileFormat(SourceFormat):
     """
 
     selecting: ClassVar[frozenset[str]] = SourceFormat.selecting | {
-        "paths", "follow_links", "shard_bytes", "pack_bytes",
+        "paths", "storage_options", "follow_links", "shard_bytes", "pack_bytes",
     }  # fmt: skip
     # What the manifest calls fields of rows, beside the text.
     _optional: ClassVar[tuple[str, ...]] = ("id", "url", "language")
 
     paths: str | list[str] = Field(
-        description="a glob or a list of them, from the manifest's folder"
+        description="a glob or a list of them, from the manifest's folder; or URLs"
+    )
+    storage_options: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="how to reach the store that URLs name, as fsspec takes it",
     )
     text: str = Field(default="text", description="field that holds the text")
     id: str = Field(default="id", description="field that holds the id")
@@ -78,6 +83,8 @@ class FileFormat(SourceFormat):
         description="smaller files share shards of up to this size; 0 gives each its own",
     )
 
+    _listed: list[Listing] = PrivateAttr(default_factory=list)
+
     @model_validator(mode="after")
     def _each_field_once(self) -> FileFormat:
         names = [self.text, self.id, self.url, self.language]
@@ -99,12 +106,18 @@ class FileFormat(SourceFormat):
     def part_rows(self, part: FilePart) -> Generator[Row, None, str]:
         """The rows of a part of a file, with the offsets that they have in the file; returns the
         sha256 of the part. Without ``can_split``, all parts are whole files."""
-        yield from self.rows(Path(part.file.path), part.file.name)
-        return sha256_file(Path(part.file.path))
+        with self.storage.on_disk(part.file) as copy:
+            path = copy.need(0, part.file.size)
+            yield from self.rows(path, part.file.name)
+            return sha256_file(path)
 
     def find_index(self, file: InputFile, starts: Sequence[int]) -> Mapping[str, JsonValue]:
         """``index`` of a file that can be opened and is what was listed."""
         raise NotImplementedError(f"{type(self).__name__}.find_index")
+
+    @property
+    def storage(self) -> Storage:
+        return Storage(self.storage_options)
 
     @property
     def field_names(self) -> FieldNames:
@@ -115,7 +128,11 @@ class FileFormat(SourceFormat):
         return Caps(self.max_bytes, self.max_ratio)
 
     def check(self, view: ManifestView) -> Iterator[Problem]:
-        listing = list_files(view.folder, self._patterns(), self.follow_links)
+        if missing := self._missing_secrets():
+            yield from missing
+            return
+        listing = self._list(view.folder)
+        self._listed[:] = [listing] if any(map(is_url, self._patterns())) else []
         if not self._patterns():
             yield Problem(("paths",), "no-files", "paths is empty", "name files to read")
         for problem in listing.problems:
@@ -152,11 +169,31 @@ class FileFormat(SourceFormat):
         except (ShardError, OSError):
             return  # the file fails when it is read, with this error
 
+    def _missing_secrets(self) -> list[Problem]:
+        if not self.storage_options:
+            return []
+        from pipeline.sources.object_store import ObjectStore
+
+        return [
+            Problem(
+                ("storage_options",),
+                "missing-environment",
+                f"the environment variable {name}, a secret of storage_options, is not set",
+                f"set it before the command: {name}=… winnow …",
+            )
+            for name in ObjectStore(self.storage_options).secrets()
+            if not os.environ.get(name)
+        ]
+
+    def _list(self, folder: Path) -> Listing:
+        return list_files(folder, self._patterns(), self.follow_links, self.storage_options)
+
     def _patterns(self) -> list[str]:
         return [self.paths] if isinstance(self.paths, str) else self.paths
 
     def freeze(self, name: str, folder: Path) -> list[Shard]:
-        listing = list_files(folder, self._patterns(), self.follow_links)
+        # Listing a store takes a second for ten thousand objects, and ``check`` has just done it.
+        listing = self._listed.pop() if self._listed else self._list(folder)
         for wrong in listing.problems:
             raise Refusal(wrong.code, f"source {name!r}: {wrong.message}", wrong.hint)
         packs = pack(self._parts(listing.files), self.pack_bytes)
@@ -171,9 +208,9 @@ class FileFormat(SourceFormat):
 
     def index(self, file: InputFile, starts: Sequence[int]) -> Mapping[str, JsonValue]:
         try:
-            check_unchanged(FilePart(file))
+            self.storage.check_unchanged(FilePart(file))
             found = self.find_index(file, starts)
-            check_unchanged(FilePart(file))
+            self.storage.check_unchanged(FilePart(file))
         except OSError as error:
             raise unreadable(file.name, error) from error
         return found
@@ -195,7 +232,7 @@ class FileFormat(SourceFormat):
         """Batches that are full on the way through a part; returns its sha256."""
         names, caps, name = self.field_names, self.caps, part.file.name
         met = expanded = 0
-        check_unchanged(part)
+        self.storage.check_unchanged(part)
         rows = Returning(self._rows(part))
         try:
             for row in rows:
@@ -206,10 +243,10 @@ class FileFormat(SourceFormat):
                     yield batches.take()
         except ShardError:
             # A file that someone is writing to looks damaged; say what it really is.
-            check_unchanged(part)
+            self.storage.check_unchanged(part)
             raise
         sha256 = rows.value or ""
-        check_unchanged(part, sha256)
+        self.storage.check_unchanged(part, sha256)
         if not met and part.is_whole and not self.allow_empty:
             raise ShardError(
                 "empty-file",

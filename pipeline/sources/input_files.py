@@ -5,15 +5,17 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from pipeline.errors import Problem
+from pydantic import JsonValue
+
+from pipeline.errors import Problem, ShardError
 from pipeline.sources.glob_walk import TooManyFolders, expand
 from pipeline.sources.source import InputFile
-from pipeline.sources.storage import local_version
+from pipeline.sources.storage import is_url, local_version
 
 
 @dataclass
@@ -27,17 +29,28 @@ class Listing:
     problems: list[Problem] = field(default_factory=list)
 
 
-def list_files(folder: Path, patterns: Sequence[str], follow_links: bool = False) -> Listing:
+def list_files(
+    folder: Path,
+    patterns: Sequence[str],
+    follow_links: bool = False,
+    storage_options: Mapping[str, JsonValue] | None = None,
+) -> Listing:
     """The regular files that glob ``patterns`` match, each once, sorted by name.
 
-    Patterns are relative to ``folder``, or absolute; ``**`` descends. Hidden files need a pattern
-    that says so. Problems are ``no-files``, ``home-path``, ``not-a-file``, ``link-outside``,
+    Patterns are relative to ``folder``, or absolute, or URLs; ``**`` descends. Hidden files need a
+    pattern that says so. For URLs, ``storage_options`` are fsspec's, and problems are those of the
+    store as well. Problems are ``no-files``, ``home-path``, ``not-a-file``, ``link-outside``,
     ``bad-file-name`` and ``too-many-folders``.
     """
     found: dict[str, InputFile] = {}
     listing = Listing()
     for number, pattern in enumerate(patterns):
-        for item in _match(folder, pattern, follow_links):
+        matched = (
+            _objects(pattern, storage_options or {})
+            if is_url(pattern)
+            else _match(folder, pattern, follow_links)
+        )
+        for item in matched:
             if isinstance(item, _Wrong):
                 problem = Problem((number,), item.code, item.message, item.hint)
                 listing.problems.append(problem)
@@ -54,6 +67,23 @@ class _Wrong:
     code: str
     message: str
     hint: str
+
+
+def _objects(
+    pattern: str, options: Mapping[str, JsonValue]
+) -> Iterator[tuple[str, InputFile] | _Wrong]:
+    from pipeline.sources.object_store import ObjectStore
+
+    try:
+        files = ObjectStore(options).matching(pattern)
+    except ShardError as error:
+        yield _Wrong(error.code, error.message, error.hint)
+        return
+    for file in files:
+        yield file.path, file
+    if not files:
+        message = f"no object matches {pattern!r}"
+        yield _Wrong("no-files", message, "check the bucket and the names in it")
 
 
 def _match(

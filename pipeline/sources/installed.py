@@ -25,7 +25,7 @@ from pipeline.sources.installed_files import (
 from pipeline.sources.returning import Returning
 from pipeline.sources.rows import MAX_ROW_BYTES, QUARANTINE_RAW_BYTES, RowError, too_long
 from pipeline.sources.source import FilePart, Read, Shard, SourceFormat
-from pipeline.sources.storage import HashedFile, check_unchanged, listed, open_input
+from pipeline.sources.storage import LOCAL, listed
 
 if TYPE_CHECKING:
     from pipeline.sources.batches import Batches
@@ -134,8 +134,8 @@ class Installed(SourceFormat):
 
         path, caps, on_disk = part.file.path, Caps(2**30, 1000), part.file.size
         raw, size = bytearray(), 0
-        check_unchanged(part)
-        with HashedFile(open_input(path)) as file:
+        LOCAL.check_unchanged(part)
+        with LOCAL.open(part.file) as file:
             try:
                 for chunk in read_chunks(file, path, part.label, caps, on_disk):
                     size += len(chunk)
@@ -143,10 +143,10 @@ class Installed(SourceFormat):
                     if size > self.max_row_bytes:
                         del raw[QUARANTINE_RAW_BYTES:]
             except ShardError:
-                check_unchanged(part)
+                LOCAL.check_unchanged(part)
                 raise
             sha256 = file.finish()
-        check_unchanged(part, sha256)
+        LOCAL.check_unchanged(part, sha256)
         return bytes(raw), size, sha256
 
 

@@ -14,7 +14,7 @@ from pipeline.sources.file_kinds import PLAIN, kind_by_name
 from pipeline.sources.json_rows import parse_row
 from pipeline.sources.rows import QUARANTINE_RAW_BYTES, Row, RowError, too_long
 from pipeline.sources.source import FilePart, InputFile
-from pipeline.sources.storage import HashedFile, listed, open_input
+from pipeline.sources.storage import HashedFile, listed
 
 if TYPE_CHECKING:
     from pipeline.sources.line_index import Cut
@@ -46,7 +46,7 @@ class JsonLines(FileFormat):
         from pipeline.sources.line_index import find_cuts
 
         def open_file(start: int, end: int) -> HashedFile:
-            return HashedFile(open_input(file.path), start, end, bounded=True)
+            return self.storage.open(file, start, end, bounded=True)
 
         kind = kind_by_name(file.path)
         return find_cuts(open_file, kind, file.name, file.size, starts, self.caps)
@@ -65,7 +65,8 @@ class JsonLines(FileFormat):
         end = part.file.size if after is None else after.at
         # The last line may go on in the next part.
         bounded = after is not None and after.between
-        with HashedFile(open_input(path), first.at, after and after.at, bounded=bounded) as file:
+        stop = after and after.at
+        with self.storage.open(part.file, first.at, stop, bounded=bounded) as file:
             on_disk = end - first.at
             if first.at and kind_by_name(path) == PLAIN:
                 chunks = expanded(file, PLAIN, name, self.caps, on_disk)

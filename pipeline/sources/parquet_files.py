@@ -13,7 +13,7 @@ from pipeline.sources.file_format import FileFormat, looked_at_files
 from pipeline.sources.file_kinds import MAGIC_BYTES, PARQUET, check_kind
 from pipeline.sources.rows import Row
 from pipeline.sources.source import FilePart, InputFile
-from pipeline.sources.storage import HashedFile, listed, open_input
+from pipeline.sources.storage import LOCAL, listed
 
 
 class ParquetFiles(FileFormat):
@@ -37,9 +37,8 @@ class ParquetFiles(FileFormat):
 
         named = {field: getattr(self, field) for field in self._optional}
         given = {field for field in named if field in self.model_fields_set}
-        yield from check_columns(
-            looked_at_files(files), {"text": self.text, **named}, {"text", *given}
-        )
+        names, required = {"text": self.text, **named}, {"text", *given}
+        yield from check_columns(looked_at_files(files), names, required, self.storage)
 
     def can_split(self, file: InputFile) -> bool:
         return True
@@ -48,19 +47,20 @@ class ParquetFiles(FileFormat):
         yield from self.part_rows(FilePart(listed(str(path), name)))
 
     def part_rows(self, part: FilePart) -> Generator[Row, None, str]:
-        from pipeline.sources.parquet_rows import parquet_rows, row_groups
+        from pipeline.sources.parquet_rows import footer, parquet_rows, row_groups
 
-        path, name = Path(part.file.path), part.label
+        size, name = part.file.size, part.label
         columns = (self.text, self.id, self.url, self.language)
-        start, end, groups = 0, part.file.size, None
-        with HashedFile(open_input(str(path))) as file:
+        with self.storage.open(part.file) as file:
             check_kind(file.peek(MAGIC_BYTES), name, PARQUET)
-        if not part.is_whole:
-            groups = row_groups(path, name, part.start, part.end)
-            start, end = groups.start, groups.end
-        if start < end:
-            yield from parquet_rows(
-                path, name, columns, self.caps, self.max_row_group_bytes, groups
-            )
-        with HashedFile(open_input(str(path)), start, end) as file:
-            return file.finish()
+        with self.storage.on_disk(part.file) as copy:
+            start, end, groups = 0, size, None
+            if not part.is_whole:
+                groups = row_groups(footer(copy, size), name, part.start, part.end)
+                start, end = groups.start, groups.end
+            path = copy.need(start, end)
+            if start < end:
+                caps, most = self.caps, self.max_row_group_bytes
+                yield from parquet_rows(path, name, columns, caps, most, groups)
+            with LOCAL.open(InputFile(str(path), name), start, end) as file:
+                return file.finish()

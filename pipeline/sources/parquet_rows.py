@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import ShardError
 from pipeline.sources.caps import RATIO_FROM_BYTES, Caps
 from pipeline.sources.rows import Digits, Row, RowError, decode_utf8
+from pipeline.sources.storage import OnDisk
 
 BATCH_ROWS = 1_024
 # Encodings that write a long value once and refer to it from many rows expand without the footer
@@ -33,6 +34,16 @@ class RowGroups(NamedTuple):
     rows_before: int
     start: int
     end: int
+
+
+def footer(file: OnDisk, size: int) -> Path:
+    """The path of a file whose footer is there."""
+    path = file.need(0, min(4, size))
+    file.need(max(0, size - 8), size)
+    with path.open("rb") as opened:
+        opened.seek(max(0, size - 8))
+        length = int.from_bytes(opened.read(4), "little")
+    return file.need(max(0, size - 8 - length), size)
 
 
 def row_groups(path: Path, name: str, start: int, end: int | None) -> RowGroups:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import Problem
+from pipeline.errors import Problem, ShardError
 from pipeline.sources.fields import missing_field
-from pipeline.sources.parquet_rows import CORRUPT
+from pipeline.sources.parquet_rows import CORRUPT, footer
 from pipeline.sources.source import InputFile
+from pipeline.sources.storage import LOCAL, Storage
 
 MAX_NAMED = 8
 
@@ -26,7 +27,10 @@ class _Alike:
 
 
 def check_columns(
-    files: Sequence[InputFile], named: Mapping[str, str], required: Collection[str]
+    files: Sequence[InputFile],
+    named: Mapping[str, str],
+    required: Collection[str],
+    storage: Storage = LOCAL,
 ) -> Iterator[Problem]:
     """What is wrong with columns, by the files' footers.
 
@@ -37,10 +41,10 @@ def check_columns(
     sizes: Counter[str] = Counter()
     for file in files:
         try:
-            with pq.ParquetFile(file.path) as opened:
+            with storage.on_disk(file) as copy, pq.ParquetFile(footer(copy, file.size)) as opened:
                 schema = opened.schema_arrow
                 sizes.update(_string_bytes(opened.metadata))
-        except CORRUPT:
+        except (*CORRUPT, ShardError):
             continue
         if len(set(schema.names)) < len(schema.names):
             yield Problem(

@@ -14,7 +14,8 @@ from reading import packed
 from pipeline.errors import ShardError
 from pipeline.sources.caps import Caps
 from pipeline.sources.decompress import read_chunks
-from pipeline.sources.storage import CHUNK_BYTES, HashedFile, open_input
+from pipeline.sources.source import InputFile
+from pipeline.sources.storage import CHUNK_BYTES, LOCAL
 
 CAPS = Caps(max_bytes=2**30, max_ratio=1000)
 SUFFIXES = ["", ".gz", ".zst", ".bz2", ".xz"]
@@ -25,7 +26,7 @@ def unpack(path: Path, caps: Caps = CAPS) -> bytes:
 
 
 def chunks_of(path: Path, caps: Caps) -> Iterator[bytes]:
-    with HashedFile(open_input(str(path))) as file:
+    with LOCAL.open(InputFile(str(path), path.name)) as file:
         yield from read_chunks(file, path.name, path.name, caps, path.stat().st_size)
 
 
