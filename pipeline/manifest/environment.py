@@ -3,6 +3,9 @@
 The value is always text, so a manifest means the same whatever the environment holds. A value that
 begins with ``./`` or ``../`` at the beginning of the text was typed in a shell: it is taken from
 the current directory, whereas paths written in the manifest start at the manifest's folder.
+
+``${secret:NAME}`` stays as it is written and may stand in fields that say so: whoever needs the
+value takes it from the environment at that moment, so it is in nothing that is written.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from pipeline.manifest.yaml_tree import ListNode, MapNode, Node, Place, Scalar, 
 
 MIN_SECRET = 4  # characters; a shorter environment value would be replaced inside other words
 
+SECRET_FIELDS = frozenset({"storage_options"})
+_SECRET = "${secret:"
 _REFERENCE = re.compile(r"\$\{env:([^}]*)(\}?)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Variables whose values are in no message, even when they look like a path.
@@ -40,15 +45,20 @@ class _Substitution:
         self.problems = problems
         self.unusable: dict[tuple[str, str, str], list[Place]] = {}
 
-    def node(self, node: Node) -> Node:
+    def node(self, node: Node, secrets: bool = False) -> Node:
         if isinstance(node, MapNode):
             entries = {
-                key: replace(entry, value=self.node(entry.value))
+                key: replace(entry, value=self.node(entry.value, secrets or key in SECRET_FIELDS))
                 for key, entry in node.entries.items()
             }
             return replace(node, entries=entries)
         if isinstance(node, ListNode):
-            return replace(node, items=tuple(map(self.node, node.items)))
+            return replace(node, items=tuple(self.node(item, secrets) for item in node.items))
+        if not secrets and isinstance(node.value, str) and _SECRET in node.value:
+            message = f"{show_text(node.value)} is a secret where none is taken"
+            hint = f"secrets are for {', '.join(sorted(SECRET_FIELDS))}; others are ${{env:NAME}}"
+            self.problems.append(node.place.problem("bad-reference", message, hint))
+            return replace(node, broken=True)
         if node.broken or not isinstance(node.value, str) or "${env:" not in node.value:
             return node
         return self.scalar(node, node.value)

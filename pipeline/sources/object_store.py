@@ -10,8 +10,10 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -127,18 +129,34 @@ def _is_glob(pattern: str) -> bool:
 
 
 def _matching(fs: Any, path: str) -> Iterator[dict[str, Any]]:
-    """``fs.glob`` swallows errors of the store; what it does is done here in the open."""
-    if fs.protocol == "http" or "http" in fs.protocol:
-        for name in fs.glob(path):
-            yield fs.info(name)
+    """What a path with wildcards matches.
+
+    ``fs.glob`` takes a store that refuses or is gone for one that has nothing, so folders are
+    listed here, each by one call that raises.
+    """
+    if "http" in fs.protocol:  # pages with links, and no word on what they lead to
+        yield from map(fs.info, fs.glob(path))
         return
     wild = next(n for n, mark in enumerate(path) if mark in "*?[")
-    root = path[:wild].rpartition("/")[0]
-    depth = None if "**" in path else path[len(root) :].lstrip("/").count("/") + 1
-    matches = re.compile(_fsspec().utils.glob_translate(path)).match
-    for name, info in fs.find(root, maxdepth=depth, detail=True).items():
-        if matches(name):
-            yield info
+    root, _, rest = path[:wild].rpartition("/")
+    rest += path[wild:]
+    if "**" in rest:
+        matches = re.compile(_fsspec().utils.glob_translate(path)).match
+        found = fs.find(root, detail=True)
+        yield from (info for name, info in found.items() if matches(name))
+    else:
+        yield from _below(fs, root, rest.split("/"))
+
+
+def _below(fs: Any, folder: str, parts: Sequence[str]) -> Iterator[dict[str, Any]]:
+    first, *others = parts
+    for info in fs.ls(folder, detail=True):
+        name, is_folder = info["name"].rstrip("/"), info["type"] == "directory"
+        if fnmatchcase(name.rpartition("/")[2], first) and is_folder == bool(others):
+            if others:
+                yield from _below(fs, name, others)
+            else:
+                yield info
 
 
 def _listed(fs: Any, info: Mapping[str, Any]) -> InputFile:
@@ -154,8 +172,14 @@ def _listed(fs: Any, info: Mapping[str, Any]) -> InputFile:
             return InputFile(
                 url, url, size, f"{size} bytes, {key.lower()} {info[key]}".replace('"', "")
             )
-    times = [str(info[key]) for key in _TIMES if info.get(key)]
+    times = [_time(info[key]) for key in _TIMES if info.get(key)]
     return InputFile(url, url, size, f"{size} bytes of {times[0]}" if times else f"{size} bytes")
+
+
+def _time(value: Any) -> str:
+    if isinstance(value, int | float):
+        value = datetime.fromtimestamp(value, UTC)
+    return str(value)
 
 
 class ObjectFile:
