@@ -153,7 +153,7 @@ def _mixes(mix: StageOutputs, tokenise: StageOutputs) -> ReportSection:
     blocks: list[Block] = []
     if warnings:
         text = "\n\n".join(f"{w[:1].upper()}{w[1:]}." for texts in warnings.values() for w in texts)
-        blocks.append(Prose(text, title="Mixes that lack text"))
+        blocks.append(Prose(text, title="What to know of these mixes"))
     blocks += [_composition(receipts), _sampled(receipts), _training_side(tokenise)]
     first = {str(receipt.metrics["mix"]) for receipt in receipts}
     mixes = _count(len(first), "mix", "mixes")
