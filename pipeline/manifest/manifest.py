@@ -81,7 +81,8 @@ class Manifest:
     ``folder`` is where relative input paths start; ``output`` and ``store`` are relative to the
     current directory, or absolute. ``values`` is what was written (overrides included,
     ``--output`` and defaults not), with ``${env:NAME}`` in place of what the environment holds.
-    ``warnings`` are located, and for whoever runs it.
+    ``warnings`` are located, and for whoever runs it. ``headline`` is how the report names the
+    documents that the steps leave.
     """
 
     path: Path
@@ -97,6 +98,7 @@ class Manifest:
     extensions: Mapping[str, Extension]
     values: dict[str, JsonValue]
     warnings: tuple[str, ...] = ()
+    headline: str = "Kept"
 
     def view(self, columns: Sequence[str] = ()) -> ManifestView:
         """What steps and extensions may know; ``columns`` are those that earlier steps added."""
