@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-import numpy as np
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from classifiers.students.student_settings import FastTextSettings
@@ -25,6 +23,9 @@ from winnow import (
     ReduceInput,
     ReportSection,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MIN_DOCUMENTS = 50
 MODEL = "model.bin"
@@ -90,8 +91,8 @@ class Classify(GlobalStep, FastTextSettings):
     def check(self, view: ManifestView) -> Iterator[Problem]:
         yield from self.train.check(view.sources)
 
-    def adds(self) -> dict[str, pa.DataType]:
-        return {self.column: pa.float32()}
+    def adds(self) -> dict[str, str]:
+        return {self.column: "float32"}
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """``label`` [rows]: 1 positive, -1 negative, 0 neither; ``hash`` [rows] of the place.
@@ -108,6 +109,8 @@ class Classify(GlobalStep, FastTextSettings):
         return train_classifier(self, reduce_input, folder)
 
     def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        import numpy as np
+
         from classifiers.students.fasttext_classifier import load
         from classifiers.students.preprocessing import TextBatch
 

@@ -366,7 +366,7 @@ def _too_many_bad_rows(stage: Stage) -> Iterator[Failure]:
         if not isinstance(task.spec, RowTask) or receipt is None or receipt.counts is None:
             continue
         source, shard, counts = task.spec.source, task.spec.shard, receipt.counts
-        if counts.quarantined:
+        if sum(counts.quarantined.values()) > source.max_bad * counts.rows:
             bad = BadRows({shard.source: source})
             bad.add_files(stage.outputs.outputs(QUARANTINE, task.key))
             if error := too_many_bad(source, shard, bad, counts.rows):
