@@ -140,8 +140,7 @@ class _Run:
         self.console.event("run-ended", status=results.status, seconds=results.seconds)
 
     def supervisor(self) -> Supervisor:
-        executor = self.manifest.executor
-        return Supervisor(executor.workers, self.logs, executor.task_limit_s)
+        return Supervisor(self.manifest.executor, self.logs)
 
     def stages(self, plan: Plan) -> None:
         done = self.progress
