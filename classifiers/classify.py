@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
-
-import numpy as np
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from classifiers.classify_settings import MODEL, ClassifySettings
 from winnow import (
@@ -24,6 +21,9 @@ from winnow import (
     ReduceInput,
     ReportSection,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Classify(GlobalStep, ClassifySettings):
@@ -41,8 +41,8 @@ class Classify(GlobalStep, ClassifySettings):
     def check(self, view: ManifestView) -> Iterator[Problem]:
         yield from self.train.check(view.sources)
 
-    def adds(self) -> dict[str, pa.DataType]:
-        return {self.column: pa.float32()}
+    def adds(self) -> dict[str, str]:
+        return {self.column: "float32"}
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """``label`` [rows]: 1 positive, -1 negative, 0 neither; ``hash`` [rows] of the place.
@@ -59,6 +59,8 @@ class Classify(GlobalStep, ClassifySettings):
         return train_classifier(self, reduce_input, folder)
 
     def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        import numpy as np
+
         from classifiers.students.fasttext_classifier import load
         from classifiers.students.preprocessing import TextBatch
 

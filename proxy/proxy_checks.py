@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from proxy.mixing.evaluation_files import EvaluationFile
 from proxy.mixing.mixes import NATURAL, Mix, with_natural
-from proxy.mixing.targets import FileTarget
+from proxy.mixing.targets import AGGREGATE, FileTarget
 from proxy.proxy_settings import Proxy
 from proxy.training.memory import fitting_sizes, machine_bytes, training_bytes
 from proxy.training.sizes import default_recipe
-from proxy.verdicts.comparison import AGGREGATE
 from winnow import ManifestView, Problem, Refusal, ShardError, sha256_file
 
 if TYPE_CHECKING:

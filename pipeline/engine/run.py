@@ -367,7 +367,7 @@ def _unacceptable_shards(stage: Stage) -> Iterator[Failure]:
             continue
         source, shard, counts = task.spec.source, task.spec.shard, receipt.counts
         bad = BadRows({shard.source: source})
-        if counts.quarantined:
+        if sum(counts.quarantined.values()) > source.max_bad * counts.rows:
             bad.add_files(stage.outputs.outputs(QUARANTINE, task.key))
         if error := shard_fault(source, shard, bad, counts.rows):
             yield Failure(stage.name, task.key, task.label, error.code, error.message, error.hint)

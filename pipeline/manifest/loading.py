@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-import pyarrow as pa
 from pydantic import JsonValue
 
+from pipeline.documents import ColumnType
 from pipeline.errors import LocatedProblem, ManifestError, Problem
 from pipeline.executor import Executor, cpu_count
 from pipeline.extension import Extension
@@ -186,7 +186,7 @@ class _Loader:
 
         Raises ManifestError.
         """
-        columns: dict[str, pa.DataType | None] = {}
+        columns: dict[str, ColumnType] = {}
         for name, source in manifest.sources.items():
             for problem in source.check(manifest.view(())):
                 self.located(root, ("sources", name), problem)

@@ -17,7 +17,8 @@ from tasks import DropShort, Misshapen, Shout, documents
 
 from pipeline.documents import QUARANTINE_SCHEMA, Docs
 from pipeline.engine.commit import check_balance
-from pipeline.engine.row_tasks import DocumentsTask, OutcomeWriter, RowTask
+from pipeline.engine.outcome_writer import OutcomeWriter
+from pipeline.engine.row_tasks import DocumentsTask, RowTask
 from pipeline.engine.stage import Count, Output, TaskContext, TaskResult
 from pipeline.engine.step_results import checked
 from pipeline.errors import ShardError
