@@ -190,7 +190,7 @@ class _Check:
                 )
                 self.refuse(f"columns has {name!r}, which no step may replace", hint)
             if name not in declared and self.step.declares_columns:
-                hint = "declare it: def adds(self): return {NAME: pyarrow type}"
+                hint = "declare it: def adds(self): return {NAME: type}"
                 self.refuse(f"columns has {name!r}, which the step does not declare", hint)
             array = self.array(f"the column {name}", values)
             kind = declared.get(name)

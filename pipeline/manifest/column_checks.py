@@ -31,7 +31,7 @@ def column_problems(step: Step, columns: Columns) -> Iterator[Problem]:
         yield from _unreadable(place, column, known)
     if not isinstance(step.adds(), Mapping):
         message = f"adds() of {type(step).__name__} gives no mapping of names to types"
-        yield Problem((), "step-result", message, "return {NAME: pyarrow type}")
+        yield Problem((), "step-result", message, "return {NAME: type}")
     yield from _not_types(step)
     for name, kind in added_columns(step).items():
         if name in DOCUMENT_COLUMNS:
