@@ -43,7 +43,9 @@ if TYPE_CHECKING:
         Table,
         Tone,
     )
+    from pipeline.sources.fields import find_field
     from pipeline.sources.file_format import FileFormat
+    from pipeline.sources.input_files import Listing, list_files
     from pipeline.sources.read_rows import read_rows
     from pipeline.sources.rows import Row, RowError
     from pipeline.sources.source import SourceFormat
@@ -124,7 +126,12 @@ _HOMES = {
         "Table",
         "Tone",
     ),
+    "pipeline.sources.fields": ("find_field",),
     "pipeline.sources.file_format": ("FileFormat",),
+    "pipeline.sources.input_files": (
+        "Listing",
+        "list_files",
+    ),
     "pipeline.sources.read_rows": ("read_rows",),
     "pipeline.sources.rows": (
         "Row",
@@ -173,6 +180,7 @@ __all__ = [
     "FilterResult",
     "Filtered",
     "GlobalStep",
+    "Listing",
     "Location",
     "ManifestError",
     "ManifestView",
@@ -211,6 +219,8 @@ __all__ = [
     "die_with_parent",
     "digest",
     "filters",
+    "find_field",
+    "list_files",
     "load_manifest",
     "packaged",
     "process_birth",
