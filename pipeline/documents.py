@@ -41,13 +41,14 @@ QUARANTINE_COLUMNS = {
     "raw_bytes": "int64",
 }
 
-# The name of a type is what pyarrow calls it ("float32"), None where only documents show it.
-ColumnType: TypeAlias = "pa.DataType | str | None"
-BoolArray: TypeAlias = "npt.NDArray[np.bool_]"
-
 if TYPE_CHECKING:
+    BoolArray: TypeAlias = npt.NDArray[np.bool_]
+    # The name of a type is what pyarrow calls it ("float32"), None where only documents show it.
+    ColumnType: TypeAlias = pa.DataType | str | None
     DOCUMENT_SCHEMA: pa.Schema
     QUARANTINE_SCHEMA: pa.Schema
+else:  # what annotations need where they are evaluated, without loading numpy and pyarrow
+    BoolArray = ColumnType = Any
 
 
 def __getattr__(name: str) -> object:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-Signals: TypeAlias = "Mapping[str, npt.NDArray[Any]]"
+    Signals: TypeAlias = Mapping[str, npt.NDArray[Any]]
+else:  # what annotations need where they are evaluated, without loading numpy
+    Signals = Mapping[str, Any]
 # Leads to a parameter of a step, or to a value within one: ("students", 0).
 Location = tuple[str | int, ...]
 
