@@ -37,17 +37,17 @@ def list_files(
 ) -> Listing:
     """The regular files that glob ``patterns`` match, each once, sorted by name.
 
-    Patterns are relative to ``folder``, or absolute, or URLs; ``**`` descends. Hidden files need a
-    pattern that says so. For URLs, ``storage_options`` are fsspec's, and problems are those of the
-    store as well. Problems are ``no-files``, ``home-path``, ``not-a-file``, ``link-outside``,
-    ``bad-file-name`` and ``too-many-folders``.
+    Patterns are relative to ``folder``, or absolute; ``**`` descends. Hidden files need a pattern
+    that says so. With ``storage_options``, which are fsspec's, patterns may be URLs, and problems
+    are those of the store as well. Problems are ``no-files``, ``home-path``, ``not-a-file``,
+    ``link-outside``, ``bad-file-name`` and ``too-many-folders``.
     """
     found: dict[str, InputFile] = {}
     listing = Listing()
     for number, pattern in enumerate(patterns):
         matched = (
-            _objects(pattern, storage_options or {})
-            if is_url(pattern)
+            _objects(pattern, storage_options)
+            if storage_options is not None and is_url(pattern)
             else _match(folder, pattern, follow_links)
         )
         for item in matched:

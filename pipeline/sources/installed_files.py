@@ -163,7 +163,7 @@ def _recorded(name: str, pattern: re.Pattern[str]) -> tuple[Entry, ...]:
     found = []
     for below, *rest in rows:
         if pattern.fullmatch(below) and not below.startswith("../"):
-            path = os.path.join(root, below)
+            path = f"{root}/{below}"
             size = rest[-1] if rest else ""
             found.append(Entry(f"site/{below}", path, int(size) if size.isdigit() else _size(path)))
     return tuple(found)
@@ -225,12 +225,17 @@ def choose(files: Iterable[Entry], kind: Kind, max_bytes: int) -> list[tuple[Ent
     alone and spreads over all packages. Sorted by name.
     """
     chosen, total = [], 0
-    for file in sorted(files, key=lambda file: sha256(file.name.encode()).digest()):
+    for file in sorted(files, key=lambda file: _rank(file.name)):
         expected = _expected_bytes(file, kind)
         if expected and total + expected <= max_bytes and _is_file(file.path):
             chosen.append((file, expected))
             total += expected
     return sorted(chosen, key=lambda pair: pair[0].name)
+
+
+@lru_cache(maxsize=100_000)
+def _rank(name: str) -> bytes:
+    return sha256(name.encode()).digest()
 
 
 def _is_file(path: str) -> bool:
