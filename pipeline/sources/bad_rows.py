@@ -77,7 +77,9 @@ class ShardRows:
 def shard_fault(source: SourceFormat, shard: Shard, bad: BadRows, rows: int) -> ShardError | None:
     """What a shard fails with when more of its rows are bad than the source accepts, or when it has
     none."""
-    if not rows and not source.allow_empty:
+    # No row may begin in a part of a file.
+    whole = all(part.is_whole for part in shard.parts)
+    if not rows and whole and not source.allow_empty:
         message = f"{', '.join(shard.names[:3])}: no rows"
         hint = "take it out of this source, or set allow_empty: true"
         return ShardError("empty-file", message, hint)

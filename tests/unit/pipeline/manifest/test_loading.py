@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import fsspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -342,3 +343,21 @@ def test_many_more_workers_than_processors_are_a_warning(
     assert ":2:21 many-workers 500 worker processes on 2 processors" in warning
     (warning,) = load(MINIMAL, "executor.workers=500").warnings
     assert warning.startswith("--set #1:1:18 many-workers")
+
+
+def test_secrets_stay_references_and_stand_only_where_they_are_taken(
+    load: Load, tmp_path: Path
+) -> None:
+    fsspec.filesystem("memory").pipe("/secrets/a.jsonl", b'{"text": "a"}\n')
+    options = "storage_options: {key: '${env:KEY}', deep: {secret: '${secret:HOME}'}}"
+    path = tmp_path / "m.yaml"
+    path.write_text(
+        f"sources: {{web: {{format: jsonl, paths: 'memory://secrets/*.jsonl', {options}}}}}\n"
+    )
+    source = load_manifest(path, environment={"KEY": "known"}).sources["web"]
+    assert source.model_dump()["storage_options"] == {
+        "key": "known", "deep": {"secret": "${secret:HOME}"},
+    }  # fmt: skip
+    (problem,) = problems(load, MINIMAL + "name: '${secret:TOKEN}'\n")
+    assert (problem.code, problem.line) == ("bad-reference", 2)
+    assert "storage_options" in problem.hint
