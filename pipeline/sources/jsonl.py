@@ -46,7 +46,7 @@ class JsonLines(FileFormat):
         from pipeline.sources.line_index import find_cuts
 
         def open_file(start: int, end: int) -> HashedFile:
-            return self.storage.open(file, start, end, bounded=True)
+            return self.storage.open(file, start, end, bounded=True, hashed=False)
 
         kind = kind_by_name(file.path)
         return find_cuts(open_file, kind, file.name, file.size, starts, self.caps)

@@ -68,12 +68,18 @@ class Storage:
         return ObjectStore(self.options).info(file.path).token
 
     def open(
-        self, file: InputFile, start: int = 0, end: int | None = None, *, bounded: bool = False
+        self,
+        file: InputFile,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        bounded: bool = False,
+        hashed: bool = True,
     ) -> HashedFile:
         """The file from byte ``start`` on; what is before byte ``end`` is hashed."""
-        opened = self._opened(file)
+        opened, size = self._opened(file), None if end is None else end - start
         opened.seek(start)
-        return HashedFile(opened, None if end is None else end - start, bounded=bounded)
+        return HashedFile(opened, size, bounded=bounded, hashed=hashed)
 
     def _opened(self, file: InputFile) -> Opened:
         if not is_url(file.path):
@@ -93,7 +99,7 @@ class Storage:
             path = Path(folder, "input" + os.path.splitext(file.path)[1])
             with path.open("wb") as copy:
                 copy.truncate(file.size)
-            yield OnDisk(path, lambda start: self.open(file, start))
+            yield OnDisk(path, lambda start: self.open(file, start, hashed=False))
 
     def check_unchanged(self, part: FilePart, sha256: str = "") -> None:
         """Raises ShardError ``input-changed`` when the file is no longer what was listed, or when
@@ -144,10 +150,18 @@ class HashedFile:
 
     closed = False
 
-    def __init__(self, file: Opened, size: int | None = None, *, bounded: bool = False) -> None:
+    def __init__(
+        self,
+        file: Opened,
+        size: int | None = None,
+        *,
+        bounded: bool = False,
+        hashed: bool = True,
+    ) -> None:
         self._file = file
         self._left = size  # bytes that are still to be hashed
         self._bounded = bounded
+        self._hashed = hashed
         self._ahead = b""
         self._sha256 = hashlib.sha256()
 
@@ -163,10 +177,9 @@ class HashedFile:
             chunk, self._ahead = self._ahead[:size], self._ahead[size:]
         else:
             chunk = self._file.read(size) or b""
-        if self._left is None:
-            self._sha256.update(chunk)
-        elif self._left:
-            self._sha256.update(chunk[: self._left])
+        if self._hashed and self._left != 0:
+            self._sha256.update(chunk if self._left is None else chunk[: self._left])
+        if self._left is not None:
             self._left = max(0, self._left - len(chunk))
         return chunk
 
