@@ -6,9 +6,8 @@ edited leaves every key as it is.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
-
-import xxhash
 
 from pipeline.sources.source import FilePart, InputFile
 
@@ -50,4 +49,5 @@ def pack(parts: Iterable[FilePart], pack_bytes: int) -> Iterator[tuple[FilePart,
 
 
 def _begins(part: FilePart, mean_bytes: int) -> bool:
-    return xxhash.xxh3_64_intdigest(part.file.name.encode()) * mean_bytes < part.bytes << 64
+    digest = hashlib.blake2b(part.file.name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest) * mean_bytes < part.bytes << 64

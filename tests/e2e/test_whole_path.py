@@ -11,7 +11,7 @@ import jsonschema
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from small_runs import contents, dropped_files, winnow
+from small_runs import contents, date, dropped_files, winnow
 
 from pipeline.engine.results import results_schema
 from pipeline.engine.status import read_status
@@ -53,6 +53,7 @@ def project(folder: Path, shared: Path) -> Path:
             stream = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(raw), "utf-8")
             lines = [next(stream) for _ in range(DOCUMENTS)]
         (folder / f"{name}.jsonl").write_text("".join([*lines, lines[0]]))
+    date(folder)
     (folder / "m.yaml").write_text(MANIFEST)
     return folder / "m.yaml"
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small_runs import contents, load, small_project, winnow, write_lines
+from small_runs import contents, date, load, small_project, winnow, write_lines
 
 from pipeline.engine.failpoints import COMMIT_POINTS
 from pipeline.engine.lock import read_holder
@@ -27,6 +27,7 @@ def project(folder: Path) -> Path:
     for number in range(3, 7):
         texts = [f"text {n} of file {number % 5}" for n in range(60)]
         write_lines(folder / f"a{number}.jsonl", texts)
+    date(folder)
     return path
 
 

@@ -76,7 +76,7 @@ name: small
 output: out
 executor: {workers: 1}
 sources:
-  a: {format: jsonl, paths: "a*.jsonl", max_bad: 0.5}
+  a: {format: jsonl, paths: "a*.jsonl", max_bad: 0.5, pack_bytes: 0}
   b: {format: jsonl, paths: "b*.jsonl"}
 steps:
   - filters.py:Sized: {least: 5}      # characters

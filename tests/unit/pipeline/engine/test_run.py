@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
@@ -171,8 +170,7 @@ def test_run_of_another_name_and_output_reuses_what_the_store_has(tmp_path: Path
 
 
 def test_store_may_be_named_and_is_shared(tmp_path: Path) -> None:
-    first, second = small_project(tmp_path / "one"), tmp_path / "two" / "m.yaml"
-    shutil.copytree(first.parent, second.parent)  # which keeps the times of files
+    first, second = small_project(tmp_path / "one"), small_project(tmp_path / "two")
     store = f"store={tmp_path / 'shared'}"
     run(load(first, store))
     assert set(statuses(run(load(second, store))).values()) == {"reused"}

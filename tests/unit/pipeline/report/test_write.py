@@ -78,7 +78,7 @@ seed: 7
 output: out
 executor: {kind: local, workers: 1}
 sources:
-  a: {format: jsonl, paths: "a*.jsonl"}
+  a: {format: jsonl, paths: "a*.jsonl", pack_bytes: 0}
 steps:
   - steps.py:Quiet
   - steps.py:Described: {words: <b>shards</b>}
