@@ -66,7 +66,7 @@ class Corpus:
         order = np.argsort(shards, kind="stable")
         found: list[pa.Array] = [pa.array([], pa.large_string())]
         for shard in np.unique(shards).tolist():
-            batches = read_documents(self.reduce_input.documents[shard], ["id"])
+            batches = self.reduce_input.documents[shard].batches(["id"])
             ids = pa.concat_arrays([batch.column(0) for batch in batches])
             rows = documents[order[shards[order] == shard]] - self.bounds[shard]
             found.append(ids.take(pa.array(rows)))

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Table,
         Tone,
     )
+    from pipeline.shard_documents import ShardDocuments
     from pipeline.sources.file_format import FileFormat
     from pipeline.sources.read_rows import read_rows
     from pipeline.sources.rows import Row, RowError
@@ -117,6 +118,7 @@ _HOMES = {
         "Table",
         "Tone",
     ),
+    "pipeline.shard_documents": ("ShardDocuments",),
     "pipeline.sources.file_format": ("FileFormat",),
     "pipeline.sources.read_rows": ("read_rows",),
     "pipeline.sources.rows": (
@@ -184,6 +186,7 @@ __all__ = [
     "Rule",
     "Sample",
     "Samples",
+    "ShardDocuments",
     "ShardError",
     "Signals",
     "SourceFormat",

@@ -130,7 +130,7 @@ class Explainer:
         alike = [
             other
             for other in stages.values()
-            if other["kind"] == stage.kind and stage.kind in ("read", "rows")
+            if other["kind"] == stage.kind and stage.kind == "read"
         ]
         shared = [len(set(other["steps"]) & set(stage.steps)) for other in alike]
         if stage.kind == "read" and alike:

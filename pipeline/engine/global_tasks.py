@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pyarrow.parquet as pq
 
 from pipeline.documents import Docs
-from pipeline.engine.row_tasks import ARTIFACTS, corpus_batches, corpus_schema
-from pipeline.engine.stage import KEPT, StageOutputs, TaskContext, TaskResult
+from pipeline.engine.row_tasks import ARTIFACTS, corpus_batches
+from pipeline.engine.stage import CorpusView, StageOutputs, TaskContext, TaskResult
 from pipeline.engine.step_results import mapped, reduced
 from pipeline.engine.warm_up import warm_up
 from pipeline.step import GlobalStep, ReduceInput
@@ -21,11 +21,11 @@ class MapTask:
     """What a global step wants to remember of one shard."""
 
     key: str
-    corpus: StageOutputs
+    corpus: CorpusView
     step: GlobalStep
 
     def prepare(self) -> None:
-        warm_up([self.step], corpus_schema(self.corpus, self.key))
+        warm_up([self.step], self.corpus.shard(self.key).schema)
 
     def run(self, context: TaskContext) -> TaskResult:
         path = context.out / MAPPED / f"{self.key}.parquet"
@@ -46,7 +46,7 @@ class MapTask:
 class ReduceTask:
     """A global step's artifacts, from what was mapped."""
 
-    corpus: StageOutputs
+    corpus: CorpusView
     mapped: StageOutputs
     step: GlobalStep
     seed: int
@@ -56,7 +56,7 @@ class ReduceTask:
         folder.mkdir(parents=True, exist_ok=True)
         reduce_input = ReduceInput(
             mapped=tuple(self.mapped.outputs(MAPPED)),
-            documents=tuple(self.corpus.outputs(KEPT)),
+            documents=self.corpus.shards(),
             seed=self.seed,
             progress=context.progress,
         )

@@ -1,30 +1,34 @@
 """The tasks of row stages: read a shard, filter it step by step in one pass, write what stays.
 
 Every row that comes in leaves into one of three folders: ``kept/``, ``dropped/`` with step,
-reason and measured signals, or ``quarantine/`` with a code.
+reason and measured signals, or ``quarantine/`` with a code. Documents are written once, where they
+are read: later stages write into ``kept_rows/`` and ``dropped_rows/`` which of them stay and go,
+save those that edit texts, which write those that stay anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from pipeline.documents import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, Docs
 from pipeline.engine.stage import (
     DROPPED,
+    DROPPED_ROWS,
     KEPT,
+    KEPT_ROWS,
     QUARANTINE,
+    CorpusView,
     Count,
     Counts,
     StageOutputs,
@@ -33,10 +37,14 @@ from pipeline.engine.stage import (
 )
 from pipeline.engine.step_results import CheckedResult, applied, filtered
 from pipeline.engine.warm_up import warm_up
-from pipeline.parquet import DocumentWriter, read_documents
+from pipeline.errors import ShardError
+from pipeline.parquet import DocumentWriter
+from pipeline.shard_documents import write_annotation
 from pipeline.sources.bad_rows import ShardRows
 from pipeline.sources.source import Read, Shard, SourceFormat
 from pipeline.step import GlobalStep, Position, RowStep
+
+Rows = npt.NDArray[np.int64]
 
 DROPPED_FIELDS = (
     pa.field("step", pa.large_string(), nullable=False),
@@ -58,10 +66,9 @@ class RowTask:
         warm_up((step for _, step in self.steps), DOCUMENT_SCHEMA)
 
     def run(self, context: TaskContext) -> TaskResult:
-        empty = pa.RecordBatch.from_pylist([], schema=DOCUMENT_SCHEMA)
-        with OutcomeWriter(context.out, self.key) as writer:
+        with DocumentsWriter(context.out, self.key) as writer:
             # First, so that columns which steps append are there in a file without rows.
-            _filter(Docs(empty), self.steps, writer)
+            _filter(Docs(_empty(DOCUMENT_SCHEMA)), self.steps, writer)
             for read in ShardRows(self.source, self.shard):
                 writer.met(read)
                 if read.documents is not None and read.documents.num_rows:
@@ -70,69 +77,79 @@ class RowTask:
 
 
 @dataclass(frozen=True)
-class DocumentsTask:
-    """One shard of an earlier stage through a run of row steps."""
-
-    key: str
-    corpus: StageOutputs
-    steps: tuple[tuple[str, RowStep], ...]
-
-    def prepare(self) -> None:
-        warm_up((step for _, step in self.steps), corpus_schema(self.corpus, self.key))
-
-    def run(self, context: TaskContext) -> TaskResult:
-        with OutcomeWriter(context.out, self.key) as writer:
-            for batch in corpus_batches(self.corpus, self.key):
-                writer.met(Read(documents=batch))
-                _filter(Docs(batch), self.steps, writer)
-        return TaskResult(writer.counts, _metrics(self.steps))
-
-
-@dataclass(frozen=True)
 class ApplyTask:
-    """One shard through a global step that has been reduced."""
+    """One shard through a global step that has been reduced, and the row steps after it.
+
+    Documents are written anew only with ``edits``, when one of the row steps edits texts.
+    """
 
     key: str
-    corpus: StageOutputs
+    corpus: CorpusView
     artifacts: StageOutputs
     label: str
     step: GlobalStep
+    then: tuple[tuple[str, RowStep], ...]
+    edits: bool
 
     def prepare(self) -> None:
-        warm_up([self.step], corpus_schema(self.corpus, self.key))
+        steps = (self.step, *(step for _, step in self.then))
+        warm_up(steps, self.corpus.shard(self.key).schema)
 
     def run(self, context: TaskContext) -> TaskResult:
         self.artifacts.outputs()  # raises when the artifacts are not committed
         folder = self.artifacts.folder(REDUCED) / ARTIFACTS
         number = self.corpus.keys.index(self.key)
-        with OutcomeWriter(context.out, self.key) as writer:
+        writer_of = EditedWriter if self.edits else AnnotationWriter
+        with writer_of(context.out, self.key) as writer:
             for batch in corpus_batches(self.corpus, self.key):
                 at = Position(number, writer.counts.rows)
                 writer.met(Read(documents=batch))
-                docs = Docs(batch)
-                writer.settle(docs, self.label, applied(self.step, docs, folder, at), last=True)
-        return TaskResult(writer.counts)
+                docs, last = Docs(batch), not self.then
+                result = applied(self.step, docs, folder, at)
+                docs = writer.settle(docs, self.label, result, last=last)
+                if not last:
+                    _filter(docs, self.then, writer)
+        return TaskResult(writer.counts, _metrics(self.then))
+
+
+@dataclass(frozen=True)
+class CorpusTask:
+    """One shard of the documents that all steps left, written as such."""
+
+    version: ClassVar[int] = 1
+    key: str
+    corpus: CorpusView
+
+    def run(self, context: TaskContext) -> TaskResult:
+        rows = 0
+        documents = self.corpus.shard(self.key)
+        path = context.out / KEPT / f"{self.key}.parquet"
+        with DocumentWriter(path, documents.schema) as writer:
+            for batch in documents.batches():
+                writer.write(batch)
+                rows += batch.num_rows
+        if rows != len(documents):
+            raise ShardError("rows-lost", f"{rows} of {len(documents)} documents were written")
+        return TaskResult()
 
 
 REDUCED = "artifacts"  # the one task of a stage that reduces
 ARTIFACTS = "artifacts/"  # and where its files are
 
 
-def corpus_batches(corpus: StageOutputs, key: str) -> Iterator[pa.RecordBatch]:
+def corpus_batches(corpus: CorpusView, key: str) -> Iterator[pa.RecordBatch]:
     """The documents of one shard; one batch without rows when there are none, so that columns
     which steps append are there in every shard."""
-    for path in corpus.outputs(KEPT, key):
-        empty = True
-        for batch in read_documents(path):
-            empty = False
-            yield batch
-        if empty:
-            yield pa.RecordBatch.from_pylist([], schema=pq.read_schema(path))
+    documents, found = corpus.shard(key), False
+    for batch in documents.batches():
+        found = True
+        yield batch
+    if not found:
+        yield _empty(documents.schema)
 
 
-def corpus_schema(corpus: StageOutputs, key: str) -> pa.Schema:
-    """The columns that the documents of a shard have."""
-    return pq.read_schema(corpus.outputs(KEPT, key)[0])
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=schema)
 
 
 def _filter(docs: Docs, steps: tuple[tuple[str, RowStep], ...], writer: OutcomeWriter) -> None:
@@ -156,42 +173,24 @@ def _metrics(steps: tuple[tuple[str, RowStep], ...]) -> dict[str, JsonValue]:
     return {**found, "warnings": warnings} if warnings else found
 
 
-@dataclass
 class OutcomeWriter:
     """Where rows leave. Counts and writes them as steps decide."""
 
-    out: Path
-    key: str
-    counts: Counts = field(default_factory=Counts)
-
-    def __enter__(self) -> OutcomeWriter:
+    def __init__(self, out: Path, key: str) -> None:
+        self.counts = Counts()
+        self._out = out
+        self._key = key
         self._stack = ExitStack()
-        self._kept = self._writer(KEPT, DOCUMENT_SCHEMA)
-        schema = DOCUMENT_SCHEMA
-        for extra in DROPPED_FIELDS:
-            schema = schema.append(extra)
-        self._dropped = self._writer(DROPPED, schema)
-        self._quarantine: DocumentWriter | None = None
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
 
-    def _writer(self, door: str, schema: pa.Schema) -> DocumentWriter:
-        writer = DocumentWriter(self.out / door / f"{self.key}.parquet", schema)
-        return self._stack.enter_context(writer)
-
     def met(self, read: Read) -> None:
-        """Count what the reader met; bad rows leave at once."""
-        if read.documents is not None:
-            self.counts.rows += read.documents.num_rows
-        if read.quarantined is not None and read.quarantined.num_rows:
-            self.counts.rows += read.quarantined.num_rows
-            for code in read.quarantined.column("code").to_pylist():
-                self.counts.quarantined[code] = self.counts.quarantined.get(code, 0) + 1
-            if self._quarantine is None:
-                self._quarantine = self._writer(QUARANTINE, QUARANTINE_SCHEMA)
-            self._quarantine.write(read.quarantined)
+        """Count what the reader met."""
+        self.counts.rows += read.rows
 
     def settle(self, docs: Docs, label: str, result: CheckedResult, *, last: bool) -> Docs:
         """Let the dropped leave and give back the rest; after the ``last`` step they are kept."""
@@ -205,27 +204,139 @@ class OutcomeWriter:
         if result.columns:
             docs = docs.with_columns(result.columns)
         docs = docs.filter(result.keep)
+        self.left(result)
         if last:
             self.keep(docs)
         return docs
 
     def keep(self, docs: Docs) -> None:
         self.counts.kept = self.counts.kept + _tally(docs.batch)
-        for source, tally in _tallies(docs.batch, docs.column("source")).items():
+        sizes = pc.binary_length(docs.text)
+        for source, tally in _tallies(sizes, docs.column("source")).items():
             self.counts.by_source[source] = self.counts.by_source.get(source, Count()) + tally
-        self._kept.write(docs.batch)
+        self.write_kept(docs)
+
+    def left(self, result: CheckedResult) -> None:
+        """A step has decided on the batch at hand."""
+
+    def write_kept(self, docs: Docs) -> None:
+        raise NotImplementedError
+
+    def write_dropped(self, docs: Docs, rows: Rows, why: Mapping[str, pa.Array]) -> None:
+        """``rows`` of ``docs`` go; ``why`` are step, reason and signals of each."""
+        raise NotImplementedError
 
     def _drop(self, docs: Docs, label: str, result: CheckedResult) -> None:
         rows = np.flatnonzero(~result.keep)
-        gone = docs.batch.take(pa.array(rows)).select(DOCUMENT_SCHEMA.names)
-        reasons = result.reasons
-        for reason, tally in _tallies(gone, pa.array(reasons, pa.large_string())).items():
+        reasons = pa.array(result.reasons, pa.large_string())
+        sizes = pc.binary_length(docs.text).take(pa.array(rows))
+        for reason, tally in _tallies(sizes, reasons).items():
             total = self.counts.dropped[label].get(reason, Count())
             self.counts.dropped[label][reason] = total + tally
-        extras = ([label] * len(rows), reasons, _signals(result.signals, rows))
-        for extra, values in zip(DROPPED_FIELDS, extras, strict=True):
-            gone = gone.append_column(extra, pa.array(values, extra.type))
+        signals = pa.array(_signals(result.signals, rows), pa.large_string())
+        step = pa.array([label] * len(rows), pa.large_string())
+        self.write_dropped(docs, rows, {"step": step, "reason": reasons, "signals": signals})
+
+    def _writer(self, folder: str, schema: pa.Schema) -> DocumentWriter:
+        writer = DocumentWriter(self._out / folder / f"{self._key}.parquet", schema)
+        return self._stack.enter_context(writer)
+
+
+class DocumentsWriter(OutcomeWriter):
+    """For documents that have just been read: all are written, those that go too."""
+
+    def __enter__(self) -> Self:
+        self._kept = self._writer(KEPT, DOCUMENT_SCHEMA)
+        schema = DOCUMENT_SCHEMA
+        for extra in DROPPED_FIELDS:
+            schema = schema.append(extra)
+        self._dropped = self._writer(DROPPED, schema)
+        self._quarantine: DocumentWriter | None = None
+        return self
+
+    def met(self, read: Read) -> None:
+        super().met(read)
+        if read.quarantined is None or not read.quarantined.num_rows:
+            return
+        for code in read.quarantined.column("code").to_pylist():
+            self.counts.quarantined[code] = self.counts.quarantined.get(code, 0) + 1
+        if self._quarantine is None:
+            self._quarantine = self._writer(QUARANTINE, QUARANTINE_SCHEMA)
+        self._quarantine.write(read.quarantined)
+
+    def write_kept(self, docs: Docs) -> None:
+        self._kept.write(docs.batch)
+
+    def write_dropped(self, docs: Docs, rows: Rows, why: Mapping[str, pa.Array]) -> None:
+        gone = docs.batch.take(pa.array(rows)).select(DOCUMENT_SCHEMA.names)
+        for extra in DROPPED_FIELDS:
+            gone = gone.append_column(extra, why[extra.name])
         self._dropped.write(gone)
+
+
+class AnnotationWriter(OutcomeWriter):
+    """For documents of an earlier stage: writes which of them stay and go, and added columns."""
+
+    def __init__(self, out: Path, key: str) -> None:
+        super().__init__(out, key)
+        self._rows: Rows = np.zeros(0, np.int64)  # places of the documents of the batch at hand
+        self._columns: dict[str, None] = {}  # names of those that were added, in their order
+        self._kept: list[tuple[Rows, Mapping[str, pa.Array]]] = []
+        self._dropped: list[tuple[Rows, Mapping[str, pa.Array]]] = []
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        if error[0] is None:
+            self._write_rows(DROPPED_ROWS, self._dropped)
+            # Where all stay and no column comes, there is nothing to say.
+            if self._dropped or self._columns:
+                self._write_rows(KEPT_ROWS, self._kept)
+
+    def met(self, read: Read) -> None:
+        self._rows = np.arange(self.counts.rows, self.counts.rows + read.rows)
+        super().met(read)
+
+    def left(self, result: CheckedResult) -> None:
+        self._rows = self._rows[result.keep]
+        self._columns.update(dict.fromkeys(result.columns))
+
+    def write_kept(self, docs: Docs) -> None:
+        columns = {name: docs.column(name) for name in self._columns}
+        self._kept.append((self._rows, columns))
+
+    def write_dropped(self, docs: Docs, rows: Rows, why: Mapping[str, pa.Array]) -> None:
+        self._dropped.append((self._rows[rows], why))
+
+    def _write_rows(
+        self, folder: str, parts: Sequence[tuple[Rows, Mapping[str, pa.Array]]]
+    ) -> None:
+        if parts:
+            rows = np.concatenate([rows for rows, _ in parts])
+            order = np.argsort(rows, kind="stable")  # those dropped come step by step
+            columns = {
+                name: pa.chunked_array([columns[name] for _, columns in parts]).take(
+                    pa.array(order)
+                )
+                for name in parts[0][1]
+            }
+            path = self._out / folder / f"{self._key}.parquet"
+            write_annotation(path, rows[order], columns)
+
+
+class EditedWriter(AnnotationWriter):
+    """For steps that edit texts: documents that stay are written anew, with all their columns."""
+
+    def __enter__(self) -> Self:
+        self._documents = self._writer(KEPT, DOCUMENT_SCHEMA)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._columns.clear()
+        self._kept.clear()
+        super().__exit__(*error)
+
+    def write_kept(self, docs: Docs) -> None:
+        self._documents.write(docs.batch)
 
 
 def _signals(signals: Mapping[str, pa.Array], rows: npt.NDArray[np.int64]) -> list[str]:
@@ -244,8 +355,7 @@ def _tally(batch: pa.RecordBatch) -> Count:
     return Count(documents=batch.num_rows, bytes=size)
 
 
-def _tallies(batch: pa.RecordBatch, groups: pa.Array) -> dict[str, Count]:
-    sizes = pc.binary_length(batch.column("text"))
+def _tallies(sizes: pa.Array, groups: pa.Array) -> dict[str, Count]:
     table = pa.table({"group": groups, "size": sizes})
     grouped = table.group_by("group", use_threads=False).aggregate(
         [("size", "count"), ("size", "sum")]
