@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from proxy.verdicts.paired_effect import MIN_DOCUMENTS
+from proxy.mixing.targets import MIN_DOCUMENTS
 
 Metrics = Mapping[str, Any]
 

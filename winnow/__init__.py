@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         TaskResult,
     )
     from pipeline.errors import ManifestError, Problem, Refusal, ShardError, WinnowError
+    from pipeline.executor import Executor, TaskCall, TaskEnd, WorkerPool
     from pipeline.extension import BuildContext, Extension
     from pipeline.manifest.yaml_file import read_yaml
     from pipeline.named_files import NamesFiles, cached_by_files, packaged
@@ -96,6 +97,12 @@ _HOMES = {
         "ShardError",
         "WinnowError",
     ),
+    "pipeline.executor": (
+        "Executor",
+        "TaskCall",
+        "TaskEnd",
+        "WorkerPool",
+    ),
     "pipeline.extension": (
         "BuildContext",
         "Extension",
@@ -162,6 +169,7 @@ __all__ = [
     "Code",
     "Column",
     "Docs",
+    "Executor",
     "Extension",
     "FileFormat",
     "FilterResult",
@@ -194,11 +202,14 @@ __all__ = [
     "StageOutputs",
     "Table",
     "Task",
+    "TaskCall",
     "TaskContext",
+    "TaskEnd",
     "TaskResult",
     "ThresholdFilter",
     "Tone",
     "WinnowError",
+    "WorkerPool",
     "cached_by_files",
     "die_with_parent",
     "digest",

@@ -112,7 +112,7 @@ class _Builder:
         )
         parameters = {"steps": {label: everything}, "seed": seed}
         reads = (Reads(mapped.outputs, under=MAPPED), *corpus.reads())
-        reduce = Task(REDUCED, ReduceTask(corpus, mapped.outputs, step, seed))
+        reduce = Task(REDUCED, ReduceTask(corpus, mapped.outputs, step, seed), label)
         reduced = self._add(
             f"{label}.reduce",
             f"reduce {named.name}",

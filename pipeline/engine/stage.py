@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from pipeline.engine.fingerprint import digest
-from pipeline.shard_documents import ShardDocuments
+
+if TYPE_CHECKING:
+    from pipeline.shard_documents import ShardDocuments
 
 # Of a stage that writes documents:
 KEPT = "kept/"
@@ -203,6 +205,8 @@ class CorpusView:
 
     def shard(self, key: str) -> ShardDocuments:
         """The documents of one shard. Raises FileNotFoundError while it is not committed."""
+        from pipeline.shard_documents import ShardDocuments
+
         (file,) = self.base.outputs(KEPT, key)
         annotations = (path for o in self.annotations for path in o.outputs(KEPT_ROWS, key))
         return ShardDocuments(file, tuple(annotations))
@@ -310,6 +314,8 @@ class Stage:
 
     def dropped(self, key: str) -> Iterator[ShardDocuments]:
         """The documents that a committed task dropped, with step, reason and signals."""
+        from pipeline.shard_documents import ShardDocuments
+
         for path in self.outputs.outputs(DROPPED, key):
             yield ShardDocuments(path)
         for path in self.outputs.outputs(DROPPED_ROWS, key):

@@ -12,9 +12,10 @@ import orjson
 import pyarrow.parquet as pq
 
 from proxy.mixing.split import REPEAT_SIMILARITY, SPLITS
+from proxy.mixing.targets import AGGREGATE
 from proxy.proxy_warnings import mix_warnings, target_warnings
 from proxy.training.trial import CURVE
-from proxy.verdicts.comparison import AGGREGATE, Comparison
+from proxy.verdicts.comparison import Comparison
 from proxy.verdicts.verdict import VERDICT, confidence, interval, signed
 from winnow import Block, Chart, Prose, Receipt, ReportSection, StageOutputs, Table
 

@@ -12,7 +12,8 @@ from pydantic import JsonValue
 
 from pipeline.documents import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, Docs
 from pipeline.engine.commit import commit
-from pipeline.engine.row_tasks import AnnotationWriter, EditedWriter, RowTask, corpus_batches
+from pipeline.engine.outcome_writer import AnnotationWriter, EditedWriter
+from pipeline.engine.row_tasks import RowTask, corpus_batches
 from pipeline.engine.stage import (
     CorpusView,
     Stage,
