@@ -14,7 +14,7 @@ from pipeline.engine.plan import Plan, make_plan, root_causes
 from pipeline.engine.run import run
 from pipeline.errors import Refusal
 
-STAGES = ["Short", "ids", "exact_dedup.map", "exact_dedup.reduce", "exact_dedup"]
+STAGES = ["Short", "ids", "exact_dedup.map", "exact_dedup.reduce", "exact_dedup", "corpus"]
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,11 @@ def test_edited_input_reruns_its_shard_and_is_named_with_both_digests(done: Path
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("  - exact_dedup\n", "  - exact_dedup\n  - short.py:Short: {least: 7}\n", "new"),
+        (
+            "  - exact_dedup\n",
+            "  - exact_dedup\n  - short.py:Short: {least: 7}\n",
+            "steps.Short_2 added",
+        ),
         (
             "  - exact_dedup",
             "  - short.py:Short: {least: 7}\n  - exact_dedup",
