@@ -44,7 +44,9 @@ if TYPE_CHECKING:
         Tone,
     )
     from pipeline.shard_documents import ShardDocuments
+    from pipeline.sources.fields import find_field
     from pipeline.sources.file_format import FileFormat
+    from pipeline.sources.input_files import Listing, list_files
     from pipeline.sources.read_rows import read_rows
     from pipeline.sources.rows import Row, RowError
     from pipeline.sources.source import SourceFormat
@@ -126,7 +128,12 @@ _HOMES = {
         "Tone",
     ),
     "pipeline.shard_documents": ("ShardDocuments",),
+    "pipeline.sources.fields": ("find_field",),
     "pipeline.sources.file_format": ("FileFormat",),
+    "pipeline.sources.input_files": (
+        "Listing",
+        "list_files",
+    ),
     "pipeline.sources.read_rows": ("read_rows",),
     "pipeline.sources.rows": (
         "Row",
@@ -175,6 +182,7 @@ __all__ = [
     "FilterResult",
     "Filtered",
     "GlobalStep",
+    "Listing",
     "Location",
     "ManifestError",
     "ManifestView",
@@ -214,6 +222,8 @@ __all__ = [
     "die_with_parent",
     "digest",
     "filters",
+    "find_field",
+    "list_files",
     "load_manifest",
     "packaged",
     "process_birth",

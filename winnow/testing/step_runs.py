@@ -20,7 +20,7 @@ from winnow.testing.documents import documents
 
 Rows = Sequence[str | Mapping[str, Any]]
 Types = Mapping[str, pa.DataType]
-SEED = 7  # what a global step is told to be the manifest's
+SEED = 7  # what global steps get as the manifest's
 
 
 @dataclass

@@ -98,7 +98,7 @@ def test_shards_are_numbered_without_those_that_are_missing(
 ) -> None:
     corpus.base.missing.add("a-1")
     assert applied(corpus, reduced(corpus), tmp_path / "out") == [["xxx"], ["xxx"]]
-    (row,) = pq.read_table(tmp_path / "out" / "dropped" / "b-0.parquet").to_pylist()
+    (row,) = pq.read_table(tmp_path / "out" / "dropped_rows" / "b-0.parquet").to_pylist()
     assert row["signals"] == '{"row":0,"shard":1}'
 
 
@@ -106,8 +106,8 @@ def test_artifacts_that_are_not_committed_stop_the_application(
     corpus: CorpusView, tmp_path: Path
 ) -> None:
     missing = StageOutputs(tmp_path, (REDUCED,))
+    task = ApplyTask("a-0", corpus, missing, "longest", KeepLongest(), (), edits=False)
     with pytest.raises(FileNotFoundError):
-        task = ApplyTask("a-0", corpus, missing, "longest", KeepLongest(), (), edits=False)
         task.run(TaskContext(tmp_path / "x"))
 
 
