@@ -128,8 +128,7 @@ class Explainer:
         if stage.name in stages:
             return stages[stage.name]
         # The names of stages of several steps change with the steps.
-        alike = (other for other in stages.values() if other["kind"] == stage.kind)
-        return next(alike, None) if stage.steps else None
+        return next((other for other in stages.values() if other["kind"] == stage.kind), None)
 
     def _of_tasks(self, before: Mapping[str, Any], found: StagePlan) -> Iterator[str]:
         tasks = [*found.pending, *found.waiting]

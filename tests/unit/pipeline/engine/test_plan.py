@@ -176,11 +176,11 @@ def test_root_cause_is_found_through_all_that_follows(done: Path) -> None:
 
 def test_deleted_output_is_found(done: Path) -> None:
     """Fault 48."""
-    path = files_of(done.parent / "out", "exact_dedup")[0]
+    path = files_of(done.parent / "out", "corpus")[0]
     before = path.read_bytes()
     path.unlink()
     try:
-        planned = make_plan(load(done)).stages[4]
+        planned = make_plan(load(done)).stages[5]
         assert planned.status == "run"
         assert planned.why == f"1 of 3 tasks: output kept/{path.name} is gone"
     finally:
