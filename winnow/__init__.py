@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.documents import DOCUMENT_SCHEMA, BoolArray, Docs
-    from pipeline.engine.fingerprint import digest, sha256_file
+    from pipeline.engine.fingerprint import code_of, digest, sha256_file
     from pipeline.engine.processes import die_with_parent, process_birth
     from pipeline.engine.stage import (
         KEPT,
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     )
     from pipeline.errors import ManifestError, Problem, Refusal, ShardError, WinnowError
     from pipeline.extension import BuildContext, Extension
+    from pipeline.manifest.plugin_files import named_object
+    from pipeline.manifest.validation import checked_value
+    from pipeline.manifest.wording import did_you_mean
     from pipeline.manifest.yaml_file import read_yaml
     from pipeline.named_files import NamesFiles, cached_by_files, packaged
     from pipeline.parquet import read_documents
@@ -71,6 +74,7 @@ _HOMES = {
         "Docs",
     ),
     "pipeline.engine.fingerprint": (
+        "code_of",
         "digest",
         "sha256_file",
     ),
@@ -99,6 +103,9 @@ _HOMES = {
         "BuildContext",
         "Extension",
     ),
+    "pipeline.manifest.plugin_files": ("named_object",),
+    "pipeline.manifest.validation": ("checked_value",),
+    "pipeline.manifest.wording": ("did_you_mean",),
     "pipeline.manifest.yaml_file": ("read_yaml",),
     "pipeline.named_files": (
         "NamesFiles",
@@ -197,10 +204,14 @@ __all__ = [
     "Tone",
     "WinnowError",
     "cached_by_files",
+    "checked_value",
+    "code_of",
+    "did_you_mean",
     "die_with_parent",
     "digest",
     "filters",
     "load_manifest",
+    "named_object",
     "packaged",
     "process_birth",
     "read_documents",

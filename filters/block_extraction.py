@@ -1,0 +1,85 @@
+"""Extractors of datatrove run in a process of their own, which a document may outlast or kill."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from winnow import ShardError
+
+if TYPE_CHECKING:
+    from datatrove.pipeline.extractors.base import BaseExtractor, ExtractorSandbox
+
+# How long a process may take to start [s]. datatrove gives it no more than a document, and drops
+# those that come while the extractor's libraries load.
+START_S = 60.0
+
+TIMEOUT, BROKEN, ERROR, EMPTY = "timeout", "broken_process", "error", "empty"
+
+
+class ExtractionError(Exception):
+    """What an extractor raised, in words that can cross from its process to ours."""
+
+
+class Extraction:
+    """Runs an extractor on texts, in a process that is made anew after a time-out or a crash."""
+
+    def __init__(self, block: BaseExtractor) -> None:
+        self.block = block
+        self._sandbox: ExtractorSandbox | None = None
+        self._owner = 0
+
+    def extract(self, text: str) -> tuple[str, str, str]:
+        """The text, why there is none, and details of that; a reason of "" where there is one.
+
+        Raises ShardError when no process starts, or the extractor gives something else than text.
+        """
+        try:
+            found = self._process().process_document(text, self._guarded)
+        except TimeoutError:
+            return "", TIMEOUT, f"more than {self.block.timeout} s"
+        except EOFError:
+            return "", BROKEN, "the process of the extractor ended"
+        except ExtractionError as error:
+            return "", ERROR, str(error)
+        if not (found is None or isinstance(found, str)):
+            message = f"extract() of {type(self.block).__name__} gave {type(found).__name__}"
+            raise ShardError("block-result", message, "return a text, or None for no text")
+        return (found, "", "") if found else ("", EMPTY, "")
+
+    def _guarded(self, text: str) -> str | ExtractionError:
+        """What the process runs: one that raised would end, and be waited for in vain."""
+        try:
+            found: str = self.block.extract(text)
+        except Exception as error:  # noqa: BLE001 - raised again in our process
+            return ExtractionError(f"{type(error).__name__}: {error}")
+        return found
+
+    def _process(self) -> ExtractorSandbox:
+        """The sandbox of this process: one that it inherited in a fork has another's pipes."""
+        if self._sandbox is None or self._owner != os.getpid():
+            self._owner = os.getpid()
+            self._sandbox = _sandbox_class()(self.block.timeout, warmup_text="")
+        return self._sandbox
+
+
+@cache
+def _sandbox_class() -> type[ExtractorSandbox]:
+    """datatrove's sandbox, with time of its own for the start of the process."""
+    from datatrove.pipeline.extractors.base import ExtractorSandbox
+
+    class Sandbox(ExtractorSandbox):  # type: ignore[misc]
+        def _ensure_process(self, extract: Callable[[str], Any]) -> None:
+            limit, self.timeout = self.timeout, START_S
+            try:
+                super()._ensure_process(extract)
+            except TimeoutError as error:
+                message = f"the process of an extractor did not start within {START_S:.0f} s"
+                hint = "try it on an empty text, which it reads first"
+                raise ShardError("no-extractor", message, hint) from error
+            finally:
+                self.timeout = limit
+
+    return Sandbox
