@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from winnow import ShardError
@@ -40,7 +42,7 @@ class Extraction:
             found = self._process().process_document(text, self._guarded)
         except TimeoutError:
             return "", TIMEOUT, f"more than {self.block.timeout} s"
-        except EOFError:
+        except (EOFError, OSError):  # read from, or written to, a process that is no more
             return "", BROKEN, "the process of the extractor ended"
         except ExtractionError as error:
             return "", ERROR, str(error)
@@ -67,19 +69,34 @@ class Extraction:
 
 @cache
 def _sandbox_class() -> type[ExtractorSandbox]:
-    """datatrove's sandbox, with time of its own for the start of the process."""
+    """datatrove's sandbox, with time of its own for the start of the process, and with an end of
+    that process that is seen at once, where datatrove waits for the time-out."""
     from datatrove.pipeline.extractors.base import ExtractorSandbox
+
+    # A fork has the libraries of the extractor, whatever way this process itself was started.
+    fork = get_context("fork")
 
     class Sandbox(ExtractorSandbox):  # type: ignore[misc]
         def _ensure_process(self, extract: Callable[[str], Any]) -> None:
-            limit, self.timeout = self.timeout, START_S
-            try:
-                super()._ensure_process(extract)
-            except TimeoutError as error:
-                message = f"the process of an extractor did not start within {START_S:.0f} s"
-                hint = "try it on an empty text, which it reads first"
-                raise ShardError("no-extractor", message, hint) from error
-            finally:
-                self.timeout = limit
+            if self.process is not None and self.process.is_alive():
+                return
+            if self.process is not None:
+                self._cleanup_process()
+            self.all_processes.clear()
+            self.parent_conn, self.child_conn = fork.Pipe()
+            process = fork.Process(
+                target=self._worker, args=(self.child_conn, extract), daemon=True
+            )
+            process.start()
+            self.process = process
+            self.child_conn.close()
+            if self.parent_conn.poll(START_S):
+                with suppress(EOFError):  # it ended already, which its first document will find
+                    self.parent_conn.recv()
+                return
+            self._cleanup_process()
+            message = f"the process of an extractor did not start within {START_S:.0f} s"
+            hint = "try it on an empty text, which it reads first"
+            raise ShardError("no-extractor", message, hint)
 
     return Sandbox
