@@ -61,7 +61,7 @@ def argument_problems(
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in given:
             message = f"{block.__name__} needs an argument {name!r}"
-            yield Problem((), "missing-argument", message, shown)
+            yield Problem(("block",), "missing-argument", message, shown)
 
 
 def read_arguments(
@@ -99,9 +99,7 @@ def _parameters(block: type[PipelineStep]) -> tuple[Parameters, bool]:
     return named, any(p.kind is p.VAR_KEYWORD for p in found.parameters.values())
 
 
-def _read(
-    name: str, value: JsonValue, parameter: inspect.Parameter | None, folder: Path
-) -> Any:
+def _read(name: str, value: JsonValue, parameter: inspect.Parameter | None, folder: Path) -> Any:
     if parameter is not None and _is_function(parameter):
         return _function(name, value, folder)
     if (path := named_path(value)) is not None:

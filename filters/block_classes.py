@@ -70,14 +70,14 @@ def is_datatroves(block: type[PipelineStep]) -> bool:
     return block.__module__.partition(".")[0] == PACKAGE
 
 
+_REQUIRED = "_requires_dependencies"
+
+
 def required_packages(block: type[PipelineStep]) -> list[tuple[str, str]]:
     """The packages that a block says it needs: the name to import, and the one to install."""
     listed = [name for kind in block.__mro__ for name in vars(kind).get(_REQUIRED, ())]
     pairs = [name if isinstance(name, tuple) else (name, name) for name in listed]
     return sorted({(str(module), str(package)) for module, package in pairs})
-
-
-_REQUIRED = "_requires_dependencies"
 
 
 def depends_on_order(block: PipelineStep) -> str:
@@ -100,6 +100,20 @@ def depends_on_order(block: PipelineStep) -> str:
     if drawing and "SamplerFilter" in mine:
         return "use the step sampler, which draws by a hash of the document's id"
     return f"{drawing[0]} draws random numbers in turn; hash the document's id" if drawing else ""
+
+
+def settle(block: PipelineStep) -> None:
+    """Take out of a block of datatrove's what would make its results differ from machine to
+    machine, or between the first documents of a process and later ones."""
+    if hasattr(block, "tldextractor"):
+        # It would ask a server for public suffixes, and decide by what that says today.
+        from tldextract import TLDExtract
+
+        block.tldextractor = TLDExtract(cache_dir=None, suffix_list_urls=())
+    if hasattr(block, "language"):
+        # spaCy's tokenizer keeps this word whole in the first text that holds it, in no other.
+        words = import_module("datatrove.utils.text")
+        words.split_into_words("IS_ALPHA", block.language)
 
 
 def _draws(value: Any) -> bool:
@@ -133,7 +147,8 @@ def _short(name: str) -> object:
                 return found
     message = f"datatrove has no filter, extractor or formatter {name!r}"
     hint = did_you_mean(name, known, "it has")
-    raise WinnowError("unknown-block", message, f"{hint}; of others write module:Class")
+    joint = " for others" if hint.endswith("?") else "; for others"
+    raise WinnowError("unknown-block", message, f"{hint}{joint} write module:Class")
 
 
 def _require_no_more_than(block: type[PipelineStep], kind: Kind) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from winnow import ShardError
 
 if TYPE_CHECKING:
+    from multiprocessing.context import ForkProcess
+
     from datatrove.pipeline.extractors.base import BaseExtractor, ExtractorSandbox
 
 # How long a process may take to start [s]. datatrove gives it no more than a document, and drops
@@ -77,6 +79,8 @@ def _sandbox_class() -> type[ExtractorSandbox]:
     fork = get_context("fork")
 
     class Sandbox(ExtractorSandbox):  # type: ignore[misc]
+        process: ForkProcess | None
+
         def _ensure_process(self, extract: Callable[[str], Any]) -> None:
             if self.process is not None and self.process.is_alive():
                 return

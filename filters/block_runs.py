@@ -83,7 +83,7 @@ class BlockRun:
         self.kind = kind_of(type(block))
         # An extractor that fails loses the document in datatrove too; others end the task.
         self.drops_errors = (on_error or ("drop" if self.kind == "extractor" else "fail")) == "drop"
-        self._extraction = Extraction(block) if self.kind == "extractor" else None  # type: ignore[arg-type]
+        self._extraction = Extraction(block) if self.kind == "extractor" else None
         self._asked_again = False
 
     def outcomes(self, docs: Docs) -> list[Outcome]:
@@ -121,7 +121,7 @@ class BlockRun:
     def _format(self, given: Given) -> Outcome:
         try:
             text: object = self.block.format(given.text)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again, or told as the reason
             return self._failed(given, error)
         if not isinstance(text, str):
             message = f"format() of {self.name} gave {type(text).__name__}, not a text"
@@ -156,7 +156,7 @@ class BlockRun:
             return self._judge([given])[0]
         except ShardError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again, or told as the reason
             return self._failed(given, error)
 
     def _judge(self, given: Sequence[Given]) -> list[Outcome]:

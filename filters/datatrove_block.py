@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,6 +34,7 @@ from filters.block_classes import (
     find_block,
     is_datatroves,
     required_packages,
+    settle,
 )
 from filters.block_runs import BlockRun, OnError, signals_of
 from winnow import (
@@ -125,8 +126,8 @@ class DatatroveBlock(NamesFiles, RowStep):
         missing = list(super().check(view))
         yield from missing
         for name in self.columns:
-            if name in DOCUMENT_SCHEMA.names:
-                message = f"documents have a column {name!r} anyway"
+            if name in _OWN:
+                message = f"what a block writes into {name!r} is in that column anyway"
                 yield Problem(("columns", name), "column-exists", message, "delete it")
         try:
             block = find_block(self.block, self._folder)
@@ -196,8 +197,8 @@ class DatatroveBlock(NamesFiles, RowStep):
         block = find_block(self.block, self._folder)
         for package in (PACKAGE, *(name for _, name in required_packages(block))):
             contents[f"version of {package}"] = _version(package)
-        named = functions(block, self.arguments, self._folder)
-        for thing in (*([] if is_datatroves(block) else [block]), *named):
+        own: list[type | Callable[..., Any]] = [] if is_datatroves(block) else [block]
+        for thing in (*own, *functions(block, self.arguments, self._folder)):
             contents |= dict(code_of(thing))
         return {**values, "contents": contents}
 
@@ -222,11 +223,8 @@ def _at_work(recipe: _Recipe, files: tuple[Path, ...]) -> BlockRun:
         raise Refusal("block-changed", message, "plan and run again")
     given = cast(dict[str, JsonValue], orjson.loads(recipe.arguments))
     block = kind(**read_arguments(kind, given, recipe.folder))
-    if hasattr(block, "tldextractor"):
-        # URLFilter's would ask a server for public suffixes, and decide by what that says today.
-        from tldextract import TLDExtract
-
-        block.tldextractor = TLDExtract(cache_dir=None, suffix_list_urls=())
+    if is_datatroves(kind):
+        settle(block)
     return BlockRun(block, recipe.on_error)
 
 
