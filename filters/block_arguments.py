@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import types
 import typing
@@ -105,7 +106,25 @@ def _read(name: str, value: JsonValue, parameter: inspect.Parameter | None, fold
     if (path := named_path(value)) is not None:
         value = str((folder / path[1]).resolve())
     kind = _adapter(parameter)
-    return value if kind is None else checked_value(kind, value, name)
+    if kind is None:
+        return value
+    if parameter is not None and isinstance(value, Mapping):
+        _require_fields(name, value, parameter)
+    return checked_value(kind, value, name)
+
+
+def _require_fields(
+    name: str, value: Mapping[str, JsonValue], parameter: inspect.Parameter
+) -> None:
+    """Raises WinnowError for a key that a dataclass does not have: pydantic passes over those."""
+    for kind in typing.get_args(parameter.annotation) or (parameter.annotation,):
+        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+            continue
+        known = [field.name for field in dataclasses.fields(kind)]
+        for key in value:
+            if key not in known:
+                hint = did_you_mean(key, known, "its fields")
+                raise WinnowError("unknown-field", f"{name} has no field {key!r}", hint)
 
 
 def _adapter(parameter: inspect.Parameter | None) -> TypeAdapter[Any] | None:

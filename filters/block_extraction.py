@@ -27,6 +27,10 @@ class ExtractionError(Exception):
     """What an extractor raised, in words that can cross from its process to ours."""
 
 
+class MissingImport(ExtractionError):
+    """An import that failed: a fault of the machine, whatever the document."""
+
+
 class Extraction:
     """Runs an extractor on texts, in a process that is made anew after a time-out or a crash."""
 
@@ -38,14 +42,26 @@ class Extraction:
     def extract(self, text: str) -> tuple[str, str, str]:
         """The text, why there is none, and details of that; a reason of "" where there is one.
 
-        Raises ShardError when no process starts, or the extractor gives something else than text.
+        A document with which the process ends is tried once more: something else may have ended it.
+        Raises ShardError when no process starts, an import fails, or what comes is no text.
         """
+        found = self._try(text)
+        return self._try(text) if found[1] == BROKEN else found
+
+    def _try(self, text: str) -> tuple[str, str, str]:
+        sandbox = self._process()
+        # Beforehand: that a machine cannot start a process is no fault of a document.
+        sandbox._ensure_process(self._guarded)
         try:
-            found = self._process().process_document(text, self._guarded)
+            found = sandbox.process_document(text, self._guarded)
         except TimeoutError:
             return "", TIMEOUT, f"more than {self.block.timeout} s"
-        except (EOFError, OSError):  # read from, or written to, a process that is no more
+        except (EOFError, ConnectionError):  # read from, or written to, a process that is no more
+            self._sandbox = None
             return "", BROKEN, "the process of the extractor ended"
+        except MissingImport as error:
+            message = f"{type(self.block).__name__} cannot work: {error}"
+            raise ShardError("missing-package", message, "install what it imports") from error
         except ExtractionError as error:
             return "", ERROR, str(error)
         if not (found is None or isinstance(found, str)):
@@ -58,7 +74,8 @@ class Extraction:
         try:
             found: str = self.block.extract(text)
         except Exception as error:  # noqa: BLE001 - raised again in our process
-            return ExtractionError(f"{type(error).__name__}: {error}")
+            kind = MissingImport if isinstance(error, ImportError) else ExtractionError
+            return kind(f"{type(error).__name__}: {error}")
         return found
 
     def _process(self) -> ExtractorSandbox:

@@ -189,8 +189,11 @@ class BlockRun:
         return Outcome(text, reason, **columns, metadata=metadata, written=written)
 
     def _failed(self, given: Given, error: Exception) -> Outcome:
-        """The document dropped, for the error that the block raised; or that error."""
-        if not self.drops_errors:
+        """The document dropped, for the error that the block raised; or that error.
+
+        An import that fails is no fault of the document.
+        """
+        if not self.drops_errors or isinstance(error, ImportError):
             raise error
         details = f"{type(error).__name__}: {error}"
         return _unchanged(given, given.text, ERROR, {"error": details})

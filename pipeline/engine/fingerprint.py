@@ -70,9 +70,9 @@ def code_of(thing: type | Callable[..., Any]) -> Iterator[tuple[str, str]]:
     """Name and digest of the file that holds a class or function, and of the files that it imports
     in turn: those beside a file of the user's own, those of the same package otherwise."""
     module = sys.modules[thing.__module__]
-    if module.__file__ is None:
+    if getattr(module, "__file__", None) is None:
         return
-    first = Path(module.__file__)
+    first = Path(str(module.__file__))
     own = module.__name__.startswith(CUSTOM)
     top = module.__name__.partition(".")[0]
     depth = module.__name__.count(".") + (first.stem == "__init__")

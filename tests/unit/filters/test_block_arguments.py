@@ -79,7 +79,7 @@ def test_null_is_allowed_where_it_is_the_default() -> None:
         ({"share": "x"}, "share: wrong-type share must be a number, not 'x'"),
         ({"names": "abc"}, "names: wrong-type names must be a list, not 'abc'"),
         ({"kind": "c"}, "kind: not-allowed kind must be 'a' or 'b', not 'c'"),
-        ({"config": {"m": 1}}, "config: "),
+        ({"config": {"m": 1}}, "config: unknown-field config has no field 'm'"),
         ({"function": 5}, "function: not-a-function function must be a function, not 5"),
         ({"function": "json:nothing"}, "function: unknown-class json has no 'nothing'"),
         ({"function": "json:__name__"}, "function: not-a-function function: json:__name__ is no"),

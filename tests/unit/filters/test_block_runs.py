@@ -154,6 +154,16 @@ def test_answers_without_a_meaning_fail_the_shard(block: Any, message: str) -> N
     assert caught.value.code == "block-result"
 
 
+def test_an_import_that_fails_is_no_fault_of_the_document() -> None:
+    def answer(doc: Document) -> bool:
+        import no_such_module  # noqa: F401
+
+        return True
+
+    with pytest.raises(ImportError):
+        BlockRun(Asked(answer), "drop").outcomes(Docs(documents(["a"])))
+
+
 def test_a_batch_that_loses_a_document_fails_the_shard() -> None:
     class Loses(Asked):
         def filter_batch(self, batch: list[Document]) -> Any:
