@@ -160,8 +160,9 @@ class DatatroveBlock(NamesFiles, RowStep):
         return {**own, **{name: _KINDS[kind] for name, kind in self.columns.items()}}
 
     def prepare(self, sample: Docs) -> None:
-        # Of other blocks nobody knows whether they start threads, which a fork does not survive.
-        if is_datatroves(find_block(self.block, self._folder)):
+        # Of other code nobody knows whether it starts threads, which a fork does not survive.
+        block = find_block(self.block, self._folder)
+        if is_datatroves(block) and not any(functions(block, self.arguments, self._folder)):
             self._run().warm(sample)
 
     def filter(self, docs: Docs) -> FilterResult:

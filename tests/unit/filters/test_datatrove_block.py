@@ -23,7 +23,7 @@ from tldextract import TLDExtract
 from filters.datatrove_block import DatatroveBlock
 from pipeline.documents import Docs
 from pipeline.engine.run import run
-from pipeline.errors import ManifestError, ShardError
+from pipeline.errors import ManifestError, Refusal, ShardError
 from pipeline.tuning.signals import Measure
 from winnow import ManifestView
 from winnow.testing import StepRun, assert_accounted, assert_same_when_split, run_row_step, warm_up
@@ -278,6 +278,15 @@ def test_a_block_that_remembers_documents_is_found_out(tmp_path: Path) -> None:
     assert caught.value.code == "depends-on-order"
 
 
+def test_a_file_that_is_edited_during_a_run_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(BLOCKS)
+    made = step(tmp_path, block="own.py:Measured")
+    (tmp_path / "own.py").write_text(BLOCKS.replace("100 %", "200 %"))
+    with pytest.raises(Refusal, match="Measured was edited during the run") as caught:
+        run_row_step(made, ["one two"])
+    assert caught.value.code == "block-changed"
+
+
 def test_a_step_follows_the_versions_code_and_files_that_decide(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(BLOCKS)
     model = tmp_path / "words.txt"
@@ -299,6 +308,19 @@ def test_a_step_follows_the_versions_code_and_files_that_decide(tmp_path: Path) 
     model.write_text("b")
     assert set(contents(**named)) == {"version of datatrove", "regex_exp.file"}
     assert contents(**named) != before
+
+
+def test_a_folder_counts_with_every_file_in_it(tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    index.mkdir()
+    (index / "task.index.hashes").write_bytes(b"")
+    named: dict[str, Any] = {"block": "datatrove.pipeline.decont:NGramsDecontFilter"}
+    made = step(tmp_path, **named, index_folder={"folder": "index"})
+    assert run_row_step(made, ["a text"]).kept == ["d0"]
+    before = made.model_dump(mode="json")["contents"]
+    assert "index_folder.folder.task.index.hashes" in before
+    (index / "more.index.hashes").write_bytes(b"")
+    assert set(made.model_dump(mode="json")["contents"]) > set(before)
 
 
 def test_it_is_warmed_up_by_a_document_that_it_may_not_be_able_to_take(tmp_path: Path) -> None:
