@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
-from winnow import ShardError
+from winnow import ShardError, die_with_parent
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
     from multiprocessing.context import ForkProcess
 
     from datatrove.pipeline.extractors.base import BaseExtractor, ExtractorSandbox
@@ -97,6 +99,12 @@ def _sandbox_class() -> type[ExtractorSandbox]:
 
     class Sandbox(ExtractorSandbox):  # type: ignore[misc]
         process: ForkProcess | None
+
+        def _worker(self, conn: Connection, extract: Callable[[str], Any]) -> None:
+            # What our process does when it is asked to end is not for this one to do.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            die_with_parent()
+            super()._worker(conn, extract)
 
         def _ensure_process(self, extract: Callable[[str], Any]) -> None:
             if self.process is not None and self.process.is_alive():

@@ -81,8 +81,8 @@ class DatatroveBlock(NamesFiles, RowStep):
     the machine and what else it does.
 
     Results must follow from each document alone. Blocks that are known to draw random numbers or to
-    remember documents are refused, and so is one that answers otherwise when it is asked again. The
-    steps of winnow's own do the same 2 to 200 times as fast, where there is one.
+    remember documents are refused, and so is one that answers otherwise when it is asked again. A
+    step of winnow's own with the same decisions is 7 to 340 times as fast.
     """
 
     model_config = ConfigDict(extra="allow")

@@ -15,6 +15,7 @@ from datatrove.pipeline.extractors.base import BaseExtractor
 from filters.block_extraction import Extraction
 from filters.block_runs import BlockRun, OnError
 from pipeline.documents import Docs
+from pipeline.engine.processes import process_birth
 from pipeline.errors import ShardError
 from winnow.testing import documents
 
@@ -101,6 +102,25 @@ def test_a_forked_process_has_an_extractor_of_its_own(odd: Extraction) -> None:
     assert ours.recv() != mine
     process.join()
     assert odd.extract("pid")[0] == mine
+
+
+def _hang(extraction: Extraction, pipe: Any) -> None:
+    pipe.send(extraction.extract("pid")[0])
+    extraction.extract("hang")
+
+
+def test_the_process_of_an_extractor_goes_with_ours(odd: Extraction) -> None:
+    ours, theirs = get_context("fork").Pipe()
+    process = get_context("fork").Process(target=_hang, args=(odd, theirs))
+    process.start()
+    pid = int(ours.recv())
+    assert process_birth(pid) is not None
+    process.kill()
+    process.join()
+    deadline = time.monotonic() + 20
+    while process_birth(pid) is not None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert process_birth(pid) is None
 
 
 TEXTS = ["one", "raise", "hang", "crash", "none", "two"]
