@@ -164,12 +164,15 @@ def _require_no_more_than(block: type[PipelineStep], kind: Kind) -> None:
 
 
 def _require_packages(block: type[PipelineStep]) -> None:
-    """Raises WinnowError for packages that datatrove would miss when the block is made."""
+    """Raises WinnowError for packages that are not there, or lack something themselves."""
     check = import_module("datatrove.utils._import_utils").check_required_dependencies
+    packages = required_packages(block)
     try:
-        check(block.__name__, required_packages(block))
+        check(block.__name__, packages)
+        for module, _ in packages:
+            import_module(module)
     except ImportError as error:
-        message = f"{block.__name__} needs a package that is not installed"
+        message = f"{block.__name__} needs a package that is not there"
         hint = str(error)
         if "fasttext" in hint:
             hint = f"the steps language and score run fastText's models; or else: {hint}"

@@ -40,6 +40,10 @@ class Needs(Good):
     _requires_dependencies = [("no_such_module", "no-such-package")]
 
 
+class Lacks(Good):
+    _requires_dependencies = [("lacking_of_tests", "trafilatura")]
+
+
 class Nothing:
     pass
 """
@@ -86,11 +90,14 @@ def test_a_block_is_named_alone_with_its_module_or_with_its_file(
         ("datatrove.pipeline.filters.base_filter:BaseFilter", "abstract-block", "derives from it"),
         ("own.py:Runs", "own-run", "move what it does into filter()"),
         ("own.py:Needs", "missing-package", "pip install no-such-package"),
+        ("own.py:Lacks", "missing-package", "No module named 'no_such_module'"),
     ],
 )
 def test_what_can_be_no_step_is_refused_with_what_to_do(
-    name: str, code: str, hint: str, tmp_path: Path
+    name: str, code: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "lacking_of_tests.py").write_text("import no_such_module\n")
     (tmp_path / "own.py").write_text(OWN)
     with pytest.raises(WinnowError) as caught:
         find_block(name, tmp_path)
