@@ -8,13 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
-
-from classifiers.students.student_settings import FastTextSettings
+from classifiers.classify_settings import MODEL, ClassifySettings
 from winnow import (
     Docs,
     FilterResult,
@@ -26,42 +22,11 @@ from winnow import (
     ReportSection,
 )
 
-MIN_DOCUMENTS = 50
-MODEL = "model.bin"
-# Each class with its label in what is mapped.
-SIDES = {"positive": 1, "negative": -1}
-
-Names = str | Annotated[tuple[str, ...], Field(min_length=1)]
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
-class Classes(BaseModel):
-    """Names of the sources that stand for the two classes, one or several each."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    positive: Names = Field(description="source or sources of good documents")
-    negative: Names = Field(description="source or sources of the others")
-
-    def names(self, side: str) -> tuple[str, ...]:
-        value: Names = getattr(self, side)
-        return (value,) if isinstance(value, str) else value
-
-    def check(self, known: tuple[str, ...]) -> Iterator[Problem]:
-        """Sources that do not exist, or that stand on both sides; paths begin at ``train``."""
-        for side in SIDES:
-            single = isinstance(getattr(self, side), str)
-            for number, name in enumerate(self.names(side)):
-                path = ("train", side) if single else ("train", side, number)
-                if name not in known:
-                    message = f"no source is named {name}"
-                    yield Problem(path, "unknown-source", message, choices=known)
-                elif side == "negative" and name in self.names("positive"):
-                    message = f"{name} is both positive and negative"
-                    hint = "name sources that differ"
-                    yield Problem(path, "source-on-both-sides", message, hint)
-
-
-class Classify(GlobalStep, FastTextSettings):
+class Classify(GlobalStep, ClassifySettings):
     """Append a quality score: P(positive) by a classifier of positive against negative sources.
 
     Nothing is dropped. Up to ``max_documents`` distinct documents of each class, as many of one as
@@ -73,25 +38,11 @@ class Classify(GlobalStep, FastTextSettings):
     kernels: ClassVar[tuple[str, ...]] = ("fasttext", "text")
     map_parameters: ClassVar[frozenset[str] | None] = frozenset({"train"})
 
-    train: Classes
-    student: Literal["fasttext"] = Field(default="fasttext", description="kind of classifier")
-    column: str = Field(
-        default="quality",
-        pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
-        description="name of the column with the score, from 0 to 1",
-    )
-    max_documents: int = Field(
-        default=20_000, ge=MIN_DOCUMENTS, description="most documents of a class to learn from"
-    )
-    seed: int | None = Field(
-        default=None, ge=0, description="seed of sample and training; by default the manifest's"
-    )
-
     def check(self, view: ManifestView) -> Iterator[Problem]:
         yield from self.train.check(view.sources)
 
-    def adds(self) -> dict[str, pa.DataType]:
-        return {self.column: pa.float32()}
+    def adds(self) -> dict[str, str]:
+        return {self.column: "float32"}
 
     def map(self, docs: Docs) -> pa.RecordBatch:
         """``label`` [rows]: 1 positive, -1 negative, 0 neither; ``hash`` [rows] of the place.
@@ -108,6 +59,8 @@ class Classify(GlobalStep, FastTextSettings):
         return train_classifier(self, reduce_input, folder)
 
     def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        import numpy as np
+
         from classifiers.students.fasttext_classifier import load
         from classifiers.students.preprocessing import TextBatch
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from classifiers.agreement.agreement_metrics import evaluate
-from classifiers.classify import MIN_DOCUMENTS, MODEL, SIDES, Classify
+from classifiers.classify_settings import MIN_DOCUMENTS, MODEL, SIDES, ClassifySettings
 from classifiers.sampling.hash_sampling import hash_of, lowest_ranked, place_hash, read_rows
 from classifiers.students.fasttext_classifier import Entry, FastTextClassifier
 from classifiers.students.fasttext_training import library, train
@@ -29,7 +29,7 @@ Hashed = tuple[int, str]
 Counts = dict[str, dict[str, int]]
 
 
-def map_classes(step: Classify, docs: Docs) -> pa.RecordBatch:
+def map_classes(step: ClassifySettings, docs: Docs) -> pa.RecordBatch:
     """The class of each document [rows] and the hash of its place [rows]."""
     source = docs.column("source")
     label = np.zeros(len(docs), dtype=np.int8)
@@ -40,7 +40,9 @@ def map_classes(step: Classify, docs: Docs) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array(label), pa.array(place)], ["label", "hash"])
 
 
-def train_classifier(step: Classify, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
+def train_classifier(
+    step: ClassifySettings, reduce_input: ReduceInput, folder: Path
+) -> Mapping[str, Any]:
     """Write the model and its card into ``folder``; the card, with words alone, as metrics."""
     # 31 bits are all that fastText takes.
     seed = (reduce_input.seed if step.seed is None else step.seed) % 2**31
@@ -79,7 +81,7 @@ def train_classifier(step: Classify, reduce_input: ReduceInput, folder: Path) ->
 
 
 def _sample(
-    step: Classify, reduce_input: ReduceInput, seed: int
+    step: ClassifySettings, reduce_input: ReduceInput, seed: int
 ) -> tuple[list[Hashed], list[Hashed], Counts]:
     """Equally many distinct documents of each class, ordered by hash, and counts."""
     distinct: dict[str, dict[int, str]] = {}

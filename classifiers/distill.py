@@ -12,15 +12,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
 
-from classifiers.students.student_settings import (
-    FastTextSettings,
-    FastTextVectors,
-    Kind,
-    SentenceTransformer,
-    column_types,
-)
+from classifiers.distill_settings import DistillSettings
+from classifiers.students.student_settings import SentenceTransformer, column_types
 from winnow import (
     Column,
     Docs,
@@ -35,10 +29,8 @@ from winnow import (
     ReportSection,
 )
 
-MIN_DOCUMENTS = 50
 
-
-class Distill(NamesFiles, GlobalStep):
+class Distill(NamesFiles, GlobalStep, DistillSettings):
     """Train a student on labelled documents and append its score to all documents.
 
     It learns from the documents where ``{labels}_p`` is not null, distinct ones, and is measured on
@@ -51,38 +43,6 @@ class Distill(NamesFiles, GlobalStep):
 
     kernels: ClassVar[tuple[str, ...]] = ("fasttext", "text")
     map_parameters: ClassVar[frozenset[str] | None] = frozenset({"labels"})
-
-    labels: str = Field(
-        min_length=1, description="column with the labels, whose probabilities are in `{labels}_p`"
-    )
-    column: str = Field(
-        pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="name of the column with the score"
-    )
-    student: Kind = Field(
-        default="fasttext",
-        description="`fasttext` classifies words and word n-grams, `linear` and `mlp` are heads "
-        "on an embedding of the document",
-    )
-    fasttext: FastTextSettings = Field(
-        default=FastTextSettings(), description="of the student `fasttext`"
-    )
-    embedding: FastTextVectors | SentenceTransformer = Field(
-        discriminator="kind",
-        default=FastTextVectors(kind="fasttext"),
-        description="what the heads see of a document",
-    )
-    hidden: int = Field(default=32, ge=1, le=4_096, description="units of `mlp`'s hidden layer")
-    max_documents: int = Field(
-        default=100_000, ge=MIN_DOCUMENTS, description="most labelled documents to learn from"
-    )
-    sample: int = Field(
-        default=20_000,
-        ge=1,
-        description="documents, labelled or not, that thresholds are taken from",
-    )
-    seed: int | None = Field(
-        default=None, ge=0, description="seed of samples and training; by default the manifest's"
-    )
 
     def files(self) -> Mapping[Location, Path]:
         if self.student == "fasttext" or not isinstance(self.embedding, SentenceTransformer):
@@ -141,7 +101,7 @@ class Distill(NamesFiles, GlobalStep):
     def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
         from classifiers.distill_training import distill
 
-        return distill(self, reduce_input, folder)
+        return distill(self, self.located(Path()), reduce_input, folder)
 
     def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
         from classifiers.students.preprocessing import TextBatch

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from classifiers.distill import MIN_DOCUMENTS, Distill
+from classifiers.distill_settings import MIN_DOCUMENTS, DistillSettings
 from classifiers.sampling.hash_sampling import (
     Hashes,
     hash_of,
@@ -48,15 +48,20 @@ class Sample:
         return self.texts.take(chosen)
 
 
-def map_labels(step: Distill, docs: Docs) -> pa.RecordBatch:
+def map_labels(step: DistillSettings, docs: Docs) -> pa.RecordBatch:
     """Whether each document [rows] has a label, and the hash of its place [rows]."""
     label = pc.is_valid(docs.column(f"{step.labels}_p")).cast(pa.int8())
     place = place_hash(docs.column("_source"), docs.column("_offset"))
     return pa.RecordBatch.from_arrays([label, pa.array(place)], ["label", "hash"])
 
 
-def distill(step: Distill, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
-    """Write the student and its card into ``folder``; the card, with words alone, as metrics."""
+def distill(
+    step: DistillSettings, models: Path, reduce_input: ReduceInput, folder: Path
+) -> Mapping[str, Any]:
+    """Write the student and its card into ``folder``; the card, with words alone, as metrics.
+
+    Relative paths of encoders begin at ``models``.
+    """
     # 31 bits are all that fastText takes.
     seed = (reduce_input.seed if step.seed is None else step.seed) % 2**31
     labelled, soft, counts = _labelled(step, reduce_input, seed)
@@ -73,9 +78,9 @@ def distill(step: Distill, reduce_input: ReduceInput, folder: Path) -> Mapping[s
         corpus.rows(np.arange(min(len(corpus.texts), words))),
         seed,
         folder,
-        step.located(Path()),
+        models,
     )
-    student = opened(card, folder, step.located(Path()))
+    student = opened(card, folder, models)
     shares = soft.take(learned).shares
     card = {
         **card,
@@ -96,7 +101,7 @@ def distill(step: Distill, reduce_input: ReduceInput, folder: Path) -> Mapping[s
 
 
 def _labelled(
-    step: Distill, reduce_input: ReduceInput, seed: int
+    step: DistillSettings, reduce_input: ReduceInput, seed: int
 ) -> tuple[Sample, SoftLabels, dict[str, int]]:
     names = [step.labels, f"{step.labels}_p"]
     places, found = lowest_ranked(reduce_input.mapped, 1, step.max_documents, seed)
@@ -118,7 +123,7 @@ def _labelled(
     return sample, soft, counts
 
 
-def _sample(step: Distill, reduce_input: ReduceInput, seed: int) -> Sample:
+def _sample(step: DistillSettings, reduce_input: ReduceInput, seed: int) -> Sample:
     words = step.embedding.documents if isinstance(step.embedding, FastTextVectors) else 0
     size = max(step.sample, words if step.student != "fasttext" else 0)
     places, _ = lowest_ranked(reduce_input.mapped, None, size, seed)

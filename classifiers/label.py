@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -92,7 +93,7 @@ class Label(NamesFiles, GlobalStep):
         yield from self._check_rubric()
         for path, server in self._servers().items():
             for found in server.check(view.folder):
-                yield Problem((*path, *found.path), found.code, found.message, found.hint)
+                yield replace(found, path=(*path, *found.path))
 
     def _check_rubric(self) -> Iterator[Problem]:
         try:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
-
-import numpy as np
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import kernels.hashing
 import kernels.text
-from dedup.greedy_clusters import first_occurrences, largest_cluster
 from winnow import Docs, FilterResult, GlobalStep, Position, ReduceInput
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # Two independent 64-bit hashes: among a billion different documents the odds that any two agree
 # in both are about 10^-21. The seeds are arbitrary. Neither resists texts made to collide.
@@ -31,6 +30,9 @@ class ExactDedup(GlobalStep):
         return _hashes(docs.text)
 
     def reduce(self, reduce_input: ReduceInput, folder: Path) -> Mapping[str, Any]:
+        import numpy as np
+
+        from dedup.greedy_clusters import first_occurrences, largest_cluster
         from dedup.removals import Corpus, write_removals
 
         corpus = Corpus.of(reduce_input)
@@ -54,6 +56,8 @@ class ExactDedup(GlobalStep):
 
 
 def _hashes(text: pa.LargeStringArray) -> pa.RecordBatch:
+    import pyarrow as pa
+
     data, offsets = kernels.text.text_buffers(text)
     return pa.record_batch(
         {

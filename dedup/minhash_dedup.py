@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import pyarrow as pa
 from pydantic import Field
 
 from winnow import Docs, FilterResult, GlobalStep, Position, ReduceInput, ReportSection
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class MinhashDedup(GlobalStep):

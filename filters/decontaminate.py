@@ -7,8 +7,6 @@ arXiv:2005.14165, appendix C), and half of an item in common is the limit of Tü
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +31,7 @@ from filters.evaluation_items import (
 from winnow import (
     Docs,
     FilterResult,
+    Listing,
     Location,
     ManifestView,
     NamesFiles,
@@ -41,6 +40,7 @@ from winnow import (
     ShardError,
     Signals,
     ThresholdFilter,
+    list_files,
 )
 
 COLUMNS = {"contaminated_by": pa.large_string(), "contamination": pa.float64()}
@@ -110,7 +110,11 @@ class Decontaminate(NamesFiles, ThresholdFilter):
         return {place: file.path for place, file in self._files().items()}
 
     def missing(self, place: Location, path: Path) -> Problem:
-        message = f"no file matches '{self._written(path)}'"
+        pattern = self._written(path)
+        for wrong in self._list(pattern).problems:
+            if wrong.code != "no-files":
+                return Problem(place, wrong.code, wrong.message, wrong.hint)
+        message = f"no file matches '{pattern}'"
         return Problem(place, "no-evaluation-file", message, "paths begin at the manifest's folder")
 
     def check(self, view: ManifestView) -> Iterator[Problem]:
@@ -215,6 +219,9 @@ class Decontaminate(NamesFiles, ThresholdFilter):
                 found |= self._matched(name, ("evaluations", name), value, None)
         return found
 
+    def _list(self, pattern: str) -> Listing:
+        return list_files(self.located(Path()), [pattern], follow_links=True)
+
     def _matched(
         self, name: str, place: Location, paths: Paths, fields: tuple[str, ...] | None
     ) -> dict[Location, EvaluationFile]:
@@ -225,11 +232,9 @@ class Decontaminate(NamesFiles, ThresholdFilter):
         )
         matched: dict[Location, Path] = {}
         for where, pattern in patterns.items():
-            path = self.located(Path(pattern))
-            names = [str(path)] if path.is_file() else sorted(glob.glob(str(path), recursive=True))
-            files = [Path(name) for name in names if os.path.isfile(name)]
+            files = [file.path for file in self._list(pattern).files]
             # The first takes the place of the pattern, so that problems have one to name.
-            for number, file in enumerate(files or [path]):
+            for number, file in enumerate(files or [self.located(Path(pattern))]):
                 matched[(*where, number) if number else where] = file
         return {
             where: EvaluationFile(

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import kernels.ngrams
 import kernels.text
 import kernels.words
-from winnow import ShardError, read_rows
+from winnow import ShardError, find_field, read_rows
 
 # What fields of evaluation sets are called, by their part in an item.
 PROMPTS: tuple[str, ...] = (
@@ -51,8 +51,8 @@ class Evaluation(BaseModel):
     fields: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="fields to read, that of the question first, then those of answers; by "
-        "default all that are commonly so named",
+        description="fields to read, that of the question first, then those of answers, "
+        "nested ones as `a.b`; by default all that are commonly so named",
     )
 
 
@@ -88,8 +88,8 @@ class EvaluationFile:
         for number, row in read_rows(self.path, self.name):
             yield Item(
                 f"{stem}#{number}",
-                tuple(text for name in prompts for text in _strings(row.get(name))),
-                tuple(text for name in answers for text in _strings(row.get(name))),
+                tuple(text for name in prompts for text in _strings(find_field(row, name))),
+                tuple(text for name in answers for text in _strings(find_field(row, name))),
             )
 
 

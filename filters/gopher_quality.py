@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 import kernels.lines
@@ -14,8 +12,6 @@ from filters.word_rules import WordRules
 from winnow import Docs, Rule, Signals
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
-
-Values = npt.NDArray[Any]
 
 
 class GopherQuality(WordRules):
@@ -102,6 +98,8 @@ class GopherQuality(WordRules):
 
 def _signals(counts: kernels.ngrams.WordCounts, found: kernels.lines.Marks) -> Signals:
     """What the rules measure [rows]; shares of nothing are NaN."""
+    import numpy as np
+
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
             "non_symbol_words": counts.plain,

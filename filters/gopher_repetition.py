@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 import kernels.lines
@@ -15,7 +13,10 @@ import kernels.words
 from filters.word_rules import WordRules
 from winnow import BoolArray, Docs, FilterResult, Rule, Signals
 
-Values = npt.NDArray[Any]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Values: TypeAlias = "npt.NDArray[Any]"
 NgramLimit = tuple[Annotated[int, Field(ge=1)], Annotated[float, Field(ge=0)]]
 
 
@@ -56,11 +57,15 @@ class GopherRepetition(WordRules):
     def measure(self, docs: Docs) -> Signals:
         signals = self._measure_lines(docs)
         count = _Counts(self.words(docs), signals["characters"])
+        import numpy as np
+
         rows = np.arange(len(docs))
         return signals | {name: count(*which, rows) for name, which in self._ngrams().items()}
 
     def filter(self, docs: Docs) -> FilterResult:
         """As measuring everything would, but for the signals of n-grams that decide nothing."""
+        import numpy as np
+
         signals = self._measure_lines(docs)
         rules = self.rules()
         broken = np.zeros(len(docs), dtype=np.bool_)
@@ -107,6 +112,8 @@ class GopherRepetition(WordRules):
         ]
 
     def _measure_lines(self, docs: Docs) -> dict[str, Values]:
+        import numpy as np
+
         lengths = kernels.lines.text_lengths(docs.text)
         paragraphs, lines = (
             kernels.lines.repeated_paragraphs(docs.text),
@@ -131,6 +138,8 @@ class GopherRepetition(WordRules):
 
 def _any_broken(rules: Sequence[Rule], signals: Signals) -> BoolArray:
     """Which documents [rows] break one of ``rules``, of which there is one at least."""
+    import numpy as np
+
     return np.asarray(np.logical_or.reduce([rule.broken(signals) for rule in rules]))
 
 
@@ -144,12 +153,16 @@ class _Counts:
 
     def __call__(self, top: bool, n: int, rows: Values) -> Values:
         """Of documents ``rows``."""
+        import numpy as np
+
         count = self._ngrams.top_characters if top else self._ngrams.repeated_characters
         with np.errstate(invalid="ignore"):
             return np.asarray(count(n, rows) / self._lengths[rows])
 
     def bounds(self, repeated: Sequence[NgramLimit], rows: Values) -> Callable[[bool, int], Values]:
         """No share [documents] is above its bound, which is infinite but for documents ``rows``."""
+        import numpy as np
+
         found = kernels.ngrams.ngram_bounds(self._words, [n for n, _ in repeated], rows)
 
         def bound(top: bool, n: int) -> Values:

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from pipeline.commands.gc_command import gc
 from pipeline.commands.measure_command import measure
 from pipeline.commands.plan_command import plan
+from pipeline.commands.quick_imports import leave_out_plugins
 from pipeline.commands.report_command import report
 from pipeline.commands.run_command import run
 from pipeline.commands.schema_command import schema
@@ -118,6 +119,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without → or −
+    leave_out_plugins()
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
     try:

@@ -57,11 +57,14 @@ class Console:
         if self._progress is None:
             print(line, file=self._stream, flush=True)
 
-    def stage_started(self, name: str, tasks: int, why: str) -> None:
-        self.event("stage-started", stage=name, tasks=tasks, why=why)
+    def stage_started(self, name: str, tasks: int, why: str, number: int, stages: int) -> None:
+        """Stage ``number`` of ``stages`` begins, with ``tasks`` to be done."""
+        place = {"number": number, "stages": stages}
+        self.event("stage-started", stage=name, **place, tasks=tasks, why=why)
         self._stage = RunningStage(name, tasks)
         if self._progress:
-            self._progress.add_task(visible(name), total=tasks, state=self._stage.state)
+            title = f"stage {number} of {stages}: {visible(name)}"
+            self._progress.add_task(title, total=tasks, state=self._stage.state)
 
     def stage_progress(self, done: float, note: str = "") -> None:
         """``done`` tasks of the running stage, parts of tasks included."""

@@ -41,7 +41,7 @@ class Extension(BaseModel):
         """Problems that only show beside the rest; paths start at the top of the manifest."""
         return iter(())
 
-    def stages(self, site: BuildContext) -> list[Stage]:
+    def stages(self, context: BuildContext) -> list[Stage]:
         """The extension's stages in order; [] when the manifest does not ask for any."""
         return []
 

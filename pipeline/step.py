@@ -10,18 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from pipeline.documents import BoolArray, Docs
+from pipeline.documents import BoolArray, ColumnType, Docs
 from pipeline.errors import Problem
 from pipeline.report.blocks import ReportSection
 
-Signals = Mapping[str, npt.NDArray[Any]]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    Signals: TypeAlias = Mapping[str, npt.NDArray[Any]]
+else:  # what annotations need where they are evaluated, without loading numpy
+    Signals = Mapping[str, Any]
 # Leads to a parameter of a step, or to a value within one: ("students", 0).
 Location = tuple[str | int, ...]
 
@@ -51,6 +55,8 @@ class FilterResult:
         signals: Signals | None = None,
     ) -> FilterResult:
         """From ``codes`` [rows], where 0 keeps and ``i`` drops for ``reasons[i - 1]``."""
+        import numpy as np
+
         keep = codes == 0
         named = np.array(["", *reasons], dtype=object)[codes]
         return cls(keep=keep, reason=named.tolist(), signals=signals or {})
@@ -110,8 +116,9 @@ class Step(BaseModel):
         """
         return {}
 
-    def adds(self) -> Mapping[str, pa.DataType | None]:
-        """The columns that this step appends, by name, and what is in them.
+    def adds(self) -> Mapping[str, ColumnType]:
+        """The columns that this step appends, by name, and what is in them: a pyarrow type or its
+        name (``float32``).
 
         What the step returns is checked against this. A type of None stands for a column of which
         only the documents show the type, or whether it comes at all.
@@ -163,6 +170,8 @@ class Rule:
 
     def broken(self, signals: Signals) -> BoolArray:
         """Which documents [rows] break the rule."""
+        import numpy as np
+
         values = np.asarray(signals[self.signal])
         found = np.isnan(values) if self.defined else np.zeros(len(values), dtype=np.bool_)
         if self.least is not None:
@@ -188,6 +197,8 @@ class ThresholdFilter(RowStep):
 
     def apply(self, signals: Signals) -> FilterResult:
         """The result on documents with these ``signals``."""
+        import numpy as np
+
         rules = self.rules()
         rows = len(next(iter(signals.values())))
         codes = np.zeros(rows, dtype=np.int16)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxy.mixing.evaluation_files import EvaluationFile
-from proxy.mixing.mixes import NATURAL, Mix, did_you_mean, with_natural
-from proxy.mixing.targets import FileTarget
+from proxy.mixing.mixes import NATURAL, Mix, with_natural
+from proxy.mixing.targets import AGGREGATE, FileTarget
 from proxy.proxy_settings import Proxy
 from proxy.training.memory import fitting_sizes, machine_bytes, training_bytes
 from proxy.training.sizes import default_recipe
-from proxy.verdicts.comparison import AGGREGATE
 from winnow import ManifestView, Problem, Refusal, ShardError, sha256_file
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _check_mixes(extension: ProxyExtension, view: ManifestView) -> Iterator[Prob
     for name, mix in extension.mixes.items():
         for problem in mix.check(view):
             path = ("mixes", name, *problem.path)
-            yield Problem(path, problem.code, problem.message, problem.hint)
+            yield replace(problem, path=path)
         if name == NATURAL and not mix.proportional:
             yield Problem(
                 ("mixes", name),
@@ -95,7 +95,7 @@ def _check_baseline(extension: ProxyExtension, proxy: Proxy) -> Iterator[Problem
             ("proxy", "baseline"),
             "unknown-mix",
             f"no mix is called {proxy.baseline!r}",
-            did_you_mean(proxy.baseline, names),
+            choices=tuple(names),
         )
 
 
@@ -116,14 +116,14 @@ def _check_targets(proxy: Proxy, view: ManifestView) -> Iterator[Problem]:
                 path,
                 "unknown-source",
                 f"no source is called {target!r}, so nothing of it can be held out",
-                did_you_mean(target, view.sources, "the sources are"),
+                choices=view.sources,
             )
         elif value.cluster is not None and value.cluster not in (*view.columns, *CLUSTER_COLUMNS):
             yield Problem(
                 (*path, "cluster"),
                 "unknown-column",
                 f"no document has a column {value.cluster!r}",
-                did_you_mean(value.cluster, [*view.columns, *CLUSTER_COLUMNS], "the columns are"),
+                choices=(*view.columns, *CLUSTER_COLUMNS),
             )
 
 

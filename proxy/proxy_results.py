@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import orjson
 from pydantic import JsonValue
 
-from proxy.proxy_warnings import mix_warnings, target_warnings
+from proxy.proxy_warnings import mix_warnings, mixes_that_lack_text, target_warnings
 from proxy.verdicts.verdict import VERDICT
 from winnow import Stage
 
@@ -25,8 +25,8 @@ def proxy_results(stages: Sequence[Stage]) -> dict[str, JsonValue]:
         "tokens": _metrics(found["tokenise"]),
         "mixes": _metrics(found["mix"]),
     }
-    found_warnings = mix_warnings(receipt.metrics for receipt in found["mix"].outputs.receipts())
-    warnings = [text for texts in found_warnings.values() for text in texts]
+    mixes = [receipt.metrics for receipt in found["mix"].outputs.receipts()]
+    warnings = [text for texts in mix_warnings(mixes).values() for text in texts]
     for receipt in found["held_out"].outputs.receipts():
         warnings += target_warnings(cast(dict[str, dict[str, Any]], receipt.metrics["targets"]))
     results["warnings"] = list[JsonValue](warnings)
@@ -36,18 +36,20 @@ def proxy_results(stages: Sequence[Stage]) -> dict[str, JsonValue]:
         results["trials"] = _metrics(found["trial"])
     if "verdict" in found:
         for receipt in found["verdict"].outputs.receipts():
-            results["headline"] = f"{receipt.metrics['headline']}{_reservation(found_warnings)}"
+            results["headline"] = (
+                f"{receipt.metrics['headline']}{_reservation(mixes_that_lack_text(mixes))}"
+            )
             results["tone"] = receipt.metrics["tone"]
             (path,) = found["verdict"].outputs.outputs(VERDICT)
             results["verdict"] = orjson.loads(path.read_bytes())
     return results
 
 
-def _reservation(warnings: Mapping[str, list[str]]) -> str:
-    """What the headline adds when mixes are not what the manifest asks for."""
-    if not warnings:
+def _reservation(mixes: Sequence[str]) -> str:
+    """What the headline adds when ``mixes`` are not what the manifest asks for."""
+    if not mixes:
         return ""
-    return f" Not as asked for, for want of text: {', '.join(f'`{mix}`' for mix in warnings)}."
+    return f" Not as asked for, for want of text: {', '.join(f'`{mix}`' for mix in mixes)}."
 
 
 def stages_by_name(stages: Sequence[Stage]) -> dict[str, Stage]:

@@ -1,11 +1,12 @@
-"""What a reader must know before relying on a verdict: mixes and targets that lack text."""
+"""What a reader must know before relying on a verdict: mixes and targets that lack text, and cuts
+where scores hardly differ."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from proxy.verdicts.paired_effect import MIN_DOCUMENTS
+from proxy.mixing.targets import MIN_DOCUMENTS
 
 Metrics = Mapping[str, Any]
 
@@ -17,15 +18,27 @@ _EDGE = 0.01
 
 def mix_warnings(mixes: Iterable[Metrics]) -> dict[str, list[str]]:
     """Warnings by mix, from the metrics of SampleTask; seeds of a mix share theirs."""
-    found: dict[str, list[str]] = {}
-    for metrics in mixes:
-        if metrics["mix"] not in found:
-            found[metrics["mix"]] = [
-                *_shares_missed(metrics),
-                *_ended_short(metrics),
-                *_cuts_at_an_edge(metrics),
-            ]
+    found = {
+        mix: [*_shares_missed(metrics), *_ended_short(metrics), *_cuts_at_an_edge(metrics)]
+        for mix, metrics in _of_first_seeds(mixes).items()
+    }
     return {mix: warnings for mix, warnings in found.items() if warnings}
+
+
+def mixes_that_lack_text(mixes: Iterable[Metrics]) -> list[str]:
+    """The mixes that are not what the manifest asks for."""
+    return [
+        mix
+        for mix, metrics in _of_first_seeds(mixes).items()
+        if any(_shares_missed(metrics)) or any(_ended_short(metrics))
+    ]
+
+
+def _of_first_seeds(mixes: Iterable[Metrics]) -> dict[str, Metrics]:
+    found: dict[str, Metrics] = {}
+    for metrics in mixes:
+        found.setdefault(metrics["mix"], metrics)
+    return found
 
 
 def _shares_missed(metrics: Metrics) -> Iterable[str]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         TaskResult,
     )
     from pipeline.errors import ManifestError, Problem, Refusal, ShardError, WinnowError
+    from pipeline.executor import Executor, TaskCall, TaskEnd, WorkerPool
     from pipeline.extension import BuildContext, Extension
     from pipeline.manifest.plugin_files import named_object
     from pipeline.manifest.validation import checked_value
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
         Table,
         Tone,
     )
+    from pipeline.sources.fields import find_field
     from pipeline.sources.file_format import FileFormat
+    from pipeline.sources.input_files import Listing, list_files
     from pipeline.sources.read_rows import read_rows
     from pipeline.sources.rows import Row, RowError
     from pipeline.sources.source import SourceFormat
@@ -99,6 +102,12 @@ _HOMES = {
         "ShardError",
         "WinnowError",
     ),
+    "pipeline.executor": (
+        "Executor",
+        "TaskCall",
+        "TaskEnd",
+        "WorkerPool",
+    ),
     "pipeline.extension": (
         "BuildContext",
         "Extension",
@@ -124,7 +133,12 @@ _HOMES = {
         "Table",
         "Tone",
     ),
+    "pipeline.sources.fields": ("find_field",),
     "pipeline.sources.file_format": ("FileFormat",),
+    "pipeline.sources.input_files": (
+        "Listing",
+        "list_files",
+    ),
     "pipeline.sources.read_rows": ("read_rows",),
     "pipeline.sources.rows": (
         "Row",
@@ -167,11 +181,13 @@ __all__ = [
     "Code",
     "Column",
     "Docs",
+    "Executor",
     "Extension",
     "FileFormat",
     "FilterResult",
     "Filtered",
     "GlobalStep",
+    "Listing",
     "Location",
     "ManifestError",
     "ManifestView",
@@ -198,11 +214,14 @@ __all__ = [
     "StageOutputs",
     "Table",
     "Task",
+    "TaskCall",
     "TaskContext",
+    "TaskEnd",
     "TaskResult",
     "ThresholdFilter",
     "Tone",
     "WinnowError",
+    "WorkerPool",
     "cached_by_files",
     "checked_value",
     "code_of",
@@ -210,6 +229,8 @@ __all__ = [
     "die_with_parent",
     "digest",
     "filters",
+    "find_field",
+    "list_files",
     "load_manifest",
     "named_object",
     "packaged",

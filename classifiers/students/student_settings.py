@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Kind = Literal["fasttext", "linear", "mlp"]
 
@@ -103,6 +105,8 @@ Embedding = FastTextVectors | SentenceTransformer
 
 def column_types(column: str, scale: bool) -> dict[str, pa.DataType]:
     """The names and types of what ``Student.columns`` gives."""
+    import pyarrow as pa
+
     model = {f"{column}_student": pa.large_string()}
     if scale:
         return {column: pa.float32(), **model}

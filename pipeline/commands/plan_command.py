@@ -9,6 +9,7 @@ import typer
 
 from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides, load
 from pipeline.commands.printing import print_table
+from pipeline.commands.quick_imports import quick_imports
 from pipeline.report.format import visible
 
 
@@ -21,11 +22,12 @@ def plan(
     ] = "",
 ) -> None:
     """Show what a run would do, stage by stage, and why. Writes nothing."""
-    from rich.table import Table
+    with quick_imports():
+        from rich.table import Table
 
-    from pipeline.engine.plan import make_plan, root_causes
+        from pipeline.engine.plan import make_plan, root_causes
 
-    made = make_plan(load(manifest, overrides, output))
+        made = make_plan(load(manifest, overrides, output))
     for warning in made.explainer.warnings():
         print(f"warning: {visible(warning)}", file=sys.stderr)
     if why:

@@ -8,6 +8,7 @@ import typer
 
 from pipeline.commands.arguments import ManifestPath, OutputFolder, Overrides, load
 from pipeline.commands.printing import print_failures
+from pipeline.commands.quick_imports import quick_imports
 from pipeline.report.format import visible
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ def run(
 
 def run_loaded(loaded: Manifest, *, retry_failed: bool = False) -> None:
     """Run it, print what came of it, and end with its exit code."""
-    from pipeline.engine.results import REPORT, RESULTS
-    from pipeline.engine.run import run as run_manifest
+    with quick_imports():
+        from pipeline.engine.results import REPORT, RESULTS
+        from pipeline.engine.run import run as run_manifest
 
     results = run_manifest(loaded, retry_failed=retry_failed)
     print_failures(results.failures)

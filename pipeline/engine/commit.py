@@ -11,9 +11,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from pipeline.engine.failpoints import reach
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.engine.lock import Fence
@@ -109,6 +106,9 @@ def check_balance(counts: Counts, outputs: list[Output]) -> None:
 def _describe(path: Path, root: Path) -> Output:
     rows = None
     if path.suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         try:
             rows = pq.read_metadata(path).num_rows
         except (pa.ArrowException, OSError) as error:

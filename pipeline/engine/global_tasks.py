@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from pipeline.documents import Docs
 from pipeline.engine.row_tasks import ARTIFACTS, corpus_batches, corpus_schema
 from pipeline.engine.stage import KEPT, StageOutputs, TaskContext, TaskResult
-from pipeline.engine.step_results import mapped, reduced
-from pipeline.engine.warm_up import warm_up
 from pipeline.step import GlobalStep, ReduceInput
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 MAPPED = "mapped/"
 
@@ -25,9 +25,15 @@ class MapTask:
     step: GlobalStep
 
     def prepare(self) -> None:
+        from pipeline.engine.warm_up import warm_up
+
         warm_up([self.step], corpus_schema(self.corpus, self.key))
 
     def run(self, context: TaskContext) -> TaskResult:
+        import pyarrow.parquet as pq
+
+        from pipeline.engine.step_results import mapped
+
         path = context.out / MAPPED / f"{self.key}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         writer: pq.ParquetWriter | None = None
@@ -52,6 +58,8 @@ class ReduceTask:
     seed: int
 
     def run(self, context: TaskContext) -> TaskResult:
+        from pipeline.engine.step_results import reduced
+
         folder = context.out / ARTIFACTS
         folder.mkdir(parents=True, exist_ok=True)
         reduce_input = ReduceInput(

@@ -132,7 +132,7 @@ class _Builder:
         )
         parameters = {"steps": {label: everything}, "seed": seed}
         reads = (Reads(mapped.outputs, under=MAPPED), Reads(corpus.outputs, under=KEPT))
-        reduce = Task(REDUCED, ReduceTask(corpus.outputs, mapped.outputs, step, seed))
+        reduce = Task(REDUCED, ReduceTask(corpus.outputs, mapped.outputs, step, seed), label)
         reduced = self._add(
             f"{label}.reduce",
             f"reduce {named.name}",

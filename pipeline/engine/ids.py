@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import xxhash
+from typing import TYPE_CHECKING, ClassVar
 
 from pipeline.engine.stage import KEPT, StageOutputs, TaskContext, TaskResult
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
 
 EXAMPLES = 5
 
@@ -23,6 +22,9 @@ class CountIds:
     corpus: StageOutputs
 
     def run(self, context: TaskContext) -> TaskResult:
+        import numpy as np
+        import pyarrow.parquet as pq
+
         hashes: list[np.ndarray[tuple[int], np.dtype[np.uint64]]] = [np.zeros(0, np.uint64)]
         for path in self.corpus.outputs(KEPT):
             for batch in pq.ParquetFile(path).iter_batches(columns=["id"]):
@@ -39,6 +41,8 @@ class CountIds:
         )
 
     def _examples(self, repeated: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> list[str]:
+        import pyarrow.parquet as pq
+
         found: dict[int, str] = {}
         if not len(repeated):
             return []
@@ -52,4 +56,6 @@ class CountIds:
 
 
 def _hash(text: str) -> int:
+    import xxhash
+
     return xxhash.xxh3_64_intdigest(text.encode())

@@ -8,12 +8,12 @@ says of them that they depend on that, and a run plans again after every stage.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 from pipeline.engine.cache import Cache
@@ -88,12 +88,10 @@ def _check_inputs(manifest: Manifest, shards: Sequence[Shard]) -> None:
         "output folder": os.path.join(manifest.output.resolve(), ""),
         "store": os.path.join(manifest.store.resolve(), ""),
     }
-    # Thousands of files at every plan: their folders, which are fewer, are resolved once.
-    resolved = lru_cache(os.path.realpath)
+    resolved = _resolver()
     for shard in shards:
         for path, _ in shard.files:
-            parent, name = os.path.split(path)
-            real = os.path.realpath(path) if os.path.islink(path) else resolved(parent) + "/" + name
+            real = resolved(path)
             for what, folder in written.items():
                 if real.startswith(folder):
                     raise Refusal(
@@ -101,6 +99,22 @@ def _check_inputs(manifest: Manifest, shards: Sequence[Shard]) -> None:
                         f"source {shard.source!r} reads {path}, which is in the {what}",
                         "write elsewhere with --output, or narrow the source's paths",
                     )
+
+
+def _resolver() -> Callable[[str], str]:
+    """``os.path.realpath`` for thousands of files: one look at each file and each folder."""
+
+    @functools.cache
+    def folder(path: str) -> str:
+        return resolved(path)
+
+    def resolved(path: str) -> str:
+        parent, name = os.path.split(path)
+        if name in ("", os.curdir, os.pardir) or os.path.islink(path):
+            return os.path.realpath(path)
+        return os.path.join(folder(parent), name)
+
+    return resolved
 
 
 def plan_stage(

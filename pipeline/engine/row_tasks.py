@@ -1,48 +1,25 @@
 """The tasks of row stages: read a shard, filter it step by step in one pass, write what stays.
 
-Every row that comes in leaves into one of three folders: ``kept/``, ``dropped/`` with step,
-reason and measured signals, or ``quarantine/`` with a code.
+A plan makes tasks without running them, so what they run with is imported when they do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-import orjson
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-from pipeline.documents import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, Docs
-from pipeline.engine.stage import (
-    DROPPED,
-    KEPT,
-    QUARANTINE,
-    Count,
-    Counts,
-    StageOutputs,
-    TaskContext,
-    TaskResult,
-)
-from pipeline.engine.step_results import CheckedResult, applied, filtered
-from pipeline.engine.warm_up import warm_up
-from pipeline.parquet import DocumentWriter, read_documents
-from pipeline.sources.bad_rows import ShardRows
+from pipeline.documents import Docs
+from pipeline.engine.stage import KEPT, StageOutputs, TaskContext, TaskResult
 from pipeline.sources.source import Read, Shard, SourceFormat
 from pipeline.step import GlobalStep, Position, RowStep
 
-DROPPED_FIELDS = (
-    pa.field("step", pa.large_string(), nullable=False),
-    pa.field("reason", pa.large_string(), nullable=False),
-    pa.field("signals", pa.large_string(), nullable=False),
-)
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pipeline.engine.outcome_writer import OutcomeWriter
 
 
 @dataclass(frozen=True)
@@ -55,9 +32,17 @@ class RowTask:
     steps: tuple[tuple[str, RowStep], ...]
 
     def prepare(self) -> None:
-        warm_up((step for _, step in self.steps), DOCUMENT_SCHEMA)
+        from pipeline.engine.warm_up import warm_up
+
+        warm_up(step for _, step in self.steps)
 
     def run(self, context: TaskContext) -> TaskResult:
+        import pyarrow as pa
+
+        from pipeline.documents import DOCUMENT_SCHEMA
+        from pipeline.engine.outcome_writer import OutcomeWriter
+        from pipeline.sources.bad_rows import ShardRows
+
         empty = pa.RecordBatch.from_pylist([], schema=DOCUMENT_SCHEMA)
         with OutcomeWriter(context.out, self.key) as writer:
             # First, so that columns which steps append are there in a file without rows.
@@ -78,9 +63,13 @@ class DocumentsTask:
     steps: tuple[tuple[str, RowStep], ...]
 
     def prepare(self) -> None:
+        from pipeline.engine.warm_up import warm_up
+
         warm_up((step for _, step in self.steps), corpus_schema(self.corpus, self.key))
 
     def run(self, context: TaskContext) -> TaskResult:
+        from pipeline.engine.outcome_writer import OutcomeWriter
+
         with OutcomeWriter(context.out, self.key) as writer:
             for batch in corpus_batches(self.corpus, self.key):
                 writer.met(Read(documents=batch))
@@ -99,9 +88,14 @@ class ApplyTask:
     step: GlobalStep
 
     def prepare(self) -> None:
+        from pipeline.engine.warm_up import warm_up
+
         warm_up([self.step], corpus_schema(self.corpus, self.key))
 
     def run(self, context: TaskContext) -> TaskResult:
+        from pipeline.engine.outcome_writer import OutcomeWriter
+        from pipeline.engine.step_results import applied
+
         self.artifacts.outputs()  # raises when the artifacts are not committed
         folder = self.artifacts.folder(REDUCED) / ARTIFACTS
         number = self.corpus.keys.index(self.key)
@@ -121,6 +115,11 @@ ARTIFACTS = "artifacts/"  # and where its files are
 def corpus_batches(corpus: StageOutputs, key: str) -> Iterator[pa.RecordBatch]:
     """The documents of one shard; one batch without rows when there are none, so that columns
     which steps append are there in every shard."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from pipeline.parquet import read_documents
+
     for path in corpus.outputs(KEPT, key):
         empty = True
         for batch in read_documents(path):
@@ -132,10 +131,14 @@ def corpus_batches(corpus: StageOutputs, key: str) -> Iterator[pa.RecordBatch]:
 
 def corpus_schema(corpus: StageOutputs, key: str) -> pa.Schema:
     """The columns that the documents of a shard have."""
+    import pyarrow.parquet as pq
+
     return pq.read_schema(corpus.outputs(KEPT, key)[0])
 
 
 def _filter(docs: Docs, steps: tuple[tuple[str, RowStep], ...], writer: OutcomeWriter) -> None:
+    from pipeline.engine.step_results import filtered
+
     for number, (label, step) in enumerate(steps):
         docs = writer.settle(docs, label, filtered(step, docs), last=number == len(steps) - 1)
     if not steps:
@@ -154,103 +157,3 @@ def _metrics(steps: tuple[tuple[str, RowStep], ...]) -> dict[str, JsonValue]:
         if own:
             found[label] = own
     return {**found, "warnings": warnings} if warnings else found
-
-
-@dataclass
-class OutcomeWriter:
-    """Where rows leave. Counts and writes them as steps decide."""
-
-    out: Path
-    key: str
-    counts: Counts = field(default_factory=Counts)
-
-    def __enter__(self) -> OutcomeWriter:
-        self._stack = ExitStack()
-        self._kept = self._writer(KEPT, DOCUMENT_SCHEMA)
-        schema = DOCUMENT_SCHEMA
-        for extra in DROPPED_FIELDS:
-            schema = schema.append(extra)
-        self._dropped = self._writer(DROPPED, schema)
-        self._quarantine: DocumentWriter | None = None
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._stack.__exit__(*error)
-
-    def _writer(self, door: str, schema: pa.Schema) -> DocumentWriter:
-        writer = DocumentWriter(self.out / door / f"{self.key}.parquet", schema)
-        return self._stack.enter_context(writer)
-
-    def met(self, read: Read) -> None:
-        """Count what the reader met; bad rows leave at once."""
-        if read.documents is not None:
-            self.counts.rows += read.documents.num_rows
-        if read.quarantined is not None and read.quarantined.num_rows:
-            self.counts.rows += read.quarantined.num_rows
-            for code in read.quarantined.column("code").to_pylist():
-                self.counts.quarantined[code] = self.counts.quarantined.get(code, 0) + 1
-            if self._quarantine is None:
-                self._quarantine = self._writer(QUARANTINE, QUARANTINE_SCHEMA)
-            self._quarantine.write(read.quarantined)
-
-    def settle(self, docs: Docs, label: str, result: CheckedResult, *, last: bool) -> Docs:
-        """Let the dropped leave and give back the rest; after the ``last`` step they are kept."""
-        before = self.counts.entered.get(label, Count())
-        self.counts.entered[label] = before + _tally(docs.batch)
-        self.counts.dropped.setdefault(label, {})
-        if not result.keep.all():
-            self._drop(docs, label, result)
-        if result.text is not None:
-            docs = docs.with_text(result.text)
-        if result.columns:
-            docs = docs.with_columns(result.columns)
-        docs = docs.filter(result.keep)
-        if last:
-            self.keep(docs)
-        return docs
-
-    def keep(self, docs: Docs) -> None:
-        self.counts.kept = self.counts.kept + _tally(docs.batch)
-        for source, tally in _tallies(docs.batch, docs.column("source")).items():
-            self.counts.by_source[source] = self.counts.by_source.get(source, Count()) + tally
-        self._kept.write(docs.batch)
-
-    def _drop(self, docs: Docs, label: str, result: CheckedResult) -> None:
-        rows = np.flatnonzero(~result.keep)
-        gone = docs.batch.take(pa.array(rows)).select(DOCUMENT_SCHEMA.names)
-        reasons = result.reasons
-        for reason, tally in _tallies(gone, pa.array(reasons, pa.large_string())).items():
-            total = self.counts.dropped[label].get(reason, Count())
-            self.counts.dropped[label][reason] = total + tally
-        extras = ([label] * len(rows), reasons, _signals(result.signals, rows))
-        for extra, values in zip(DROPPED_FIELDS, extras, strict=True):
-            gone = gone.append_column(extra, pa.array(values, extra.type))
-        self._dropped.write(gone)
-
-
-def _signals(signals: Mapping[str, pa.Array], rows: npt.NDArray[np.int64]) -> list[str]:
-    """What was measured of ``rows``, one JSON object each; NaN, not measured, is left out."""
-    columns = {name: values.take(pa.array(rows)).to_pylist() for name, values in signals.items()}
-    return [
-        orjson.dumps(
-            {k: v[i] for k, v in columns.items() if v[i] is not None and v[i] == v[i]}
-        ).decode()
-        for i in range(len(rows))
-    ]
-
-
-def _tally(batch: pa.RecordBatch) -> Count:
-    size = pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
-    return Count(documents=batch.num_rows, bytes=size)
-
-
-def _tallies(batch: pa.RecordBatch, groups: pa.Array) -> dict[str, Count]:
-    sizes = pc.binary_length(batch.column("text"))
-    table = pa.table({"group": groups, "size": sizes})
-    grouped = table.group_by("group", use_threads=False).aggregate(
-        [("size", "count"), ("size", "sum")]
-    )
-    return {
-        row["group"]: Count(documents=row["size_count"], bytes=row["size_sum"])
-        for row in grouped.to_pylist()
-    }

@@ -46,7 +46,7 @@ from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.worker import Failure, Job, read_progress
 from pipeline.errors import Refusal
 from pipeline.manifest import Manifest
-from pipeline.sources.bad_rows import BadRows, too_many_bad
+from pipeline.sources.bad_rows import BadRows, shard_fault
 
 SCRATCH = "scratch"
 SHARDWISE = ("read", "rows", "map ", "apply ")  # kinds of stages with a task for each shard
@@ -140,8 +140,7 @@ class _Run:
         self.console.event("run-ended", status=results.status, seconds=results.seconds)
 
     def supervisor(self) -> Supervisor:
-        executor = self.manifest.executor
-        return Supervisor(executor.workers, self.logs, executor.task_limit_s)
+        return Supervisor(self.manifest.executor, self.logs)
 
     def stages(self, plan: Plan) -> None:
         done = self.progress
@@ -179,7 +178,7 @@ class _Run:
         watch = Stopwatch()
         planned = self.retried(planned)
         save_plan(plan)  # now that the fingerprints of this stage are known, for ``winnow status``
-        failures = self.tasks(planned, supervisor)
+        failures = self.tasks(plan, planned, supervisor)
         allowed = self.allowed(planned.stage, failures)
         (self.progress.allowed if allowed else self.progress.failures).extend(failures)
         planned.stage.outputs.missing.update(f.key for f in failures if allowed)
@@ -209,9 +208,10 @@ class _Run:
         may = stage.kind.startswith(SHARDWISE)
         return may and len(shards) <= self.manifest.gates.max_failed_shards
 
-    def tasks(self, planned: PlannedStage, supervisor: Supervisor) -> list[Failure]:
+    def tasks(self, plan: Plan, planned: PlannedStage, supervisor: Supervisor) -> list[Failure]:
         stage = planned.stage
-        self.console.stage_started(stage.name, len(planned.pending), planned.why)
+        number, stages = len(self.progress.planned), len(plan.stages)
+        self.console.stage_started(stage.name, len(planned.pending), planned.why, number, stages)
         scratch = self.manifest.output / SCRATCH
         job = Job(
             stage.name, stage.outputs.store, planned.pending, self.temporary, scratch, self.fence
@@ -355,10 +355,10 @@ def _remember_outputs(plan: Plan, planned: PlannedStage) -> None:
                 plan.cache.remember(outputs.folder(task.key) / found.path, found.sha256)
 
 
-def _too_many_bad_rows(stage: Stage) -> Iterator[Failure]:
-    """Shards with more bad rows than their source accepts now.
+def _unacceptable_shards(stage: Stage) -> Iterator[Failure]:
+    """Shards with more bad rows than their source accepts now, or without any row.
 
-    How many it accepts is no part of what a shard's results are named after, so a run that accepted
+    What it accepts is no part of what a shard's results are named after, so a run that accepted
     more may have left them.
     """
     for task in stage.tasks:
@@ -366,13 +366,11 @@ def _too_many_bad_rows(stage: Stage) -> Iterator[Failure]:
         if not isinstance(task.spec, RowTask) or receipt is None or receipt.counts is None:
             continue
         source, shard, counts = task.spec.source, task.spec.shard, receipt.counts
-        if counts.quarantined:
-            bad = BadRows({shard.source: source})
+        bad = BadRows({shard.source: source})
+        if sum(counts.quarantined.values()) > source.max_bad * counts.rows:
             bad.add_files(stage.outputs.outputs(QUARANTINE, task.key))
-            if error := too_many_bad(source, shard, bad, counts.rows):
-                yield Failure(
-                    stage.name, task.key, task.label, error.code, error.message, error.hint
-                )
+        if error := shard_fault(source, shard, bad, counts.rows):
+            yield Failure(stage.name, task.key, task.label, error.code, error.message, error.hint)
 
 
 def _nothing_left(plan: Plan, stage: Stage, counts: Counts) -> tuple[str, str]:
@@ -394,7 +392,7 @@ def _gates(plan: Plan, stage: Stage, failures: Sequence[Failure]) -> list[Failur
     gates = plan.manifest.gates
     if failures:
         return []
-    if bad := list(_too_many_bad_rows(stage)):
+    if bad := list(_unacceptable_shards(stage)):
         return bad
     counts = stage_counts(stage)
     if counts and counts.rows and not counts.kept.documents and not gates.allow_empty:

@@ -23,9 +23,9 @@ SEARCH_S = 10.0
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 
 
-def place_of(step: Step) -> str:
-    """The class of a step, with the file and the line where it begins."""
-    kind = type(step)
+def place_of(plugin: object) -> str:
+    """The class of a step or executor, with the file and the line where it begins."""
+    kind = type(plugin)
     try:
         file, line = inspect.getsourcefile(kind), inspect.getsourcelines(kind)[1]
     except (OSError, TypeError):  # made without a file, in a notebook for one

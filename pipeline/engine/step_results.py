@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.documents import DOCUMENT_SCHEMA, REPLACEABLE_COLUMNS, BoolArray, Docs
+from pipeline.documents import DOCUMENT_SCHEMA, REPLACEABLE_COLUMNS, BoolArray, Docs, arrow_type
 from pipeline.engine.step_calls import call, place_of, row_name, step_faults
 from pipeline.errors import ShardError
 from pipeline.step import FilterResult, GlobalStep, Position, ReduceInput, RowStep, Step
@@ -93,7 +93,7 @@ def _nothing(step: Step) -> CheckedResult | None:
     kinds = step.adds()
     if not step.declares_columns or None in kinds.values():
         return None
-    columns = {name: pa.nulls(0, kind) for name, kind in kinds.items()}
+    columns = {name: pa.nulls(0, arrow_type(kind)) for name, kind in kinds.items()}
     return CheckedResult(np.zeros(0, dtype=np.bool_), columns=columns)
 
 
@@ -190,11 +190,11 @@ class _Check:
                 )
                 self.refuse(f"columns has {name!r}, which no step may replace", hint)
             if name not in declared and self.step.declares_columns:
-                hint = "declare it: def adds(self): return {NAME: pyarrow type}"
+                hint = "declare it: def adds(self): return {NAME: type}"
                 self.refuse(f"columns has {name!r}, which the step does not declare", hint)
             array = self.array(f"the column {name}", values)
             kind = declared.get(name)
-            found[name] = array if kind is None else self._cast(name, array, kind)
+            found[name] = array if kind is None else self._cast(name, array, arrow_type(kind))
         for name, kind in declared.items():
             if kind is not None and name not in given:
                 hint = "return every column that adds() declares, null where there is no value"

@@ -1,97 +1,49 @@
-"""Knows when a worker is gone.
+"""Runs the tasks of a stage through an executor, and tries again what lost its worker.
 
-datatrove's local executor waits for ever when a worker is killed: its pool replaces the process
-but not the task. So the executor runs in a pool process of its own, and the supervisor here, in the
-parent, compares claims with living processes and replaces the pool when a claimant has died.
+Executors only report that tasks ended. Whether a task is done is seen from its receipt, and why it
+failed from what its worker noted.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
 
+from pipeline.engine.fingerprint import sha256_file
 from pipeline.engine.slow_tasks import over_limit
 from pipeline.engine.stage import Task, find_receipt
+from pipeline.engine.step_calls import place_of
+from pipeline.engine.store import fault
+from pipeline.engine.task_process import save_job
 from pipeline.engine.worker import (
-    BEGUN,
     Failure,
     Job,
+    forget_claim,
     read_claims,
-    read_failures,
+    read_failure,
     write_failure,
 )
+from pipeline.errors import WinnowError
+from pipeline.executor import Executor, TaskCall, TaskEnd, WorkerPool
 
 POLL_S = 0.1
 TRIES = 2  # a task whose worker died is tried once more
-# A worker killed while it waits for its next task leaves no claim, and may take along the lock that
-# the others wait for. Between two tasks there are milliseconds, so this long means just that.
-STALL_S = 10.0
-
-
-def _serve_pool(pipe: Connection, workers: int, logs: Path) -> None:
-    # Imported here: datatrove takes a second that planning need not pay.
-    from pipeline.engine.executors import serve
-
-    serve(pipe, workers, logs)
-
-
-class WorkerPool:
-    """A process that has everything imported and forks workers from itself, stage after stage."""
-
-    def __init__(self, workers: int, logs: Path) -> None:
-        context = get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve_pool, args=(theirs, workers, logs))
-        self.process.start()
-        theirs.close()
-
-    def start(self, job: Job) -> None:
-        self._pipe.send(job)
-
-    def wait(self) -> str | None:
-        """None while at work; "" when the job is done; else what went wrong with the pool."""
-        if self._pipe.poll(POLL_S):
-            try:
-                return str(self._pipe.recv())
-            except (EOFError, ConnectionResetError):
-                self.process.join()
-        if not self.process.is_alive():
-            return f"the pool process ended with code {self.process.exitcode}"
-        return None
-
-    def dismiss(self) -> None:
-        """End the pool and every worker it has, at once."""
-        if self.process.is_alive() and self.process.pid:
-            try:
-                # The pool leads a process group of its own once it has started up.
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                self.process.kill()
-        self.process.join()
-        self._pipe.close()
 
 
 class Supervisor:
-    """Runs jobs on this machine with ``workers`` processes; a context manager."""
+    """Runs jobs where ``executor`` says; a context manager, at whose end nothing runs any more."""
 
-    def __init__(self, workers: int, logs: Path, task_limit_s: float | None = None) -> None:
-        self.workers = workers
+    def __init__(self, executor: Executor, logs: Path) -> None:
+        self._executor = executor
         self._logs = logs
-        self._task_limit_s = task_limit_s
         self._pool: WorkerPool | None = None
 
     def __enter__(self) -> Supervisor:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._dismiss()
+        self._close()
 
     def run(self, job: Job, watch: Callable[[], None] = lambda: None) -> list[Failure]:
         """Run all tasks of ``job``; ``watch`` is called a few times a second meanwhile.
@@ -100,88 +52,91 @@ class Supervisor:
         takes longer than the limit with ``task-too-long``; the others go on. Returns the failures,
         in task order.
         """
-        deaths: Counter[str] = Counter()
-        failures: dict[str, Failure] = {}
-        pending = list(job.tasks)
-        while pending:
-            _clear(job.scratch)
-            self._pool = self._pool or WorkerPool(self.workers, self._logs)
-            self._pool.start(replace(job, tasks=tuple(pending)))
-            lost = self._watch(job, watch)
-            failures.update({failure.key: failure for failure in read_failures(job.scratch)})
-            if isinstance(lost, str):
-                failures.update({t.key: _pool_failed(job, t, lost, self._logs) for t in pending})
-            if lost is None or isinstance(lost, str):
-                break
-            pending = [t for t in pending if t.key not in failures and not _is_committed(job, t)]
-            # Without a claim nobody knows whose worker it was: then it counts for all that wait.
-            deaths.update(lost or [task.key for task in pending])
-            given_up = [task for task in pending if deaths[task.key] >= TRIES]
-            failures.update({task.key: _worker_died(job, task) for task in given_up})
-            pending = [task for task in pending if task not in given_up]
+        _clear(job.scratch)
+        going = _Going(job)
+        try:
+            self._run(going, watch)
+        except WinnowError as error:
+            self._close()
+            going.all_failed(error.code, error.message, error.hint)
+        except Exception as error:  # noqa: BLE001 - an executor of somebody else's may raise anything
+            self._close()
+            message = f"{place_of(self._executor)} raised {type(error).__name__}: {error}"
+            going.all_failed("executor-failed", message, "mend the executor, or name another one")
         order = {task.key: number for number, task in enumerate(job.tasks)}
-        return sorted(failures.values(), key=lambda failure: order[failure.key])
+        return sorted(going.failures.values(), key=lambda failure: order[failure.key])
 
-    def _watch(self, job: Job, watch: Callable[[], None]) -> list[str] | str | None:
-        """Wait for the job's end: None when the pool is through, what it said when it could not
-        begin, or the keys of tasks whose worker died (none when it died between two tasks)."""
-        assert self._pool is not None
-        # When a task was last seen at work; None until the first one begins.
-        busy_at: float | None = None
-        while (said := self._pool.wait()) is None:
+    def _run(self, going: _Going, watch: Callable[[], None]) -> None:
+        pool = self._pool = self._pool or self._executor.start(self._logs)
+        pool.submit(list(going.pending.values()))
+        limit = self._executor.task_limit_s
+        late: set[str] = set()
+        while going.pending:
+            ends = pool.poll(POLL_S)
             watch()
-            claims = read_claims(job.scratch)
-            if dead := [claim.key for claim in claims if not claim.is_alive]:
-                self._dismiss()
-                return dead
-            if late := list(over_limit(job, claims, self._task_limit_s)):
-                self._dismiss()
-                for failure in late:
-                    write_failure(job, failure)
-                return [failure.key for failure in late]
-            if claims or (busy_at is None and (job.scratch / BEGUN).exists()):
-                busy_at = time.monotonic()
-            elif busy_at is not None and time.monotonic() - busy_at > STALL_S:
-                self._dismiss()
-                return []
-        watch()
-        if said == "":
-            return None
-        dead = [claim.key for claim in read_claims(job.scratch)]
-        self._dismiss()
-        return dead or said
+            lost = [call for end in ends if (call := going.settle(end)) is not None]
+            late -= {end.key for end in ends}
+            if lost:
+                pool.submit(lost)
+            for failure in over_limit(going.job, read_claims(going.job.scratch), limit):
+                if failure.key in going.pending.keys() - late:
+                    late.add(failure.key)
+                    write_failure(going.job, failure)
+                    pool.cancel(failure.key)
 
-    def _dismiss(self) -> None:
+    def _close(self) -> None:
         if self._pool is not None:
-            self._pool.dismiss()
+            self._pool.close()
             self._pool = None
 
 
-def _worker_died(job: Job, task: Task) -> Failure:
-    return Failure(
-        job.stage,
-        task.key,
-        task.label,
-        "worker-died",
-        f"the worker on {task.label or task.key} was killed {TRIES} times",
-        "often the machine's memory: see logs/workers.log, and try executor.workers: 1",
-    )
+class _Going:
+    """A job at work: which tasks have not ended, and which have failed."""
 
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.pending: dict[str, TaskCall] = {call.key: call for call in save_job(job)}
+        self.failures: dict[str, Failure] = {}
+        self._tasks: dict[str, Task] = {task.key: task for task in job.tasks}
+        self._losses: Counter[str] = Counter()
+        # Receipts that stand already are of files that no longer hold: they prove nothing.
+        self._doubtful = {t.key for t in job.tasks if find_receipt(job.store, t.fingerprint)}
 
-def _pool_failed(job: Job, task: Task, said: str, logs: Path) -> Failure:
-    message = f"{job.stage} could not begin: {said}"
-    hint = f"the trace is in {logs}/workers.log"
-    return Failure(job.stage, task.key, task.label, "workers-failed", message, hint)
+    def settle(self, end: TaskEnd) -> TaskCall | None:
+        """Note what became of a task. Returns its call when it is to be tried again."""
+        call = self.pending.pop(end.key)
+        forget_claim(self.job.scratch, end.key)
+        failure = read_failure(self.job.scratch, end.key)
+        if failure is not None:
+            self.failures[end.key] = failure
+        elif not self._is_committed(self._tasks[end.key]):
+            self._losses[end.key] += not end.preempted
+            if self._losses[end.key] < TRIES:
+                self.pending[end.key] = call
+                return call
+            why = end.lost or "it ended without a word"
+            message = f"the worker on {call.label} died {TRIES} times: {why}"
+            hint = "often the machine's memory: see the logs, and try executor.workers: 1"
+            self._fail(end.key, "worker-died", message, hint)
+        return None
 
+    def all_failed(self, code: str, message: str, hint: str) -> None:
+        """Nothing can be run any more."""
+        for key in self.pending:
+            self._fail(key, code, message, hint)
 
-def _is_committed(job: Job, task: Task) -> bool:
-    """Whether the outcome of a task cut short is known after all: its receipt decides."""
-    return find_receipt(job.store, task.fingerprint) is not None
+    def _fail(self, key: str, code: str, message: str, hint: str) -> None:
+        task = self._tasks[key]
+        self.failures[key] = Failure(self.job.stage, key, task.label, code, message, hint)
+
+    def _is_committed(self, task: Task) -> bool:
+        if task.key in self._doubtful:
+            return not fault(self.job.store, task.fingerprint, sha256_file)
+        return find_receipt(self.job.store, task.fingerprint) is not None
 
 
 def _clear(scratch: Path) -> None:
-    (scratch / BEGUN).unlink(missing_ok=True)
-    for folder in ("claims", "failures", "progress"):
+    for folder in ("claims", "failures", "progress", "jobs"):
         (scratch / folder).mkdir(parents=True, exist_ok=True)
         for path in (scratch / folder).iterdir():
             path.unlink()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from pipeline.documents import DOCUMENT_SCHEMA, Docs
+from pipeline.documents import DOCUMENT_SCHEMA, Docs, arrow_type
 from pipeline.engine.step_calls import step_faults
 from pipeline.step import Step
 
@@ -36,5 +36,5 @@ def warm_up(steps: Iterable[Step], schema: pa.Schema = DOCUMENT_SCHEMA) -> None:
     for step in steps:
         with step_faults(step, "prepare"):
             step.prepare(docs)
-        added = {name: pa.nulls(1, kind or pa.null()) for name, kind in step.adds().items()}
+        added = {name: pa.nulls(1, arrow_type(kind)) for name, kind in step.adds().items()}
         docs = docs.with_columns(added)

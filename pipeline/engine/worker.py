@@ -194,6 +194,17 @@ def read_failures(scratch: Path) -> list[Failure]:
     return [Failure(**value) for value in _read_all(scratch / "failures")]
 
 
+def read_failure(scratch: Path, key: str) -> Failure | None:
+    """Why a task failed, if it did."""
+    path = scratch / "failures" / f"{key}.json"
+    return Failure(**json.loads(path.read_bytes())) if path.exists() else None
+
+
+def forget_claim(scratch: Path, key: str) -> None:
+    """Remove the claim of a task that is at work no more: a worker that is killed leaves it."""
+    (scratch / "claims" / f"{key}.json").unlink(missing_ok=True)
+
+
 def read_progress(scratch: Path) -> dict[str, tuple[float, float]]:
     """Task key → (done, total) of tasks that report it."""
     found = {}

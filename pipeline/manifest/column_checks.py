@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import pyarrow as pa
-
-from pipeline.documents import DOCUMENT_SCHEMA, REPLACEABLE_COLUMNS
+from pipeline.documents import (
+    DOCUMENT_COLUMNS,
+    REPLACEABLE_COLUMNS,
+    ColumnType,
+    arrow_type,
+)
 from pipeline.errors import Problem
 from pipeline.manifest.wording import show_text
 from pipeline.step import Column, Location, Step
 
-Columns = Mapping[str, pa.DataType | None]
+Columns = Mapping[str, ColumnType]
 
+# Names of types that are known without asking pyarrow, which takes long to load.
+_COMMON = {"bool", "int32", "int64", "float32", "float64", "string", "large_string"}
 _WORDS = {"anything": "values", "numbers": "numbers", "groups": "text or whole numbers"}
 
 
@@ -21,15 +26,17 @@ def column_problems(step: Step, columns: Columns) -> Iterator[Problem]:
 
     ``columns`` are those that earlier steps have added.
     """
-    known = {field.name: field.type for field in DOCUMENT_SCHEMA} | dict(columns)
+    known = DOCUMENT_COLUMNS | dict(columns)
     for place, column in step.reads().items():
         yield from _unreadable(place, column, known)
     if not isinstance(step.adds(), Mapping):
         message = f"adds() of {type(step).__name__} gives no mapping of names to types"
-        yield Problem((), "step-result", message, "return {NAME: pyarrow type}")
+        yield Problem((), "step-result", message, "return {NAME: type}")
+    yield from _not_types(step)
     for name, kind in added_columns(step).items():
-        if name in DOCUMENT_SCHEMA.names:
-            taken = name not in REPLACEABLE_COLUMNS or kind != DOCUMENT_SCHEMA.field(name).type
+        if name in DOCUMENT_COLUMNS:
+            same = arrow_type(kind) == arrow_type(DOCUMENT_COLUMNS[name])
+            taken = name not in REPLACEABLE_COLUMNS or not same
         else:
             taken = name in columns and name not in step.replaces
         if taken:
@@ -38,9 +45,35 @@ def column_problems(step: Step, columns: Columns) -> Iterator[Problem]:
 
 
 def added_columns(step: Step) -> Columns:
-    """The columns that a step adds; none where it declares them wrongly."""
+    """The columns that a step adds, without those that it declares wrongly."""
+    return {name: kind for name, kind in _declared(step).items() if _is_type(kind)}
+
+
+def _declared(step: Step) -> Columns:
     declared: object = step.adds()
     return declared if isinstance(declared, Mapping) else {}
+
+
+def _not_types(step: Step) -> Iterator[Problem]:
+    for name, kind in _declared(step).items():
+        if not _is_type(kind):
+            message = f"adds() of {type(step).__name__} gives {kind!r} for {name}: no type"
+            hint = "give a pyarrow type or its name, such as float32"
+            yield Problem(_place(step, name), "step-result", message, hint)
+
+
+def _is_type(kind: object) -> bool:
+    if kind is None or (isinstance(kind, str) and kind in _COMMON):
+        return True
+    import pyarrow as pa
+
+    if not isinstance(kind, str):
+        return isinstance(kind, pa.DataType)
+    try:
+        pa.type_for_alias(kind)
+    except ValueError:
+        return False
+    return True
 
 
 def _unreadable(place: Location, column: Column, known: Columns) -> Iterator[Problem]:
@@ -59,9 +92,12 @@ def _unreadable(place: Location, column: Column, known: Columns) -> Iterator[Pro
     yield Problem(place, "unknown-column", message, hint, fitting)
 
 
-def _holds(kind: pa.DataType | None, column: Column) -> bool:
+def _holds(kind: ColumnType, column: Column) -> bool:
     if kind is None or column.holds == "anything":
         return True
+    import pyarrow as pa
+
+    kind = arrow_type(kind)
     text = (pa.types.is_string, pa.types.is_large_string)
     fitting = (pa.types.is_floating,) if column.holds == "numbers" else text
     return any(fits(kind) for fits in (*fitting, pa.types.is_integer))

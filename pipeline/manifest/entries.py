@@ -1,4 +1,4 @@
-"""Builds the sources and steps of a manifest from its tree, collecting every problem."""
+"""Builds the sources, steps and executor of a manifest from its tree, collecting every problem."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from pipeline.errors import LocatedProblem
+from pipeline.executor import Executor
 from pipeline.extension import Extension
 from pipeline.manifest.manifest import NamedStep
 from pipeline.manifest.overrides import step_name
 from pipeline.manifest.plugin_files import (
+    custom_executor,
     custom_extension,
     custom_format,
     custom_step,
@@ -40,6 +42,7 @@ from pipeline.step import Step
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
+LOCAL = "local"  # the executor of manifests that name none
 # Sources name folders, mixes and columns of reports.
 SOURCE_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 
@@ -71,6 +74,23 @@ class EntryBuilder:
         made, problems = build(model, values, at, what, known)
         self.problems += problems
         return made
+
+    def executor(self, root: MapNode) -> Executor | None:
+        """The executor that the manifest chooses by ``kind``; by default the local one."""
+        entry = root.entries.get("executor")
+        at = root.place if entry is None else entry.place
+        given = MapNode(at, {}) if entry is None else entry.value
+        if not isinstance(given, MapNode):
+            self.wrong_type(at, given, "executor", "a mapping", "executor: {workers: 2}")
+            return None
+        fields = dict(given.entries)
+        kind = fields.pop("kind", None) or Entry(at, Scalar(at, LOCAL, LOCAL))
+        name = kind.value.text if isinstance(kind.value, Scalar) else ""
+        load, names = self.registry.executor, self.registry.executor_names
+        model = self._found(kind.place, kind.value, name, load, names, custom_executor, "executor")
+        if model is None:
+            return None
+        return self.built(model, MapNode(given.place, fields), at, "executor", ["kind"])
 
     def sources(self, root: MapNode) -> dict[str, SourceFormat]:
         entry = root.entries.get("sources")

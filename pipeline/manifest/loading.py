@@ -8,15 +8,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-import pyarrow as pa
 from pydantic import JsonValue
 
+from pipeline.documents import ColumnType
 from pipeline.errors import LocatedProblem, ManifestError, Problem
+from pipeline.executor import Executor, cpu_count
 from pipeline.extension import Extension
 from pipeline.manifest.column_checks import added_columns, column_problems
 from pipeline.manifest.entries import EntryBuilder
 from pipeline.manifest.environment import redact, secrets_in, substitute
-from pipeline.manifest.manifest import STORE, Head, Manifest, cpu_count
+from pipeline.manifest.manifest import STORE, Head, Manifest
 from pipeline.manifest.overrides import apply_override, override_name, parse_override
 from pipeline.manifest.registry import PluginError, Registry
 from pipeline.manifest.renamed import renamed_word
@@ -52,7 +53,7 @@ def load_manifest(
 
 def core_fields() -> list[str]:
     """The top-level keys of every manifest."""
-    return [*Head.model_fields, "sources", "steps"]
+    return [*Head.model_fields, "executor", "sources", "steps"]
 
 
 def extension_fields(extension: type[Extension]) -> list[str]:
@@ -140,6 +141,7 @@ class _Loader:
         entries = EntryBuilder(self.registry, None if self.problems else folder, self.problems)
         self.unknown(root)
         head = entries.built(Head, _part(root, Head.model_fields), root.place, "the manifest")
+        executor = entries.executor(root)
         sources = entries.sources(root)
         steps = entries.steps(root)
         extensions = {}
@@ -148,7 +150,7 @@ class _Loader:
             made = entries.built(extension, values, root.place, "the manifest")
             if made is not None:
                 extensions[name] = made
-        if self.problems or head is None:
+        if self.problems or head is None or executor is None:
             raise ManifestError(self.problems)
         name = head.name or re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem).strip("-._") or "run"
         run_folder = output or Path(head.output or f"runs/{name}")
@@ -159,12 +161,12 @@ class _Loader:
             seed=head.seed,
             output=run_folder,
             store=Path(head.store) if head.store else run_folder.parent / STORE,
-            executor=head.executor,
+            executor=executor,
             gates=head.gates,
             sources=sources,
             steps=steps,
             extensions=extensions,
-            warnings=tuple(map(str, _warnings(head, root))),
+            warnings=tuple(map(str, _warnings(executor, root))),
             values=cast(dict[str, JsonValue], to_json(root, as_written=True)),
         )
         self.check(manifest, root)
@@ -184,7 +186,7 @@ class _Loader:
 
         Raises ManifestError.
         """
-        columns: dict[str, pa.DataType | None] = {}
+        columns: dict[str, ColumnType] = {}
         for name, source in manifest.sources.items():
             for problem in source.check(manifest.view(())):
                 self.located(root, ("sources", name), problem)
@@ -225,9 +227,9 @@ def _part(root: MapNode, keys: Collection[str]) -> MapNode:
     return MapNode(root.place, {k: entry for k, entry in root.entries.items() if k in keys})
 
 
-def _warnings(head: Head, root: MapNode) -> Iterator[LocatedProblem]:
+def _warnings(executor: Executor, root: MapNode) -> Iterator[LocatedProblem]:
     """What is allowed in a manifest and probably a mistake."""
-    workers, processors = head.executor.workers, cpu_count()
+    workers, processors = executor.workers, cpu_count()
     if workers > 2 * processors:
         spot = find(root, root.place, ("executor", "workers"))
         message = (

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from pipeline.errors import Refusal
+from pipeline.executor import Executor
 from pipeline.extension import Extension
 from pipeline.manifest.wording import show_text
 from pipeline.sources.source import SourceFormat
@@ -18,32 +18,6 @@ from pipeline.step import ManifestView, Step
 
 STORE = ".store"  # hidden, so that globs over runs find each document once
 _STRICT = ConfigDict(frozen=True, extra="forbid")
-
-
-def cpu_count() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class ExecutorSpec(BaseModel):
-    """Where tasks run."""
-
-    model_config = _STRICT
-
-    kind: Literal["local"] = Field(
-        default="local", description="`local` runs worker processes on this machine."
-    )
-    workers: int = Field(
-        default_factory=cpu_count,
-        ge=1,
-        le=1024,
-        description="Worker processes; by default one per processor.",
-    )
-    task_limit_s: float | None = Field(
-        default=None,
-        gt=0,
-        description="Seconds after which a task is stopped and its shard fails; by default never.",
-    )
 
 
 class Gates(BaseModel):
@@ -85,7 +59,6 @@ class Head(BaseModel):
         description="Folder of what was computed, shared by all runs that name it, from the "
         "current directory; by default .store beside the output.",
     )
-    executor: ExecutorSpec = Field(default_factory=ExecutorSpec)
     gates: Gates = Field(default_factory=Gates)
     extensions: tuple[PluginFile, ...] = Field(
         default=(), description="Extensions in files beside the manifest, as `my.py:Class`."
@@ -108,7 +81,8 @@ class Manifest:
     ``folder`` is where relative input paths start; ``output`` and ``store`` are relative to the
     current directory, or absolute. ``values`` is what was written (overrides included,
     ``--output`` and defaults not), with ``${env:NAME}`` in place of what the environment holds.
-    ``warnings`` are located, and for whoever runs it.
+    ``warnings`` are located, and for whoever runs it. ``headline`` is how the report names the
+    documents that the steps leave.
     """
 
     path: Path
@@ -117,13 +91,14 @@ class Manifest:
     seed: int
     output: Path
     store: Path
-    executor: ExecutorSpec
+    executor: Executor
     gates: Gates
     sources: Mapping[str, SourceFormat]
     steps: tuple[NamedStep, ...]
     extensions: Mapping[str, Extension]
     values: dict[str, JsonValue]
     warnings: tuple[str, ...] = ()
+    headline: str = "Kept"
 
     def view(self, columns: Sequence[str] = ()) -> ManifestView:
         """What steps and extensions may know; ``columns`` are those that earlier steps added."""

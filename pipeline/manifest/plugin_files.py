@@ -23,6 +23,7 @@ from pydantic import BaseModel
 
 from pipeline.engine.fingerprint import CUSTOM
 from pipeline.errors import Refusal
+from pipeline.executor import Executor
 from pipeline.extension import Extension
 from pipeline.manifest.registry import PluginError, step_class, subclass_of
 from pipeline.manifest.renamed import renamed_import
@@ -54,6 +55,11 @@ def custom_format(name: str, folder: Path) -> type[SourceFormat]:
 def custom_extension(name: str, folder: Path) -> type[Extension]:
     """The extension that ``name`` gives, as ``custom_step`` finds steps."""
     return _custom(name, folder, lambda found: subclass_of(name, found, Extension))
+
+
+def custom_executor(name: str, folder: Path) -> type[Executor]:
+    """The executor that ``name`` gives, as ``custom_step`` finds steps."""
+    return _custom(name, folder, lambda found: subclass_of(name, found, Executor))
 
 
 def named_object(name: str, folder: Path) -> object:

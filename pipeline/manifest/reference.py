@@ -25,11 +25,13 @@ def reference_page(schema: JsonSchema) -> str:
     lines = [_HEAD, "## Top-level keys", "", *_table({"properties": properties})]
     lines += ["", "## Sources", "", properties["sources"]["description"]]
     for source in sources:
-        fields = {k: v for k, v in source["properties"].items() if k != "format"}
-        lines += _entry(f"format: {_format_name(source)}", {**source, "properties": fields})
+        lines += _choice("format", source)
     lines += ["", "## Steps", "", properties["steps"]["description"]]
     for name, step in sorted(steps.items()):
         lines += _entry(name, definitions[_name(step)])
+    lines += ["", "## Executors", "", properties["executor"]["description"]]
+    for executor in properties["executor"]["anyOf"]:
+        lines += _choice("kind", executor)
     lines += ["", "## Parts"]
     for name, part in definitions.items():
         if name not in own:
@@ -41,18 +43,27 @@ def undocumented(schema: JsonSchema) -> list[str]:
     """Fields without a description, as ``Model.field``."""
     bodies = {name: _mapping(body) for name, body in schema["$defs"].items()}
     bodies[""] = schema
-    for source in schema["properties"]["sources"]["additionalProperties"]["anyOf"]:
-        bodies[_format_name(source)] = source
+    properties = schema["properties"]
+    for source in properties["sources"]["additionalProperties"]["anyOf"]:
+        bodies[_chosen(source, "format")] = source
+    for executor in properties["executor"]["anyOf"]:
+        bodies[_chosen(executor, "kind")] = executor
     return sorted(
         f"{name}.{field}"
         for name, body in bodies.items()
         for field, value in body.get("properties", {}).items()
-        if field != "format" and "description" not in value and "$ref" not in value
+        if "const" not in value and "description" not in value and "$ref" not in value
     )
 
 
-def _format_name(source: JsonSchema) -> str:
-    name: str = source["properties"]["format"].get("const", "FILE.py:CLASS")
+def _choice(key: str, body: JsonSchema) -> Iterator[str]:
+    """A class that a mapping names under ``key``, with the other keys of the mapping."""
+    fields = {k: v for k, v in body["properties"].items() if k != key}
+    yield from _entry(f"{key}: {_chosen(body, key)}", {**body, "properties": fields})
+
+
+def _chosen(body: JsonSchema, key: str) -> str:
+    name: str = body["properties"][key].get("const", "FILE.py:CLASS")
     return name
 
 

@@ -1,8 +1,9 @@
-"""Finds steps, source formats and extensions by the names that manifests use for them.
+"""Finds steps, source formats, extensions and executors by the names that manifests use for them.
 
-Installed ones are entry points (``winnow.steps``, ``winnow.formats``, ``winnow.extensions``) and
-are imported when a manifest first uses them, so a broken one matters to no other manifest. They may
-also be classes in Python files beside the manifest: see ``plugin_files``.
+Installed ones are entry points (``winnow.steps``, ``winnow.formats``, ``winnow.extensions``,
+``winnow.executors``) and are imported when a manifest first uses them, so a broken one matters to
+no other manifest. They may also be classes in Python files beside the manifest: see
+``plugin_files``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, TypeVar, cast
 
 from pipeline.errors import WinnowError
+from pipeline.executor import Executor
 from pipeline.extension import Extension
 from pipeline.manifest.renamed import (
     EXTENDING,
@@ -29,23 +31,26 @@ Found = type[T] | Sequence[EntryPoint]
 
 
 class PluginError(WinnowError):
-    """A step, format or extension is named right but cannot be used."""
+    """A step, format, extension or executor is named right but cannot be used."""
 
     exit_code = 2
 
 
 class Registry:
-    """What manifests may name. The arguments replace what is installed, for tests and embedding."""
+    """What manifests may name. The arguments replace what is installed, for tests and embedding;
+    executors are the installed ones unless others are given."""
 
     def __init__(
         self,
         steps: Mapping[str, Found[Step]],
         formats: Mapping[str, Found[SourceFormat]],
         extensions: Mapping[str, Found[Extension]],
+        executors: Mapping[str, Found[Executor]] | None = None,
     ) -> None:
         self._steps = steps
         self._formats = formats
         self._extensions = extensions
+        self._executors = _offered("executors") if executors is None else executors
 
     @classmethod
     def installed(cls) -> Registry:
@@ -73,6 +78,10 @@ class Registry:
     def extension_names(self) -> list[str]:
         return sorted(self._extensions)
 
+    @property
+    def executor_names(self) -> list[str]:
+        return sorted(self._executors)
+
     def step(self, name: str) -> type[Step]:
         """KeyError when no such step is installed; PluginError when it cannot be imported."""
         return step_class(f"step {name}", _load(f"step {name}", self._steps[name]))
@@ -87,6 +96,11 @@ class Registry:
         return subclass_of(
             f"extension {name}", _load(f"extension {name}", self._extensions[name]), Extension
         )
+
+    def executor(self, name: str) -> type[Executor]:
+        """KeyError when there is no such executor; PluginError when it cannot be imported."""
+        found = _load(f"executor {name}", self._executors[name])
+        return subclass_of(f"executor {name}", found, Executor)
 
 
 def step_labels(names: Iterable[str]) -> list[str]:

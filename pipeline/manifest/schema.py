@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from pipeline.manifest.entries import SOURCE_NAME
+from pipeline.manifest.entries import LOCAL, SOURCE_NAME
 from pipeline.manifest.loading import extension_fields
 from pipeline.manifest.manifest import Head
 from pipeline.manifest.registry import PluginError, Registry
@@ -35,16 +35,22 @@ class _NoTitles(GenerateJsonSchema):
 def manifest_schema(registry: Registry | None = None) -> JsonSchema:
     """The schema for what ``registry`` offers, by default for everything installed.
 
-    A step or format that cannot be imported may be named, but its parameters are not described.
+    What cannot be imported may be named, but its parameters are not described.
     """
     registry = registry or Registry.installed()
     steps = _load(registry.step_names, registry.step)
     formats = _load(registry.format_names, registry.format)
     extensions = [s for s in _load(registry.extension_names, registry.extension).values() if s]
     models: list[type[BaseModel]] = [Head, *extensions]
-    models += [model for model in (*steps.values(), *formats.values()) if model]
+    executors = _load(registry.executor_names, registry.executor)
+    choices = (*steps.values(), *formats.values(), *executors.values())
+    models += [model for model in choices if model]
     made = _Definitions(models)
     properties: JsonSchema = dict(made.schema(Head)["properties"])
+    properties["executor"] = {
+        "description": "Where tasks run.",
+        "anyOf": _chosen_by("kind", executors, made, default=LOCAL),
+    }
     properties["sources"] = _sources(formats, made)
     properties["steps"] = _steps(steps, made)
     for extension in extensions:
@@ -107,28 +113,40 @@ def _load(names: Sequence[str], load: Callable[[str], type[M]]) -> dict[str, typ
     return found
 
 
-def _sources(formats: Mapping[str, type[BaseModel] | None], made: _Definitions) -> JsonSchema:
+def _chosen_by(
+    key: str, kinds: Mapping[str, type[BaseModel] | None], made: _Definitions, default: str = ""
+) -> list[JsonSchema]:
+    """A mapping whose ``key`` names a class, and whose other keys are that class's fields."""
     choices: list[JsonSchema] = []
-    for name, model in formats.items():
+    for name, model in kinds.items():
         body: JsonSchema = made.schema(model) if model else {"type": "object"}
-        properties = {"format": {"const": name}, **body.get("properties", {})}
-        required = ["format", *body.get("required", [])]
-        choices.append({**body, "properties": properties, "required": required})
+        required = [*([key] if name != default else []), *body.get("required", [])]
+        choices.append(
+            {
+                **body,
+                "properties": {key: {"const": name}, **body.get("properties", {})},
+                **({"required": required} if required else {}),
+            }
+        )
     custom = {"type": "string", "pattern": _CUSTOM, "description": _CUSTOM_WORDS}
     choices.append(
         {
             "description": _CUSTOM_WORDS,
             "type": "object",
-            "properties": {"format": custom},
-            "required": ["format"],
+            "properties": {key: custom},
+            "required": [key],
         }
     )
+    return choices
+
+
+def _sources(formats: Mapping[str, type[BaseModel] | None], made: _Definitions) -> JsonSchema:
     return {
         "description": "Where documents come from, each under a name of its own.",
         "type": "object",
         "minProperties": 1,
         "propertyNames": {"pattern": f"^{SOURCE_NAME}$"},
-        "additionalProperties": {"anyOf": choices},
+        "additionalProperties": {"anyOf": _chosen_by("format", formats, made)},
     }
 
 

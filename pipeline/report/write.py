@@ -41,7 +41,7 @@ def write_report(manifest: Manifest, graph: Graph, results: RunResults) -> None:
     )
     sections.append(run_section(manifest, results))
     counts = results.documents
-    headline, tone = _headline(results)
+    headline, tone = _headline(manifest, results)
     page = Page(
         title=results.name,
         subtitle=f"{results.manifest_path} · winnow {results.winnow} · {results.started}",
@@ -92,7 +92,7 @@ def _tokens_per_byte(results: RunResults) -> float | None:
     return None
 
 
-def _headline(results: RunResults) -> tuple[str, Tone]:
+def _headline(manifest: Manifest, results: RunResults) -> tuple[str, Tone]:
     """The one sentence to remember, and how it is meant."""
     if results.status != "done":
         return _unfinished_headline(results), "failed"
@@ -101,7 +101,7 @@ def _headline(results: RunResults) -> tuple[str, Tone]:
         if isinstance(headline, str) and tone in get_args(Tone):
             return headline, cast(Tone, tone)
     counts = results.documents
-    return f"Kept: {counts.kept.documents:,} of {counted(counts.rows, 'row')}.", ""
+    return f"{manifest.headline}: {counts.kept.documents:,} of {counted(counts.rows, 'row')}.", ""
 
 
 def _unfinished_headline(results: RunResults) -> str:

@@ -64,17 +64,23 @@ class ShardRows:
         self._rows = 0
 
     def __iter__(self) -> Iterator[Read]:
-        """The shard's batches. Raises ShardError ``too-many-bad-rows`` after the last one."""
+        """The shard's batches. Raises ShardError after the last one when the source does not accept
+        them: see ``shard_fault``."""
         for read in self._source.read(self._shard):
             self._rows += read.rows
             self._bad.add(read.quarantined)
             yield read
-        if error := too_many_bad(self._source, self._shard, self._bad, self._rows):
+        if error := shard_fault(self._source, self._shard, self._bad, self._rows):
             raise error
 
 
-def too_many_bad(source: SourceFormat, shard: Shard, bad: BadRows, rows: int) -> ShardError | None:
-    """What a shard fails with when more of its rows are bad than the source accepts."""
+def shard_fault(source: SourceFormat, shard: Shard, bad: BadRows, rows: int) -> ShardError | None:
+    """What a shard fails with when more of its rows are bad than the source accepts, or when it has
+    none."""
+    if not rows and not source.allow_empty:
+        message = f"{', '.join(shard.names[:3])}: no rows"
+        hint = "take it out of this source, or set allow_empty: true"
+        return ShardError("empty-file", message, hint)
     if bad.total <= source.max_bad * rows:
         return None
     return ShardError(

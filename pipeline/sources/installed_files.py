@@ -29,6 +29,8 @@ ALL = "all"
 
 # The name at the beginning of a requirement (PEP 508).
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# A requirement in a distribution's metadata; lines that begin with a space continue the one before.
+_REQUIRES = re.compile(r"^Requires-Dist:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _SKIPPED_FOLDERS = {"__pycache__", "site-packages", "dist-packages"}
 # An editable installation of ours changes with every build.
 _OURS = re.compile(r"(__editable__|winnow-[^/]*\.(dist|egg)-info)")
@@ -62,7 +64,8 @@ _GZIP_YIELD = 3.0
 
 
 class Entry(NamedTuple):
-    """A file found: what users see of its path, the path, and its size in bytes."""
+    """A file found: what users see of its path, the path, and its size in bytes, which for files of
+    distributions is the recorded one."""
 
     name: str
     path: str
@@ -75,7 +78,8 @@ def missing_packages(packages: Sequence[str]) -> list[str]:
 
 
 def find(kind: Kind, packages: str | Sequence[str]) -> list[Entry]:
-    """The files of one kind on this machine, sorted by name; links are not followed.
+    """The files of one kind on this machine, sorted by name, with those that a distribution
+    recorded and that were deleted since; links are not followed.
 
     ``packages`` is ``standard-library``; ``requirements`` (that, and what winnow requires, directly
     or not); ``all`` (installed packages and the system's documentation too); or a list of names of
@@ -118,13 +122,26 @@ def required(name: str) -> tuple[str, ...]:
     found: set[str] = set()
     waiting = [name]
     while waiting:
-        for line in distribution(waiting.pop()).requires or ():
+        for line in _requires(waiting.pop()):
             specification, _, condition = line.partition(";")
             match = _DISTRIBUTION.match(specification)
             if match and not condition and (key := _normalised(match[0])) not in found:
                 found.add(key)
                 waiting.append(key)
     return tuple(sorted(found))
+
+
+def _requires(name: str) -> list[str]:
+    """What a distribution requires, a line each.
+
+    importlib.metadata parses the whole description to say so; these lines are in the header.
+    """
+    installed = distribution(name)
+    metadata = installed.read_text("METADATA")
+    if metadata is None:  # an older form of installation
+        return installed.requires or []
+    header, _, _ = metadata.partition("\n\n")
+    return _REQUIRES.findall(header)
 
 
 def _normalised(name: str) -> str:
@@ -139,32 +156,43 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def _recorded(name: str, pattern: re.Pattern[str]) -> Iterator[Entry]:
-    """The files that a distribution says it has installed."""
-    root = str(distribution(name).locate_file(""))
-    for below in _names(name):
+@lru_cache(maxsize=4096)
+def _recorded(name: str, pattern: re.Pattern[str]) -> tuple[Entry, ...]:
+    """The files that a distribution says it has installed, with the sizes it says they have.
+
+    There are tens of thousands, of which few are chosen, so ``choose`` looks which are there.
+    """
+    root, rows = _record(name)
+    found = []
+    for below, *rest in rows:
         if pattern.fullmatch(below) and not below.startswith("../"):
-            path = os.path.join(root, below)
-            try:
-                found = os.lstat(path)
-            except FileNotFoundError:  # recorded, and deleted since
-                continue
-            if stat.S_ISREG(found.st_mode):
-                yield Entry(f"site/{below}", path, found.st_size)
+            path = f"{root}/{below}"
+            size = rest[-1] if rest else ""
+            found.append(Entry(f"site/{below}", path, int(size) if size.isdigit() else _size(path)))
+    return tuple(found)
 
 
 @lru_cache(maxsize=1024)
-def _names(name: str) -> tuple[str, ...]:
-    """Names of a distribution's files, below the folder it is installed in.
+def _record(name: str) -> tuple[str, list[list[str]]]:
+    """The folder that a distribution is installed in, and its files: path, digest and size.
 
     Its record is read as text: importlib.metadata makes a path of each of 40,000 files, which
     takes seconds, and every source asks again.
     """
     installed = distribution(name)
-    record = installed.read_text("RECORD")
-    if record is None:  # an older form of installation
-        return tuple(file.as_posix() for file in installed.files or ())
-    return tuple(row[0] for row in csv.reader(record.splitlines()) if row)
+    root = str(installed.locate_file(""))
+    text = installed.read_text("RECORD")
+    if text is None:  # an older form of installation
+        return root, [[file.as_posix()] for file in installed.files or ()]
+    return root, [row for row in csv.reader(text.splitlines()) if row]
+
+
+def _size(path: str) -> int:
+    """The size of a file that none is recorded of; 0 where there is no file."""
+    try:
+        return os.lstat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _walk(root_name: str, folder: str, below: str, pattern: re.Pattern[str]) -> Iterator[Entry]:
@@ -200,12 +228,24 @@ def choose(files: Iterable[Entry], kind: Kind, max_bytes: int) -> list[tuple[Inp
     alone and spreads over all packages. Sorted by name.
     """
     chosen, total = [], 0
-    for file in sorted(files, key=lambda file: sha256(file.name.encode()).digest()):
+    for file in sorted(files, key=lambda file: _rank(file.name)):
         expected = _expected_bytes(file, kind)
-        if expected and total + expected <= max_bytes:
+        if expected and total + expected <= max_bytes and _is_file(file.path):
             chosen.append((InputFile(Path(file.path), file.name), expected))
             total += expected
     return sorted(chosen, key=lambda pair: pair[0].name)
+
+
+@lru_cache(maxsize=100_000)
+def _rank(name: str) -> bytes:
+    return sha256(name.encode()).digest()
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:  # recorded, and deleted since
+        return False
 
 
 def _expected_bytes(file: Entry, kind: Kind) -> int:

@@ -63,6 +63,7 @@ def measuring_manifest(manifest: Manifest) -> Manifest:
         gates=Gates(allow_empty=True),
         steps=(NamedStep(FOLDER, step, FOLDER),),
         extensions={},
+        headline="Measured",
         # Without the thresholds: another one of them leaves the measurements as they are.
         values={"sources": manifest.values["sources"], FOLDER: step.model_dump(mode="json")},
     )

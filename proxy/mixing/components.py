@@ -126,8 +126,8 @@ def formatted(values: Values) -> str:
             runs[-1].append(value)
         else:
             runs.append([value])
-    said = [f"{r[0]} to {r[-1]}" if len(r) > 2 else " or ".join(map(str, r)) for r in runs]
-    return " or ".join(said)
+    ranges = [f"{r[0]} to {r[-1]}" if len(r) > 2 else " or ".join(map(str, r)) for r in runs]
+    return " or ".join(ranges)
 
 
 class Part(BaseModel):

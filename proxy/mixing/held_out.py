@@ -36,7 +36,7 @@ from winnow import (
 
 MIN_DOCUMENTS, MAX_DOCUMENTS = 32, 400
 MAX_BYTES = 2**20  # longer documents are not held out
-# Documents of a source by which common 5-grams are told; so many candidates per wanted document.
+# Documents of a source by which common 5-grams are known; so many candidates per wanted document.
 REFERENCES, CANDIDATES = 500, 4
 MIN_PREFIXES = 5  # fewer groups of ids are rather kinds of documents than documents alike
 COMMON_SHARE, MIN_COMMON = 0.01, 3

@@ -9,7 +9,6 @@ topics:  {web: [{topic: science, weight: 0.6}, {topic: [health, law], format: tu
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
@@ -145,7 +144,7 @@ class Mix(BaseModel):
                     (source,),
                     "unknown-source",
                     f"no source is called {source!r}",
-                    did_you_mean(source, view.sources, "the sources are"),
+                    choices=view.sources,
                 )
             yield from self._check_columns(source, parts, view)
             yield from overlaps(source, parts)
@@ -158,12 +157,12 @@ class Mix(BaseModel):
         for column in sorted({column for part in parts for column in part.choices}):
             always = () if column in scored else DOCUMENT_CATEGORIES
             if column not in (*view.columns, *always):
-                known = [*dict.fromkeys([*view.columns, *always, *Part.model_fields])]
+                known = dict.fromkeys([*view.columns, *always, *Part.model_fields])
                 yield Problem(
                     (source, column),
                     "unknown-column",
                     f"no step adds a column {column!r}",
-                    did_you_mean(column, known),
+                    choices=tuple(known),
                 )
 
     def _check_weights(self) -> Iterator[Problem]:
@@ -188,14 +187,6 @@ class Mix(BaseModel):
                 f"the weights add up to {total:.6g} and no part takes the rest",
                 "make them add up to 1, or leave one weight out",
             )
-
-
-def did_you_mean(name: str, known: Sequence[str], listed: str = "known") -> str:
-    """A hint naming the nearest of ``known``, or all of them after the words ``listed``."""
-    close = difflib.get_close_matches(name, known, n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"{listed}: {', '.join(known)}" if known else ""
 
 
 def with_natural(mixes: Mapping[str, Mix]) -> dict[str, Mix]:

@@ -7,7 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+AGGREGATE = "all"  # the target of a comparison about the mean over targets
 DEFAULT_SHARE = 0.02
+# Of fewer documents, an interval by Student's t is wrong too often when few of them hold most of
+# the difference: with lognormal differences 11 to 18 % instead of 5 %, and a sample this small
+# cannot show its own tail.
+MIN_DOCUMENTS = 21
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s?%")
 _HELD_OUT = re.compile(r"held_out (.+)")
 

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from proxy.training.sizes import ModelSpec, Recipe, default_recipe
 from winnow import ShardError, StageOutputs, TaskContext, TaskResult
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 EVALUATION = "evaluation.parquet"
 CURVE = "curve.parquet"
-CURVE_SCHEMA = pa.schema(
-    [
-        pa.field("step", pa.int64(), nullable=False),
-        pa.field("tokens", pa.int64(), nullable=False),
-        pa.field("loss", pa.float64(), nullable=False),
-        pa.field("lr", pa.float64(), nullable=False),
-    ]
-)
 
 # Share of a trial's progress that training is; evaluation is the rest.
 _TRAINING = 0.9
+
+
+def curve_schema() -> pa.Schema:
+    """The columns of curve.parquet, one row for each step."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("step", pa.int64(), nullable=False),
+            pa.field("tokens", pa.int64(), nullable=False),
+            pa.field("loss", pa.float64(), nullable=False),
+            pa.field("lr", pa.float64(), nullable=False),
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,10 @@ class TrialTask:
     evaluation_name: str = "held_out.parquet"
 
     def run(self, context: TaskContext) -> TaskResult:
-        # Here and not above, so that planning needs no torch.
+        # Here and not above, so that planning needs no torch and no pyarrow.
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         from proxy.training.checkpoint import save_checkpoint
         from proxy.training.evaluate import evaluate, read_held_out
         from proxy.training.train import read_tokens, train
@@ -77,10 +87,9 @@ class TrialTask:
         save_checkpoint(model, folder)
         steps = list(range(1, len(curve.loss) + 1))
         columns = [steps, list(curve.tokens), list(curve.loss), list(curve.learning_rate)]
-        arrays = [pa.array(c, f.type) for c, f in zip(columns, CURVE_SCHEMA, strict=True)]
-        pq.write_table(
-            pa.table(arrays, schema=CURVE_SCHEMA), folder / CURVE, write_page_checksum=True
-        )
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, curve_schema(), strict=True)]
+        table = pa.table(arrays, schema=curve_schema())
+        pq.write_table(table, folder / CURVE, write_page_checksum=True)
         pq.write_table(scores, folder / EVALUATION, write_page_checksum=True)
         return TaskResult(
             metrics={

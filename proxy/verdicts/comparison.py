@@ -11,11 +11,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from proxy.mixing.targets import AGGREGATE
 from proxy.verdicts.paired_effect import Effect, Floats, Stratum, effect
 
 Decision = Literal["better", "worse", "undecided"]
-
-AGGREGATE = "all"  # the target of a comparison about the mean over targets
 
 
 @dataclass(frozen=True)

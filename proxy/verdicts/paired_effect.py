@@ -12,14 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from proxy.mixing.targets import MIN_DOCUMENTS
+
 Floats = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
 
 POWER = 0.8
-# Of fewer documents, an interval by Student's t is wrong too often when few of them hold most of
-# the difference: with lognormal differences 11 to 18 % instead of 5 %, and a sample this small
-# cannot show its own tail.
-MIN_DOCUMENTS = 21
 _SMALLEST_P = 1e-100
 _REPLICATES = 4_096
 

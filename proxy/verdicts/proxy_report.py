@@ -12,9 +12,10 @@ import orjson
 import pyarrow.parquet as pq
 
 from proxy.mixing.split import REPEAT_SIMILARITY, SPLITS
+from proxy.mixing.targets import AGGREGATE
 from proxy.proxy_warnings import mix_warnings, target_warnings
 from proxy.training.trial import CURVE
-from proxy.verdicts.comparison import AGGREGATE, Comparison
+from proxy.verdicts.comparison import Comparison
 from proxy.verdicts.verdict import VERDICT, confidence, interval, signed
 from winnow import Block, Chart, Prose, Receipt, ReportSection, StageOutputs, Table
 
@@ -153,7 +154,7 @@ def _mixes(mix: StageOutputs, tokenise: StageOutputs) -> ReportSection:
     blocks: list[Block] = []
     if warnings:
         text = "\n\n".join(f"{w[:1].upper()}{w[1:]}." for texts in warnings.values() for w in texts)
-        blocks.append(Prose(text, title="Mixes that lack text"))
+        blocks.append(Prose(text, title="What to know of these mixes"))
     blocks += [_composition(receipts), _sampled(receipts), _training_side(tokenise)]
     first = {str(receipt.metrics["mix"]) for receipt in receipts}
     mixes = _count(len(first), "mix", "mixes")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import orjson
 
-from proxy.verdicts.comparison import Comparison, Scores, bits_per_byte, compare_mixes, read_scores
 from winnow import ShardError, StageOutputs, TaskContext, TaskResult
+
+if TYPE_CHECKING:
+    from proxy.verdicts.comparison import Comparison, Scores
 
 VERDICT = "verdict.json"
 SCHEMA_VERSION = 1
@@ -33,6 +36,8 @@ class VerdictTask:
     baseline: str
 
     def run(self, context: TaskContext) -> TaskResult:
+        from proxy.verdicts.comparison import bits_per_byte, compare_mixes
+
         scores = [self._read(name) for name in self.names]
         try:
             comparisons = compare_mixes(scores, self.baseline)
@@ -54,6 +59,8 @@ class VerdictTask:
         return TaskResult(metrics=metrics)
 
     def _read(self, name: TrialName) -> Scores:
+        from proxy.verdicts.comparison import read_scores
+
         (path,) = (
             path for path in self.trials.outputs(key=name.key) if path.name == "evaluation.parquet"
         )

@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
-from small_runs import contents, small_project, winnow, write_lines
+from small_runs import contents, load, small_project, winnow, write_lines
 
 from pipeline.engine.failpoints import COMMIT_POINTS
 from pipeline.engine.lock import read_holder
+from pipeline.engine.run import run
 from pipeline.engine.status import read_status, verify
 
 COMMAND = (sys.executable, "-m", "pipeline.cli", "run")
@@ -37,8 +38,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 def check(path: Path, workers: int, undisturbed: dict[str, bytes]) -> None:
-    done = winnow("run", path, "--set", f"executor.workers={workers}", cwd=path.parent)
-    assert done.returncode == 0, done.stderr
+    # In this process: what a rerun gives is compared with a run of the command line.
+    results = run(load(path, f"executor.workers={workers}"))
+    assert results.exit_code == 0, results.failures
     output = path.parent / "out"
     assert contents(output) == undisturbed
     assert not list(path.parent.glob(".store/tmp/*/*"))

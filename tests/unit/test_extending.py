@@ -18,7 +18,7 @@ POEMS = {
     "b.txt": "LOUD\nTHE BUDS, THE RAIN\n***\nYears\n1 2 3 1990 2000",
     "c.txt": "\n***\n".join(f"{n}\nthe same line\nand line {n}" for n in "abc"),
 }
-LONGEST = {"shouting.py": 15, "titles.py": 35, "poems.py": 35}
+LONGEST = {"shouting.py": 15, "titles.py": 35, "poems.py": 35, "processes.py": 35}
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,24 @@ def test_all_plugins_work_in_one_run(project: Path) -> None:
     assert "First words" in report
     for reason in ("shouting", "digits", "common_title", "too_short"):
         assert reason in report, reason
+
+
+def test_the_executor_gives_the_same_bytes_as_the_local_one(project: Path) -> None:
+    done = winnow("run", "manifest.yaml", cwd=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    local = ("--output", "local", "--set", "store=local-store", "--set", "executor.kind=local")
+    done = winnow("run", "manifest.yaml", *local, cwd=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / "out" / "logs" / "processes.log").exists()
+    ours, theirs = committed(project / ".store"), committed(project / "local-store")
+    assert len(ours) > 10
+    assert ours == theirs
+
+
+def committed(store: Path) -> dict[str, bytes]:
+    """All files of all tasks in a store, by their path in it."""
+    files = [path for path in (store / "tasks").rglob("*") if path.is_file()]
+    return {str(path.relative_to(store)): path.read_bytes() for path in files}
 
 
 def test_the_tests_on_the_page_pass(project: Path, root: Path) -> None:

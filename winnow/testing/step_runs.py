@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 
 from pipeline.documents import MAX_BATCH_ROWS, Docs
 from pipeline.engine.step_results import CheckedResult, applied, filtered, mapped, reduced
+from pipeline.parquet import DocumentWriter
 from pipeline.step import GlobalStep, Position, ReduceInput, RowStep, Step
 from winnow.testing.documents import documents
 
 Rows = Sequence[str | Mapping[str, Any]]
 Types = Mapping[str, pa.DataType]
-SEED = 7  # what a global step is told to be the manifest's
+SEED = 7  # what global steps get as the manifest's
 
 
 @dataclass
@@ -26,9 +27,9 @@ class StepRun:
     """What a step did with documents.
 
     ``kept`` are ids in order; ``dropped`` is id → reason and signals; ``columns`` is id → what was
-    appended, ``texts`` id → the text afterwards, both of all documents. Of a global step also its
-    ``metrics``, its artifacts by name as ``files`` (bytes), and the Parquet ones as ``tables``
-    (rows).
+    appended, ``texts`` id → the text afterwards, both of all documents; ``batches`` are the kept
+    documents with what was appended. Of a global step also its ``metrics``, its artifacts by name
+    as ``files`` (bytes), and the Parquet ones as ``tables`` (rows).
     """
 
     kept: list[str] = field(default_factory=list)
@@ -38,12 +39,15 @@ class StepRun:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    batches: list[pa.RecordBatch] = field(default_factory=list)
 
     def add(self, step: Step, docs: Docs, result: CheckedResult) -> None:
         """Note the ``result`` of one batch."""
         if result.text is not None:
             docs = docs.with_text(result.text)
-        added = docs.with_columns(result.columns).batch.select([*step.adds()]).to_pylist()
+        docs = docs.with_columns(result.columns)
+        self.batches.append(docs.filter(result.keep).batch)
+        added = docs.batch.select([*step.adds()]).to_pylist()
         signals = {name: values.to_pylist() for name, values in result.signals.items()}
         reasons = iter(result.reasons)
         for row, key in enumerate(docs.column("id").to_pylist()):
@@ -59,11 +63,16 @@ class StepRun:
 
 
 def run_row_step(
-    step: RowStep, rows: Rows, types: Types | None = None, batch: int = MAX_BATCH_ROWS
+    step: RowStep,
+    rows: Rows,
+    types: Types | None = None,
+    batch: int = MAX_BATCH_ROWS,
+    shards: int = 1,
 ) -> StepRun:
-    """``step`` on documents (see ``documents``) in batches of at most ``batch``."""
+    """``step`` on documents (see ``documents``), cut in order into ``shards`` and these into
+    batches of at most ``batch``."""
     ran = StepRun()
-    for piece in _batches(documents(rows, types), batch):
+    for piece in (piece for pieces in _cut(rows, types, shards, batch) for piece in pieces):
         docs = Docs(piece)
         ran.add(step, docs, filtered(step, docs))
     return ran
@@ -78,10 +87,7 @@ def run_global_step(
 ) -> StepRun:
     """``step`` on documents (see ``documents``), cut in order into ``shards`` and these into
     batches of at most ``batch``."""
-    size = max(1, -(-len(rows) // shards))
-    starts = [number * size for number in range(shards)]
-    parts = [documents(rows[start : start + size], types, first=start) for start in starts]
-    cut = [_batches(part, batch) for part in parts]
+    cut = _cut(rows, types, shards, batch)
     ran = StepRun()
     with tempfile.TemporaryDirectory() as name:
         folder, artifacts = Path(name), Path(name) / "artifacts"
@@ -111,14 +117,35 @@ def assert_accounted(step: RowStep | GlobalStep, rows: Rows, types: Types | None
 def assert_same_when_split(
     step: RowStep | GlobalStep, rows: Rows, types: Types | None = None
 ) -> None:
-    """The same documents are kept, with the same reasons, signals, columns, texts and metrics,
-    whatever the number of shards and the size of batches."""
+    """The documents that are kept are the same bytes, in the order of the rows, and the others are
+    dropped with the same reasons and signals, whatever the number of shards and the size of
+    batches. Of a global step the metrics are the same too."""
     whole = _run(step, rows, types, 1, MAX_BATCH_ROWS)
     for shards, batch in ((1, 1), (2, 3), (3, 2), (len(rows) + 1, 1)):
         again = _run(step, rows, types, shards, batch)
-        for part in ("kept", "dropped", "columns", "texts", "metrics"):
+        cut = f"with {shards} shards and batches of {batch}"
+        for part in ("kept", "dropped", "texts", "metrics"):
             one, other = getattr(whole, part), getattr(again, part)
-            assert one == other, f"{part} differ with {shards} shards and batches of {batch}"
+            assert one == other, f"{part} differ {cut}"
+        assert _bytes(whole) == _bytes(again), f"the bytes of what is kept differ {cut}"
+
+
+def _bytes(ran: StepRun) -> bytes:
+    """The kept documents as one file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kept.parquet"
+        with DocumentWriter(path, ran.batches[0].schema) as writer:
+            for batch in ran.batches:
+                writer.write(batch)
+        return path.read_bytes()
+
+
+def _cut(rows: Rows, types: Types | None, shards: int, batch: int) -> list[list[pa.RecordBatch]]:
+    """The documents in order, as batches of at most ``batch`` by shard."""
+    size = max(1, -(-len(rows) // shards))
+    starts = [number * size for number in range(shards)]
+    parts = [documents(rows[start : start + size], types, first=start) for start in starts]
+    return [_batches(part, batch) for part in parts]
 
 
 def _run(
@@ -126,7 +153,7 @@ def _run(
 ) -> StepRun:
     if isinstance(step, GlobalStep):
         return run_global_step(step, rows, types, shards, batch)
-    return run_row_step(step, rows, types, batch)
+    return run_row_step(step, rows, types, batch, shards)
 
 
 def _batches(whole: pa.RecordBatch, size: int) -> list[pa.RecordBatch]:

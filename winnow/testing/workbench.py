@@ -116,6 +116,7 @@ class Workbench:
         self.run(stage)
         return stage
 
-    def site(self, corpus: Stage, sources: Sequence[str]) -> BuildContext:
+    def context(self, corpus: Stage, sources: Sequence[str]) -> BuildContext:
+        """What an extension is given to build its stages on ``corpus``."""
         view = ManifestView(self.folder, self.seed, tuple(sources), self.columns)
         return BuildContext(view, corpus, self.make, workers=1)

@@ -237,6 +237,24 @@ def test_a_glob_takes_every_file_in_the_order_of_names(tmp_path: Path) -> None:
     assert named(step, ITEMS[:3]) == [f"all/{name}.jsonl#1" for name in "abc"]
 
 
+def test_fields_may_be_nested(tmp_path: Path) -> None:
+    (tmp_path / "e.jsonl").write_bytes(orjson.dumps({"doc": {"body": ITEMS[0]}, "id": "x"}))
+    step = Decontaminate(evaluations={"own": {"paths": "e.jsonl", "fields": ["doc.body"]}})
+    assert problems(step, tmp_path) == []
+    assert named(step, ITEMS[:2]) == ["own#1", None]
+
+
+def test_a_pattern_that_reaches_into_too_many_folders_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.sources.glob_walk.MAX_FOLDERS", 3)
+    for number in range(5):
+        write(tmp_path, f"{number}/e.jsonl", ITEMS[:1])
+    (problem,) = problems(Decontaminate(evaluations={"all": "**/e.jsonl"}), tmp_path)
+    assert (problem.path, problem.code) == (("evaluations", "all"), "too-many-folders")
+    assert "before the first wildcard" in problem.hint
+
+
 def test_every_missing_file_is_a_problem_with_its_place(tmp_path: Path) -> None:
     write(tmp_path, "there.jsonl", ITEMS)
     evaluations: Mapping[str, Any] = {

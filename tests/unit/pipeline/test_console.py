@@ -24,7 +24,7 @@ def on_terminal(logs: Path | None, *, failing: bool = False, stages: int = 1) ->
     reader, writer = pty.openpty()
     with os.fdopen(writer, "w") as terminal, Console(logs, terminal) as console:
         for number in range(1, stages + 1):
-            console.stage_started(f"{number:02}-filter", 4, "new")
+            console.stage_started(f"{number:02}-filter", 4, "new", number, stages)
             console.stage_progress(2.5)
             if failing:
                 console.failure(FAILURE)
@@ -65,11 +65,12 @@ def test_events_are_kept_in_the_logs_also_with_a_terminal(tmp_path: Path) -> Non
 def test_without_a_terminal_each_event_is_a_json_line() -> None:
     stream = StringIO()
     with Console(None, stream) as console:
-        console.stage_started("01-filter", 4, "new")
+        console.stage_started("01-filter", 4, "new", 1, 1)
         console.stage_progress(1)
         console.print("for people only")
     (line,) = stream.getvalue().splitlines()
     assert json.loads(line)["stage"] == "01-filter"
+    assert (json.loads(line)["number"], json.loads(line)["stages"]) == (1, 1)
 
 
 def lines_of(shown: str) -> list[str]:
@@ -85,7 +86,9 @@ def test_a_small_terminal_shows_the_running_stage_with_its_tasks_rate_and_time_l
     monkeypatch.setenv("LINES", "14")
     lines = lines_of(on_terminal(None, stages=16))
     for number in range(1, 17):
-        running = [line for line in lines if line.startswith(f"{number:02}-filter ")]
+        running = [
+            line for line in lines if line.startswith(f"stage {number} of 16: {number:02}-filter ")
+        ]
         assert any(re.search(r"2/4 [\d.]+/s \d:\d\d left", line) for line in running), number
         assert f"{number:02}-filter: done in 0:02; kept 3 of 4" in lines
     assert max(map(len, lines)) <= 62
@@ -98,7 +101,7 @@ def test_a_name_that_is_too_long_is_cut_and_the_figures_are_not(
     stream = StringIO()
     monkeypatch.setattr(stream, "isatty", lambda: True)
     with Console(None, stream) as console:
-        console.stage_started("gopher_repetition+gopher_quality+c4_quality+url", 80, "new")
+        console.stage_started("gopher_repetition+gopher_quality+c4_quality+url", 80, "new", 2, 16)
         console.stage_progress(0.5)
     assert "… " in stream.getvalue()
     assert " left" in stream.getvalue()
@@ -124,7 +127,7 @@ def test_a_pipe_gets_a_line_of_the_running_stage_every_few_seconds(
     monkeypatch.setattr(console_module.time, "monotonic", lambda: seconds)
     stream = StringIO()
     with Console(tmp_path, stream) as console:
-        console.stage_started("01-filter", 8, "new")
+        console.stage_started("01-filter", 8, "new", 1, 1)
         for step in range(240):  # a minute, four times a second
             seconds = step / 4
             console.stage_progress(step / 60)

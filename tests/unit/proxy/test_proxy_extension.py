@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.engine.stage import Stage
-from pipeline.errors import Problem
+from pipeline.errors import ManifestError, Problem
 from pipeline.extension import BuildContext
+from pipeline.manifest import load_manifest
 from pipeline.report.page import Page, render
 from pipeline.step import ManifestView
 from proxy.proxy_extension import ProxyExtension
@@ -40,7 +41,23 @@ def test_a_source_that_a_mix_cannot_name_is_refused_where_it_is() -> None:
     assert list(extension(mixes={"all": "proportional"}).check(view)) == []
 
 
-def site_of(bench: Workbench) -> BuildContext:
+def test_names_that_are_nearly_right_are_suggested_where_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "m.yaml").write_text(
+        "sources: {web: {format: jsonl, paths: a.jsonl}}\n"
+        "mixes: {half: {wep: 0.5, web: {wieght: top 3%}}}\n"
+        "proxy: {baseline: hafl, evaluate: {wed: held_out 2%}}\n"
+    )
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(tmp_path / "m.yaml")
+    found = {(p.line, p.code): p.hint for p in caught.value.problems}
+    assert found[2, "unknown-source"] == "did you mean 'web'?"
+    assert found[2, "unknown-column"] == "did you mean 'weight'?"
+    assert found[3, "unknown-mix"] == "did you mean 'half'?"
+    assert found[3, "unknown-source"] == "did you mean 'web'?"
+
+
+def context_of(bench: Workbench) -> BuildContext:
     rng = random.Random(3)
     shards = {}
     for source in ("web", "docs"):
@@ -48,7 +65,7 @@ def site_of(bench: Workbench) -> BuildContext:
         words = WORDS[:90] if source == "web" else WORDS[60:]
         texts = [" ".join(rng.choices(words, k=60)) for _ in range(80)]
         shards[f"{source}-0"] = batch_of(source, texts)
-    return bench.site(bench.corpus(shards), ["web", "docs"])
+    return bench.context(bench.corpus(shards), ["web", "docs"])
 
 
 def names(stages: list[Stage]) -> list[str]:
@@ -56,13 +73,13 @@ def names(stages: list[Stage]) -> list[str]:
 
 
 def test_no_mixes_and_no_proxy_ask_for_nothing(bench: Workbench) -> None:
-    assert extension().stages(site_of(bench)) == []
+    assert extension().stages(context_of(bench)) == []
     assert extension().results([]) == {}
     assert extension().report_sections([]) == []
 
 
 def test_mixes_without_a_proxy_are_still_drawn(bench: Workbench) -> None:
-    stages = extension(mixes=MIXES).stages(site_of(bench))
+    stages = extension(mixes=MIXES).stages(context_of(bench))
     assert names(stages) == ["held_out", "split", "tokenizer", "tokenise", "mix"]
     assert [task.key for task in stages[-1].tasks] == ["natural-seed1", "half-seed1"]
     for stage in stages:
@@ -78,7 +95,7 @@ def test_mixes_without_a_proxy_are_still_drawn(bench: Workbench) -> None:
 
 
 def test_a_proxy_without_mixes_trains_the_proportional_one_alone(bench: Workbench) -> None:
-    stages = extension(proxy=PROXY).stages(site_of(bench))
+    stages = extension(proxy=PROXY).stages(context_of(bench))
     assert names(stages)[-1] == "trial"
     assert [task.key for task in stages[-1].tasks] == ["natural-seed1", "natural-seed2"]
 
@@ -108,14 +125,14 @@ def everything(stages: list[Stage]) -> dict[str, dict[str, list[Any]]]:
 def test_an_edit_changes_what_it_says_and_nothing_else(
     bench: Workbench, edit: dict[str, Any], changed: set[str]
 ) -> None:
-    context = site_of(bench)
+    context = context_of(bench)
     before = everything(extension(**SPEC).stages(context))
     after = everything(extension(**{**SPEC, **edit}).stages(context))
     assert {name for name in before if before[name] != after[name]} == changed
 
 
 def test_another_seed_or_mix_leaves_the_trials_there_are_as_they_are(bench: Workbench) -> None:
-    context = site_of(bench)
+    context = context_of(bench)
     before = extension(**SPEC).stages(context)
     wider = {**MIXES, "web": {"web": 1.0}}
     after = extension(**{**SPEC, "mixes": wider, "proxy": {**PROXY, "seeds": 3}}).stages(context)
@@ -136,7 +153,7 @@ def test_from_documents_to_a_verdict(benches: Callable[[str], Workbench]) -> Non
     runs = []
     for name in ("one", "two"):
         bench = benches(name)
-        stages = spec.stages(site_of(bench))
+        stages = spec.stages(context_of(bench))
         for stage in stages:
             bench.run(stage)
         runs.append(stages)
@@ -211,7 +228,7 @@ def test_problems_lead_to_the_value_and_say_what_to_do(
 ) -> None:
     (problem,) = check(**manifest)
     assert (problem.path, problem.code) == (path, code)
-    assert hint in problem.hint
+    assert any(hint in text for text in (problem.hint, *problem.choices))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.proxy_warnings import mix_warnings, target_warnings
+from proxy.proxy_warnings import mix_warnings, mixes_that_lack_text, target_warnings
 
 
 def mix(
@@ -55,6 +55,12 @@ def test_a_cut_amid_the_scores_or_none_is_no_warning() -> None:
     assert mix_warnings([mix((500, 500), low=0.4, scores=(0.0, 1.0))]) == {}
     assert mix_warnings([mix((500, 500), low=1.0, scores=(1.0, 1.0))]) == {}
     assert mix_warnings([mix((500, 500), scores=(0.0, 1.0))]) == {}
+
+
+def test_a_mix_lacks_text_by_its_shares_or_its_tokens_and_not_by_its_cuts() -> None:
+    cut = mix((500, 500), low=0.00059, scores=(0.00001, 1.0), name="cut")
+    missed, short = mix((870, 130), name="missed"), mix((500, 500), wanted=2_000, name="short")
+    assert mixes_that_lack_text([cut, missed, missed, short]) == ["missed", "short"]
 
 
 def test_a_target_of_few_documents_and_rows_left_out_are_named() -> None:

@@ -286,3 +286,14 @@ def test_bad_rows_that_another_run_accepted_fail_a_run_that_does_not(tmp_path: P
     assert failure.code == "too-many-bad-rows"
     assert "first at a2.jsonl:" in failure.message
     assert results.exit_code == 1
+
+
+def test_an_empty_file_that_another_run_accepted_fails_a_run_that_does_not(tmp_path: Path) -> None:
+    path = small_project(tmp_path)
+    (tmp_path / "a3.jsonl").write_text("\n")
+    assert run(load(path, "sources.a.allow_empty=true")).exit_code == 0
+    results = run(load(path))
+    [failure] = results.failures
+    assert (failure.code, failure.message) == ("empty-file", "a3.jsonl: no rows")
+    assert "allow_empty: true" in failure.hint
+    assert results.exit_code == 1

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pytest
 
+from pipeline.documents import ColumnType
 from pipeline.errors import Problem
-from pipeline.manifest.column_checks import column_problems
+from pipeline.manifest.column_checks import added_columns, column_problems
 from pipeline.step import Column, Location, RowStep
 
 ADDED: Mapping[str, pa.DataType | None] = {
@@ -44,7 +45,7 @@ class Relabels(Adds):
     replaces = frozenset({"topic"})
 
 
-def of(step: RowStep, columns: Mapping[str, pa.DataType | None] = ADDED) -> list[Problem]:
+def of(step: RowStep, columns: Mapping[str, ColumnType] = ADDED) -> list[Problem]:
     return list(column_problems(step, columns))
 
 
@@ -93,6 +94,31 @@ def test_columns_are_added_once() -> None:
 @pytest.mark.parametrize("name", ["id", "text", "source", "_source", "_offset"])
 def test_what_documents_are_is_not_replaced(name: str) -> None:
     assert [problem.code for problem in of(Relabels(column=name))] == ["column-exists"]
+
+
+class Names(RowStep):
+    """Adds a column of a type that it names."""
+
+    kind: str
+
+    def adds(self) -> dict[str, str]:
+        return {"language": self.kind, "extra": self.kind}
+
+
+def test_a_type_may_be_named() -> None:
+    assert of(Names(kind="large_string")) == []
+    assert [problem.code for problem in of(Names(kind="float32"))] == ["column-exists"]
+    number, text = {"extra": "float32"}, {"extra": "string"}
+    assert of(Reads(column="extra", holds="numbers"), number) == []
+    assert [p.code for p in of(Reads(column="extra", holds="numbers"), text)] == ["wrong-column"]
+    assert of(Reads(column="extra", holds="groups"), text) == []
+
+
+def test_a_name_that_is_no_type_is_a_problem() -> None:
+    found = of(Names(kind="flaot32"))
+    assert {problem.code for problem in found} == {"step-result"}
+    assert "'flaot32' for extra" in found[1].message
+    assert list(added_columns(Names(kind="flaot32"))) == []
 
 
 def test_what_is_known_of_documents_may_be_filled_in_with_its_own_type() -> None:

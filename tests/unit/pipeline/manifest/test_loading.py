@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.engine.local_executor import LocalExecutor
 from pipeline.errors import LocatedProblem, ManifestError, Refusal
 from pipeline.manifest import Manifest, load_manifest
 from pipeline.manifest.registry import Registry
@@ -44,7 +45,7 @@ def test_defaults(load: Load, tmp_path: Path) -> None:
     assert (manifest.name, manifest.seed, manifest.output) == ("run", 0, Path("runs/run"))
     assert manifest.folder == tmp_path.resolve()
     assert manifest.path == tmp_path / "run.yaml"
-    assert manifest.executor.kind == "local"
+    assert isinstance(manifest.executor, LocalExecutor)
     assert manifest.executor.workers >= 1
     assert not manifest.gates.unique_id
     assert manifest.steps == ()

@@ -21,6 +21,10 @@ SCHEMA = {
     "properties": {
         "name": {"anyOf": [{"type": "string"}, {"type": "null"}], "description": "who"},
         "part": {"$ref": "#/$defs/Part"},
+        "executor": {
+            "description": "where tasks run",
+            "anyOf": [{"properties": {"kind": {"const": "here"}, "workers": {"type": "integer"}}}],
+        },
         "sources": {
             "description": "where from",
             "additionalProperties": {
@@ -73,24 +77,26 @@ def test_every_kind_of_key_has_its_place(page: str) -> None:
         "### `format: lines`",
         "## Steps",
         "### `drop`",
+        "## Executors",
+        "### `kind: here`",
         "## Parts",
         "### `Part`",
     ]
 
 
-def test_bounds_defaults_and_meaning_are_told(page: str) -> None:
+def test_bounds_defaults_and_meaning_are_stated(page: str) -> None:
     assert "| `least` | integer ≥ 1 | `5` | a \\| b |" in page
     assert '| `side` | `"left"` or `"right"` | required | which |' in page
     assert "| `paths` | list of string |  | files |" in page
     assert "| `part` | [Part](#part) |  |  |" in page
 
 
-def test_docstrings_are_told_in_markdown(page: str) -> None:
+def test_docstrings_are_shown_as_markdown(page: str) -> None:
     assert "The `first` stays." in page
 
 
 def test_undocumented_fields_are_found() -> None:
-    assert undocumented(SCHEMA) == ["Drop.bare"]
+    assert undocumented(SCHEMA) == ["Drop.bare", "here.workers"]
 
 
 def test_every_setting_of_winnow_is_documented() -> None:

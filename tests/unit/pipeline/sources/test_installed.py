@@ -13,7 +13,7 @@ from pipeline.errors import Refusal, ShardError
 from pipeline.sources.fields import Document
 from pipeline.sources.installed import SHARD_BYTES, Installed
 from pipeline.sources.installed_documents import Unusable, documents, python_text
-from pipeline.sources.installed_files import TOPICS, Kind, find, required
+from pipeline.sources.installed_files import TOPICS, Kind, choose, find, required
 from pipeline.sources.rows import RowError
 from pipeline.sources.source import Shard
 
@@ -164,6 +164,37 @@ def test_a_package_that_is_not_installed_is_named_at_its_place() -> None:
     [found] = problems(fmt, Path())
     assert (found.path, found.code) == (("packages", 1), "no-such-package")
     assert "'nunpy'" in found.message
+
+
+@pytest.fixture
+def distribution_of_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A distribution with two recorded files, one of which is gone, and one without a size."""
+    name = "three-files"
+    info = tmp_path / "three_files-1.dist-info"
+    info.mkdir()
+    requires = "Requires-Dist: orjson\nRequires-Dist: numpy\n >=2\nRequires-Dist: x; extra == 'y'"
+    described = f"Metadata-Version: 2.1\nName: {name}\n{requires}\n\nRequires-Dist: no-header\n"
+    (info / "METADATA").write_text(described)
+    (info / "RECORD").write_text("gone.py,sha256=a,5\nkept.py,sha256=b,6\nunsized.py,,\n")
+    (tmp_path / "kept.py").write_text("a = 1\n")
+    (tmp_path / "unsized.py").write_text("bcd = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+def test_a_recorded_file_that_was_deleted_is_not_chosen(distribution_of_three: str) -> None:
+    found = find("source", [distribution_of_three])
+    sizes = {"site/gone.py": 5, "site/kept.py": 6, "site/unsized.py": 8}
+    assert {entry.name: entry.size for entry in found} == sizes
+    chosen = [file.name for file, _ in choose(found, "source", 100)]
+    assert chosen == ["site/kept.py", "site/unsized.py"]
+
+
+def test_requirements_are_those_in_the_header_without_conditions(
+    distribution_of_three: str,
+) -> None:
+    assert required(distribution_of_three)[:2] == ("numpy", "orjson")
+    assert not {"x", "no-header"} & set(required(distribution_of_three))
 
 
 def test_a_changed_file_fails_its_shard(tmp_path: Path) -> None:

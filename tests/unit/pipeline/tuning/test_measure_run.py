@@ -34,6 +34,8 @@ def test_all_rows_are_measured_or_in_quarantine(measured: Path) -> None:
     assert (counts.kept.documents, counts.quarantined) == (12, {"malformed-json": 1})
     assert counts.dropped == {"measure": {}}
     assert len(rows(measured)) == 12
+    report = (measured.parent / "out" / "measure" / "report.html").read_text()
+    assert "Measured: 12 of 13 rows." in report
 
 
 def test_documents_have_identity_excerpt_signals_and_reasons(measured: Path) -> None:

@@ -16,7 +16,7 @@ from pipeline.errors import ShardError
 from proxy.training.checkpoint import load_checkpoint
 from proxy.training.evaluate import HELD_OUT_SCHEMA, evaluate
 from proxy.training.sizes import ModelSpec, Recipe
-from proxy.training.trial import CURVE_SCHEMA, TrialTask
+from proxy.training.trial import TrialTask, curve_schema
 from proxy.verdicts.comparison import read_scores
 
 SPEC = ModelSpec(vocabulary=64, width=32, depth=2, heads=2, ffn=96, context=32)
@@ -58,7 +58,7 @@ def test_a_trial_leaves_a_model_its_curve_and_its_scores(stages, tmp_path: Path)
     outcome = trial(stages).run(TaskContext(tmp_path / "out"))
     folder = tmp_path / "out" / "a-1"
     curve = pq.read_table(folder / "curve.parquet")
-    assert curve.schema.equals(CURVE_SCHEMA)
+    assert curve.schema.equals(curve_schema())
     assert curve["step"].to_pylist() == list(range(1, curve.num_rows + 1))
     assert outcome.metrics["tokens"] == curve["tokens"][-1].as_py() == 2_999 // 32 * 32
     assert outcome.metrics["steps"] == curve.num_rows

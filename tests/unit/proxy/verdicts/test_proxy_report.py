@@ -14,7 +14,7 @@ import pytest
 from pipeline.engine.stage import StageOutputs, TaskContext, TaskResult
 from pipeline.report.blocks import Chart, Prose, ReportSection, Table
 from pipeline.report.charts import svg
-from proxy.training.trial import CURVE, CURVE_SCHEMA
+from proxy.training.trial import CURVE, curve_schema
 from proxy.verdicts.comparison import AGGREGATE, Comparison, Decision
 from proxy.verdicts.proxy_report import CURVE_POINTS, sections
 from proxy.verdicts.verdict import VERDICT, confidence, headline, interval, sentence, signed, tone
@@ -70,8 +70,8 @@ def curve(steps: int) -> bytes:
     numbers = np.arange(1, steps + 1)
     columns = [numbers, numbers * 512, 5 / numbers, np.full(steps, 1e-3)]
     sink = pa.BufferOutputStream()
-    arrays = [pa.array(c, f.type) for c, f in zip(columns, CURVE_SCHEMA, strict=True)]
-    pq.write_table(pa.table(arrays, schema=CURVE_SCHEMA), sink)
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, curve_schema(), strict=True)]
+    pq.write_table(pa.table(arrays, schema=curve_schema()), sink)
     content: bytes = sink.getvalue().to_pybytes()
     return content
 

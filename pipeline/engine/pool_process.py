@@ -1,6 +1,6 @@
-"""Where tasks run: datatrove's executors. The only module that imports datatrove.
+"""The process of a local worker pool: datatrove's local executor, which no other module imports.
 
-A pool process imports everything once and forks workers from itself, stage after stage. datatrove
+The process imports everything once and forks workers from itself, stage after stage. datatrove
 counts a task as done when its pipeline returns, and one that raises ends all others; our task
 records its failure instead, and only its receipt says that it is done.
 """
@@ -21,10 +21,14 @@ from datatrove.pipeline.base import PipelineStep
 
 from pipeline.engine.failpoints import belong_to_run
 from pipeline.engine.processes import die_with_parent
+from pipeline.engine.stage import Task
+from pipeline.engine.task_process import load_job
 from pipeline.engine.worker import Job, run_task
 
-# The job at hand. Forked workers inherit it, which spares sending all tasks to each of them.
+# The job at hand and what is to be done of it. Forked workers inherit both, which spares sending
+# all tasks to each of them.
 _job: Job | None = None
+_tasks: list[Task] = []
 
 
 class RunTask(PipelineStep):  # type: ignore[misc]
@@ -35,13 +39,13 @@ class RunTask(PipelineStep):  # type: ignore[misc]
 
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Sequence[Any]:
         assert _job is not None
-        run_task(_job, _job.tasks[rank])
+        run_task(_job, _tasks[rank])
         return ()
 
 
 def serve(pipe: Connection, workers: int, logs: Path) -> None:
     """Take jobs until the parent closes the pipe; killed with it if the parent dies."""
-    global _job
+    global _job, _tasks
     os.setsid()
     belong_to_run(os.getppid())
     die_with_parent()
@@ -51,30 +55,32 @@ def serve(pipe: Connection, workers: int, logs: Path) -> None:
     _redirect_output(logs / "workers.log")
     while True:
         try:
-            _job = pipe.recv()
+            path, keys = pipe.recv()
         except EOFError:
             return
-        assert _job is not None
         try:
-            _run(_job, workers, logs)
-        except Exception as error:  # noqa: BLE001 - told to the parent, which fails the run
+            _job = load_job(path)
+            by_key = {task.key: task for task in _job.tasks}
+            _tasks = [by_key[key] for key in keys]
+            _run(_job.stage, workers, logs)
+        except Exception as error:  # noqa: BLE001 - sent to the parent, which fails the stage
             traceback.print_exc()
             pipe.send(f"{type(error).__name__}: {error}")
         else:
             pipe.send("")
 
 
-def _run(job: Job, workers: int, logs: Path) -> None:
-    prepare = getattr(job.tasks[0].spec, "prepare", None)
+def _run(stage: str, workers: int, logs: Path) -> None:
+    prepare = getattr(_tasks[0].spec, "prepare", None)
     if prepare is not None:
         prepare()
     # datatrove runs a single worker in this very process. With more, even a lone task gets a
     # worker, so that this process stays free of threads and can go on forking.
     LocalPipelineExecutor(
         pipeline=[RunTask()],
-        tasks=len(job.tasks),
+        tasks=len(_tasks),
         workers=workers,
-        logging_dir=str(logs / "datatrove" / job.stage),
+        logging_dir=str(logs / "datatrove" / stage),
         skip_completed=False,  # our receipts say what is complete
         start_method="fork",
     ).run()
