@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.documents import DOCUMENT_SCHEMA, BoolArray, Docs
-    from pipeline.engine.fingerprint import digest, sha256_file
+    from pipeline.engine.fingerprint import code_of, digest, sha256_file
     from pipeline.engine.processes import die_with_parent, process_birth
     from pipeline.engine.stage import (
         KEPT,
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from pipeline.errors import ManifestError, Problem, Refusal, ShardError, WinnowError
     from pipeline.executor import Executor, TaskCall, TaskEnd, WorkerPool
     from pipeline.extension import BuildContext, Extension
+    from pipeline.manifest.plugin_files import named_object
+    from pipeline.manifest.validation import checked_value
+    from pipeline.manifest.wording import did_you_mean
     from pipeline.manifest.yaml_file import read_yaml
     from pipeline.named_files import NamesFiles, cached_by_files, packaged
     from pipeline.parquet import read_documents
@@ -75,6 +78,7 @@ _HOMES = {
         "Docs",
     ),
     "pipeline.engine.fingerprint": (
+        "code_of",
         "digest",
         "sha256_file",
     ),
@@ -109,6 +113,9 @@ _HOMES = {
         "BuildContext",
         "Extension",
     ),
+    "pipeline.manifest.plugin_files": ("named_object",),
+    "pipeline.manifest.validation": ("checked_value",),
+    "pipeline.manifest.wording": ("did_you_mean",),
     "pipeline.manifest.yaml_file": ("read_yaml",),
     "pipeline.named_files": (
         "NamesFiles",
@@ -219,12 +226,16 @@ __all__ = [
     "WinnowError",
     "WorkerPool",
     "cached_by_files",
+    "checked_value",
+    "code_of",
+    "did_you_mean",
     "die_with_parent",
     "digest",
     "filters",
     "find_field",
     "list_files",
     "load_manifest",
+    "named_object",
     "packaged",
     "process_birth",
     "read_documents",
