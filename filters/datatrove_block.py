@@ -159,6 +159,10 @@ class DatatroveBlock(NamesFiles, RowStep):
         own = {name: DOCUMENT_SCHEMA.field(name).type for name in _OWN}
         return {**own, **{name: _KINDS[kind] for name, kind in self.columns.items()}}
 
+    def edits_text(self) -> bool:
+        """Any block may: C4's filter cuts lines."""
+        return True
+
     def prepare(self, sample: Docs) -> None:
         # Of other code nobody knows whether it starts threads, which a fork does not survive.
         block = find_block(self.block, self._folder)
