@@ -42,7 +42,7 @@ proxy:
   evaluate: {wiki: held_out 10%, medical: held_out 10%}
 """
 # Tasks before the second trial of a run with one worker, which does them one after the other.
-TASKS_BEFORE = 4 + 1 + 3 * (4 + 1 + 4) + (1 + 4 + 1 + 4 + 4 + 1) + 1
+TASKS_BEFORE = 4 + 1 + 3 * (4 + 1 + 4) + 4 + (1 + 4 + 1 + 4 + 4 + 1) + 1
 
 
 def project(folder: Path, shared: Path) -> Path:

@@ -28,7 +28,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_run_says_where_rows_went_and_where_to_look(project: Path) -> None:
     done = winnow("run", project, cwd=project.parent)
     assert done.returncode == 0
-    assert "5 of 5 stages reused" in done.stdout
+    assert "6 of 6 stages reused" in done.stdout
     assert "9 rows in = 4 kept + 5 dropped + 0 quarantined" in done.stdout
     assert "report:  out/report.html" in done.stdout
 
