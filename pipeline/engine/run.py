@@ -49,7 +49,7 @@ from pipeline.manifest import Manifest
 from pipeline.sources.bad_rows import BadRows, shard_fault
 
 SCRATCH = "scratch"
-SHARDWISE = ("read", "rows", "map ", "apply ")  # kinds of stages with a task for each shard
+SHARDWISE = ("read", "map ", "apply ", "corpus")  # kinds of stages with a task for each shard
 SHOWN = 5  # failed shards that a warning names
 
 
