@@ -34,9 +34,11 @@ class MinhashDedup(GlobalStep):
     ``skipped``.
 
     Memory while reducing: about 200 bytes per document, most of it for documents that share a
-    bucket; the n-grams of those (8 bytes each) lie in an unnamed temporary file.
+    bucket, whose texts are read again; the n-grams of those (8 bytes each) lie in an unnamed
+    temporary file.
     """
 
+    version: ClassVar[int] = 2
     kernels: ClassVar[tuple[str, ...]] = ("hashing", "ngrams", "text", "words")
     map_parameters: ClassVar[frozenset[str] | None] = frozenset(
         {"ngram", "buckets", "rows", "seed", "language", "numbers"}
@@ -59,8 +61,8 @@ class MinhashDedup(GlobalStep):
     )
 
     def map(self, docs: Docs) -> pa.RecordBatch:
-        """Columns ``bucket_000``... (uint64, null without n-grams), ``words`` (uint64, a hash of
-        the text without its numbers) and ``shingles`` to verify by, sorted."""
+        """Columns of uint64: ``bucket_000``... (null without n-grams), ``words`` (a hash of the
+        words, in which all numbers are one) and ``compared`` (of the words as verified)."""
         from dedup.near_duplicates import map_texts
 
         return map_texts(self, docs.text)

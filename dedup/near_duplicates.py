@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -18,7 +19,7 @@ import kernels.text
 import kernels.words
 from dedup.greedy_clusters import greedy_clusters, largest_cluster, shared_groups
 from dedup.removals import Corpus, write_removals
-from winnow import ReduceInput, read_documents
+from winnow import ReduceInput
 
 if TYPE_CHECKING:
     from dedup.minhash_dedup import MinhashDedup
@@ -41,32 +42,15 @@ def map_texts(step: MinhashDedup, text: pa.LargeStringArray) -> pa.RecordBatch:
     columns: dict[str, pa.Array] = {
         _bucket(bucket): pa.array(keys[:, bucket], mask=unsigned) for bucket in range(step.buckets)
     }
-    columns["words"] = pa.array(kernels.hashing.xxh64_rows(*kernels.text.text_buffers(normalised)))
-    shingles = pa.LargeListArray.from_arrays(pa.array(starts), pa.array(values))
+    columns["words"] = _hashes(normalised)
+    columns["compared"] = columns["words"]
     if step.numbers == "compare":
-        shingles = _with_digits(step, text, normalised, shingles)
-    columns["shingles"] = shingles
+        columns["compared"] = _hashes(kernels.text.normalise(text, keep_digits=True))
     return pa.record_batch(columns)
 
 
-def _with_digits(
-    step: MinhashDedup,
-    text: pa.LargeStringArray,
-    normalised: pa.LargeStringArray,
-    shingles: pa.Array,
-) -> pa.Array:
-    """``shingles`` [rows], made anew with their digits for texts that have any."""
-    numbered = pc.match_substring(normalised, "0")
-    rows = np.flatnonzero(numbered.to_numpy(zero_copy_only=False))
-    if not len(rows):
-        return shingles
-    values, starts = _shingles(
-        step, kernels.text.normalise(text.filter(numbered), keep_digits=True)
-    )
-    found = pa.LargeListArray.from_arrays(pa.array(starts), pa.array(values))
-    places = np.arange(len(text))
-    places[rows] = len(text) + np.arange(len(rows))
-    return pa.concat_arrays([shingles, found]).take(pa.array(places))
+def _hashes(normalised: pa.LargeStringArray) -> pa.UInt64Array:
+    return pa.array(kernels.hashing.xxh64_rows(*kernels.text.text_buffers(normalised)))
 
 
 def _shingles(
@@ -88,16 +72,16 @@ def find_near_duplicates(
         signed = keys.is_valid().to_numpy()
         groups[bucket] = shared_groups(pc.fill_null(keys, 0).to_numpy(), signed)
     candidates = np.asarray((groups >= 0).any(axis=0))
-    words = corpus.mapped("words").to_numpy()
+    words, compared = (corpus.mapped(name).to_numpy() for name in ("words", "compared"))
     numbers_alone = dropped_of_these = 0
     with tempfile.TemporaryFile(dir=folder) as file:
-        values, starts = _read_shingles(corpus, candidates, file)
+        sets = _shingle_sets(step, corpus, candidates, compared, file)
 
         def similar(one: int, other: int) -> float:
             nonlocal numbers_alone, dropped_of_these
-            left = values[starts[one] : starts[one + 1]]
-            right = values[starts[other] : starts[other + 1]]
-            index = float(kernels.ngrams.jaccard_index(left, right))
+            if compared[one] == compared[other]:
+                return 1.0
+            index = float(kernels.ngrams.jaccard_index(sets.of(one), sets.of(other)))
             if index < 1 and words[one] == words[other]:
                 numbers_alone += 1
                 dropped_of_these += index >= step.jaccard
@@ -131,24 +115,48 @@ def _bucket(number: int) -> str:
     return f"bucket_{number:03d}"
 
 
-def _read_shingles(
-    corpus: Corpus, wanted: npt.NDArray[np.bool_], file: BinaryIO
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """The shingle sets of the ``wanted`` documents, mapped from ``file``; empty for the others.
+@dataclass(frozen=True)
+class _ShingleSets:
+    """Shingles of some documents: of document i, ``values[starts[n]:starts[n + 1]]`` with
+    ``n = numbers[i]``, sorted."""
 
-    Document i has ``values[starts[i]:starts[i + 1]]``.
+    values: npt.NDArray[np.uint64]
+    starts: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.int64]
+
+    def of(self, document: int) -> npt.NDArray[np.uint64]:
+        number = self.numbers[document]
+        return self.values[self.starts[number] : self.starts[number + 1]]
+
+
+def _shingle_sets(
+    step: MinhashDedup,
+    corpus: Corpus,
+    wanted: npt.NDArray[np.bool_],
+    compared: npt.NDArray[np.uint64],
+    file: BinaryIO,
+) -> _ShingleSets:
+    """Those of the ``wanted`` documents, from their texts, mapped from ``file``.
+
+    Few documents are candidates, so their texts are read again instead of writing the shingles of
+    all. Of documents with the same hash ``compared`` of their words one is read.
     """
-    counts = np.zeros(len(corpus), np.int64)
-    at = 0
-    for path in corpus.reduce_input.mapped:
-        for batch in read_documents(path, ["shingles"]):
-            rows = wanted[at : at + len(batch)]
-            sets = batch.column(0).filter(pa.array(rows))
-            counts[at : at + len(batch)][rows] = pc.list_value_length(sets).to_numpy()
-            file.write(sets.flatten().to_numpy())
-            at += len(batch)
+    documents = np.flatnonzero(wanted)
+    _, firsts, numbers = np.unique(compared[documents], return_index=True, return_inverse=True)
+    # In input order, as they are read.
+    order = np.argsort(firsts)
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    of_document = np.full(len(corpus), -1, np.int64)
+    of_document[documents] = places[numbers]
+    counts = [np.zeros(0, np.int64)]
+    for text in corpus.texts(documents[firsts[order]]):
+        keep_digits = step.numbers == "compare"
+        values, starts = _shingles(step, kernels.text.normalise(text, keep_digits=keep_digits))
+        file.write(values.data)
+        counts.append(np.diff(starts))
     file.flush()
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    if starts[-1] == 0:
-        return np.empty(0, np.uint64), starts
-    return np.asarray(np.memmap(file, np.uint64, "r")), starts
+    ends = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    empty = np.empty(0, np.uint64)
+    every = empty if ends[-1] == 0 else np.asarray(np.memmap(file, np.uint64, "r"))
+    return _ShingleSets(every, ends, of_document)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,13 +60,26 @@ class Corpus:
         ]
         return pa.chunked_array(columns, pa.uint64())
 
+    def texts(self, documents: Indices) -> Iterator[pa.LargeStringArray]:
+        """The texts of ``documents`` (ascending numbers), in batches."""
+        for shard, (begin, end) in enumerate(itertools.pairwise(self.bounds.tolist())):
+            first, last = np.searchsorted(documents, [begin, end])
+            if first == last:
+                continue
+            rows, row = documents[first:last] - begin, 0
+            for batch in self.reduce_input.documents[shard].batches(["text"]):
+                inside = rows[(rows >= row) & (rows < row + len(batch))] - row
+                if len(inside):
+                    yield batch.column(0).take(pa.array(inside))
+                row += len(batch)
+
     def ids(self, documents: Indices) -> pa.LargeStringArray:
         """The ids of ``documents`` (numbers in any order), reading no shard twice."""
         shards = np.searchsorted(self.bounds, documents, side="right") - 1
         order = np.argsort(shards, kind="stable")
         found: list[pa.Array] = [pa.array([], pa.large_string())]
         for shard in np.unique(shards).tolist():
-            batches = read_documents(self.reduce_input.documents[shard], ["id"])
+            batches = self.reduce_input.documents[shard].batches(["id"])
             ids = pa.concat_arrays([batch.column(0) for batch in batches])
             rows = documents[order[shards[order] == shard]] - self.bounds[shard]
             found.append(ids.take(pa.array(rows)))

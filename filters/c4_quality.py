@@ -63,6 +63,9 @@ class C4Quality(WordRules):
     def _require_language(self) -> None:
         kernels.words.sentence_code(self.language)
 
+    def edits_text(self) -> bool:
+        return True
+
     def measure(self, docs: Docs) -> Signals:
         return self._signals(self._lines(docs), np.ones(len(docs), dtype=np.bool_))
 

@@ -97,6 +97,9 @@ class Pii(RowStep):
         }
         return {kind: (v,) if isinstance(v, str) else v for kind, v in given.items()}
 
+    def edits_text(self) -> bool:
+        return True
+
     def adds(self) -> dict[str, pa.DataType]:
         return {NAMES[kind]: pa.int64() for kind in self.kinds()} if self.mode == "tag" else {}
 

@@ -47,6 +47,9 @@ class RefinedWebLines(ThresholdFilter):
         0.05, ge=0, description="largest share of words that may be removed"
     )
 
+    def edits_text(self) -> bool:
+        return True
+
     def measure(self, docs: Docs) -> Signals:
         return _signals(self._edited(docs))
 

@@ -68,6 +68,9 @@ class Regex(RowStep):
                 hint = "\\0 to \\9 are groups, \\\\ is a backslash"
                 yield Problem(("replacement",), "bad-replacement", message, hint)
 
+    def edits_text(self) -> bool:
+        return self.replacement is not None
+
     def filter(self, docs: Docs) -> FilterResult:
         import pyarrow.compute as pc
 

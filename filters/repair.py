@@ -51,6 +51,9 @@ class Repair(RowStep):
         None, description="Unicode normal form to give the text"
     )
 
+    def edits_text(self) -> bool:
+        return True
+
     def filter(self, docs: Docs) -> FilterResult:
         import pyarrow.compute as pc
 

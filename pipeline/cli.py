@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from pipeline.commands.export_command import export
 from pipeline.commands.gc_command import gc
 from pipeline.commands.measure_command import measure
 from pipeline.commands.plan_command import plan
@@ -90,7 +91,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich takes longer to import than everything else that help needs
 )
 
-for command in (validate, plan, run, measure, tune, status, verify, gc, report, schema):
+for command in (validate, plan, run, measure, tune, status, verify, export, gc, report, schema):
     app.command()(command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -83,9 +84,22 @@ def read_documents(path: Path, columns: Sequence[str] | None = None) -> Iterator
     """
     import pyarrow.parquet as pq
 
+    with _sound(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        yield from file.iter_batches(_batch_rows(file.metadata), columns=columns)
+
+
+def read_table(path: Path) -> pa.Table:
+    """A whole file, page checksums verified. Raises ShardError as ``read_documents`` does."""
+    import pyarrow.parquet as pq
+
+    with _sound(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return file.read().combine_chunks()
+
+
+@contextmanager
+def _sound(path: Path) -> Iterator[None]:
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            yield from file.iter_batches(_batch_rows(file.metadata), columns=columns)
+        yield
     except (pa.ArrowException, OSError) as error:
         raise ShardError(
             "corrupt-parquet",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from pipeline.shard_documents import ShardDocuments
+
     Signals: TypeAlias = Mapping[str, npt.NDArray[Any]]
 else:  # what annotations need where they are evaluated, without loading numpy
     Signals = Mapping[str, Any]
@@ -38,7 +40,8 @@ class FilterResult:
     the others go: one string for all of them, or one per row (read only where ``keep`` is false).
     Every dropped document has one. ``signals`` are measured values [rows], written beside dropped
     documents and drawn in the report. ``columns`` [rows] are appended to the documents; the step
-    declares them in ``adds``. ``text`` [rows] replaces the text when the step edits it.
+    declares them in ``adds``. ``text`` [rows] replaces the text when the step edits it
+    (``edits_text``).
     """
 
     keep: BoolArray
@@ -124,6 +127,10 @@ class Step(BaseModel):
         only the documents show the type, or whether it comes at all.
         """
         return {}
+
+    def edits_text(self) -> bool:
+        """Whether the step may return texts of its own. Documents are written anew after it."""
+        return False
 
     def prepare(self, sample: Docs) -> None:
         """Load what every worker needs (tables, compiled kernels), once, before they fork.
@@ -215,13 +222,13 @@ class ReduceInput:
     """What a global step concludes from.
 
     ``mapped[i]`` is the Parquet file that holds what ``map`` returned for shard i, and
-    ``documents[i]`` that shard's documents, both in input order: sources as the manifest lists
+    ``documents[i]`` are that shard's documents, both in input order: sources as the manifest lists
     them, then files by name. ``seed`` is the manifest's. ``progress(done, total)`` feeds the
     progress bar, for conclusions that take long.
     """
 
     mapped: tuple[Path, ...]
-    documents: tuple[Path, ...]
+    documents: tuple[ShardDocuments, ...]
     seed: int
     progress: Callable[[float, float], None] = lambda done, total: None
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.documents import DOCUMENT_SCHEMA, BoolArray, Docs
-    from pipeline.engine.fingerprint import digest, sha256_file
+    from pipeline.engine.fingerprint import code_of, digest, sha256_file
     from pipeline.engine.processes import die_with_parent, process_birth
     from pipeline.engine.stage import (
         KEPT,
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from pipeline.errors import ManifestError, Problem, Refusal, ShardError, WinnowError
     from pipeline.executor import Executor, TaskCall, TaskEnd, WorkerPool
     from pipeline.extension import BuildContext, Extension
+    from pipeline.manifest.plugin_files import named_object
+    from pipeline.manifest.validation import checked_value
+    from pipeline.manifest.wording import did_you_mean
     from pipeline.manifest.yaml_file import read_yaml
     from pipeline.named_files import NamesFiles, cached_by_files, packaged
     from pipeline.parquet import read_documents
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
         Table,
         Tone,
     )
+    from pipeline.shard_documents import ShardDocuments
     from pipeline.sources.fields import find_field
     from pipeline.sources.file_format import FileFormat
     from pipeline.sources.input_files import Listing, list_files
@@ -74,6 +78,7 @@ _HOMES = {
         "Docs",
     ),
     "pipeline.engine.fingerprint": (
+        "code_of",
         "digest",
         "sha256_file",
     ),
@@ -108,6 +113,9 @@ _HOMES = {
         "BuildContext",
         "Extension",
     ),
+    "pipeline.manifest.plugin_files": ("named_object",),
+    "pipeline.manifest.validation": ("checked_value",),
+    "pipeline.manifest.wording": ("did_you_mean",),
     "pipeline.manifest.yaml_file": ("read_yaml",),
     "pipeline.named_files": (
         "NamesFiles",
@@ -126,6 +134,7 @@ _HOMES = {
         "Table",
         "Tone",
     ),
+    "pipeline.shard_documents": ("ShardDocuments",),
     "pipeline.sources.fields": ("find_field",),
     "pipeline.sources.file_format": ("FileFormat",),
     "pipeline.sources.input_files": (
@@ -200,6 +209,7 @@ __all__ = [
     "Rule",
     "Sample",
     "Samples",
+    "ShardDocuments",
     "ShardError",
     "Signals",
     "SourceFormat",
@@ -216,12 +226,16 @@ __all__ = [
     "WinnowError",
     "WorkerPool",
     "cached_by_files",
+    "checked_value",
+    "code_of",
+    "did_you_mean",
     "die_with_parent",
     "digest",
     "filters",
     "find_field",
     "list_files",
     "load_manifest",
+    "named_object",
     "packaged",
     "process_birth",
     "read_documents",

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from pipeline.documents import DOCUMENT_SCHEMA, MAX_BATCH_ROWS, Docs
 from pipeline.engine.step_results import CheckedResult, applied, filtered, mapped, reduced
 from pipeline.errors import WinnowError
+from pipeline.shard_documents import ShardDocuments
 from pipeline.step import GlobalStep, ManifestView, Position, ReduceInput, RowStep, Step
 from winnow.frames import from_table, to_table
 
@@ -243,7 +244,8 @@ def _global(
     seen = pa.Table.from_batches([mapped(step, batch, None) for batch in batches])
     pq.write_table(seen, folder / "mapped.parquet", compression="none")
     pq.write_table(pa.Table.from_batches([docs.batch]), folder / "documents.parquet")
-    given = ReduceInput((folder / "mapped.parquet",), (folder / "documents.parquet",), seed)
+    documents = ShardDocuments(folder / "documents.parquet")
+    given = ReduceInput((folder / "mapped.parquet",), (documents,), seed)
     reduced(step, given, artifacts)
     results, row = [], 0
     for batch in batches:

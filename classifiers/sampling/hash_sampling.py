@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from xxhash import xxh3_64_intdigest
 
+from winnow import ShardDocuments
+
 Hashes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
 
@@ -63,34 +65,21 @@ def lowest_ranked(
 
 
 def read_rows(
-    documents: Sequence[Path],
+    documents: Sequence[ShardDocuments],
     places: Places,
     columns: Sequence[str],
     shorten: Callable[[pa.ChunkedArray], pa.ChunkedArray] = lambda text: text,
 ) -> pa.Table:
-    """``columns`` of the documents at (shard, row) [n, 2], in that order; only their row groups
-    are read, and ``text`` is made shorter right away: one may be a thousand times as long as what
-    is needed of it."""
-    tables: list[pa.Table] = []
+    """``columns`` of the documents at (shard, row) [n, 2], in that order, as
+    ``ShardDocuments.take`` reads them."""
     order = np.lexsort((places[:, 1], places[:, 0]))
     ranked = places[order]
-    for shard in np.unique(ranked[:, 0]).tolist():
-        rows = ranked[ranked[:, 0] == shard, 1]
-        with pq.ParquetFile(documents[shard]) as file:
-            start = 0
-            for group in range(file.num_row_groups):
-                end = start + file.metadata.row_group(group).num_rows
-                inside = rows[(rows >= start) & (rows < end)]
-                if len(inside):
-                    table = file.read_row_group(group, columns=list(columns))
-                    table = table.take(pa.array(inside - start))
-                    if (index := table.schema.get_field_index("text")) >= 0:
-                        table = table.set_column(index, "text", shorten(table["text"]))
-                    tables.append(table)
-                start = end
+    tables = [
+        documents[shard].take(ranked[ranked[:, 0] == shard, 1], columns, shorten)
+        for shard in np.unique(ranked[:, 0]).tolist()
+    ]
     if not tables:
-        schema = pq.read_schema(documents[0]) if documents else pa.schema([])
-        return schema.empty_table().select([name for name in columns if name in schema.names])
+        return documents[0].take(np.zeros(0, np.int64), columns) if documents else pa.table({})
     back = np.empty(len(order), dtype=np.int64)
     back[order] = np.arange(len(order))
     return pa.concat_tables(tables).combine_chunks().take(pa.array(back)).combine_chunks()

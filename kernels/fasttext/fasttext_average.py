@@ -371,7 +371,7 @@ def _end_line(inputs: Inputs, hashes: Hashes, total: Floats) -> int:
     """Add the vectors of the end of the line and of word n-grams, whose words have ``hashes``."""
     vectors, table, words = inputs.vectors, inputs.table, len(inputs.starts) - 1
     buckets, longest = np.uint64(inputs.buckets), inputs.word_ngrams
-    row = np.int64(in_dictionary(inputs, END_OF_LINE, 0, len(END_OF_LINE), hashes[-1]))
+    row = np.int64(in_dictionary(inputs, END_OF_LINE, np.int64(0), len(END_OF_LINE), hashes[-1]))
     count = 0
     if row >= 0:
         count += 1

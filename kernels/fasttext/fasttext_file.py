@@ -220,6 +220,7 @@ def _quantised(reader: _Reader, norms: bool = True) -> Floats:
         matrix *= _quantiser(reader)[0][norm_codes]
     if matrix.shape[1] != columns:
         raise ModelError("its matrices are damaged")
+    matrix.flags.writeable = False  # as those of _matrix: kernels are compiled for one type
     return matrix
 
 

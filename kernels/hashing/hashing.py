@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.text.utf8 import Bytes, Offsets
-from kernels.text.wide import load32, load64
+from kernels.text.wide import AT, BYTES, load32, load64
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -37,7 +37,7 @@ def _merge(state: np.uint64, lane: np.uint64) -> np.uint64:
     return np.uint64((state ^ _round(np.uint64(0), lane)) * _P1 + _P4)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(numba.uint64(BYTES, AT, AT, numba.uint64), cache=True, nogil=True)
 def xxh64(data: Bytes, start: int, stop: int, seed: np.uint64) -> np.uint64:
     """xxHash64 of ``data[start:stop]``; for use in other kernels. The range is not checked."""
     at = np.int64(start)

@@ -9,11 +9,13 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import njit, types
 
 from kernels.text.utf8 import Bytes, decode
+from kernels.text.wide import AT, BYTES
 
 Stems = npt.NDArray[np.uint64]
+_STEMS = types.Array(types.uint64, 2, "C", readonly=True)
 
 NO_SEPARATOR, SPACED, DASHED = 0, 1, 2
 NAME, CAPITAL = 1, 2  # bits of ``name_characters``
@@ -151,7 +153,7 @@ def _in_word(byte: int) -> bool:
     return bool(is_letter(byte) or byte >= 0x80)
 
 
-@njit(cache=True)
+@njit(types.boolean(BYTES, AT, AT, types.int64, _STEMS), cache=True)
 def word_before(data: Bytes, begin: int, at: int, reach: int, table: Stems) -> bool:
     """Whether a word of ``table`` stands in the ``reach`` bytes before ``at``.
 

@@ -24,18 +24,20 @@ HASH_START = np.uint64(0xCBF29CE484222325)
 def text_buffers(text: pa.LargeStringArray) -> tuple[Bytes, Offsets]:
     """The bytes of all rows and where they lie: row i is ``data[offsets[i]:offsets[i + 1]]``.
 
-    No copy is made; both arrays are read-only. Raises ValueError when the array has nulls.
+    No copy is made; both arrays are read-only, whether or not Arrow's buffers are, so that every
+    kernel is compiled for one type of each. Raises ValueError when the array has nulls.
     """
     if text.null_count:
         raise ValueError(f"{text.null_count} of {len(text)} texts are null")
     _, offsets, data = text.buffers()
     if len(text) == 0:
         rows = np.zeros(1, dtype=np.int64)
-        rows.flags.writeable = False
     else:
         rows = np.frombuffer(offsets, dtype=np.int64, count=len(text) + 1, offset=8 * text.offset)
     size = data.size if data is not None else 0
-    return np.frombuffer(data if size else b"", dtype=np.uint8, count=size), rows
+    joined = np.frombuffer(data if size else b"", dtype=np.uint8, count=size)
+    rows.flags.writeable = joined.flags.writeable = False
+    return joined, rows
 
 
 def _first_bytes(ascii_ones: set[int], others: set[int]) -> Bytes:

@@ -18,6 +18,10 @@ ir = cgutils.ir
 _WORD = ir.IntType(64)
 _BLOCK = ir.VectorType(ir.IntType(8), 64)
 
+# The types of bytes and of a position in them. A kernel that many others call, often with numbers
+# written out, names its types: numba would otherwise compile it anew for each such number.
+BYTES, AT = types.Array(types.uint8, 1, "C", readonly=True), types.int64
+
 
 def _pointer(context: Any, builder: Any, data: Any, data_type: Any, at: Any, to: Any) -> Any:
     array = context.make_array(data_type)(context, builder, data)
@@ -121,7 +125,7 @@ def lowest_bit(bits: np.uint64) -> int:
     return np.int64(trailing_zeros(bits))  # type: ignore[return-value]
 
 
-@njit(cache=True, forceinline=True)
+@njit(types.uint64(BYTES, AT, AT, types.int64, types.int64), cache=True, forceinline=True)
 def range_mask(data: Bytes, at: int, end: int, low: int, high: int) -> np.uint64:
     """Bit i is set where ``low <= data[at + i] <= high``, for at most 64 bytes before ``end``."""
     if at + 64 <= len(data):

@@ -319,4 +319,4 @@ def _enter_joined(table: SpanArrays, entries: Ints, start: int, end: int) -> int
         for byte in table.data[table.ends[entries[i]] : table.ends[entries[i] + 1]]:
             text[at] = byte
             at += 1
-    return int(_find_or_enter(table, text, 0, length))
+    return int(_find_or_enter(table, text, np.int64(0), length))

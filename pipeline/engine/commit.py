@@ -16,7 +16,9 @@ from pipeline.engine.fingerprint import sha256_file
 from pipeline.engine.lock import Fence
 from pipeline.engine.stage import (
     DROPPED,
+    DROPPED_ROWS,
     KEPT,
+    KEPT_ROWS,
     QUARANTINE,
     RECEIPT,
     Counts,
@@ -97,11 +99,21 @@ def check_balance(counts: Counts, outputs: list[Output]) -> None:
             f"+ {dropped} dropped + {quarantined} quarantined = {out}",
             "this is a fault of a reader or step; nothing was committed",
         )
-    expected = {KEPT: counts.kept.documents, DROPPED: dropped, QUARANTINE: quarantined}
-    for prefix, rows in expected.items():
-        written = sum(output.rows or 0 for output in outputs if output.path.startswith(prefix))
+    kept = counts.kept.documents
+    if dropped == counts.expanded == 0 and not _written(outputs, KEPT, KEPT_ROWS):
+        kept = 0  # a stage that left all documents of an earlier one as they were
+    for rows, folders in (
+        (kept, (KEPT, KEPT_ROWS)),
+        (dropped, (DROPPED, DROPPED_ROWS)),
+        (quarantined, (QUARANTINE,)),
+    ):
+        written = sum(output.rows or 0 for output in _written(outputs, *folders))
         if written != rows:
-            raise ShardError("rows-lost", f"{prefix} holds {written} rows, counted were {rows}")
+            raise ShardError("rows-lost", f"{folders[0]} holds {written} rows, counted were {rows}")
+
+
+def _written(outputs: list[Output], *folders: str) -> list[Output]:
+    return [output for output in outputs if output.path.startswith(folders)]
 
 
 def _describe(path: Path, root: Path) -> Output:

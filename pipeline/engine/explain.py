@@ -127,15 +127,8 @@ class Explainer:
         stages: Mapping[str, Mapping[str, Any]] = self._last.get("stages", {})
         if stage.name in stages:
             return stages[stage.name]
-        alike = [
-            other
-            for other in stages.values()
-            if other["kind"] == stage.kind and stage.kind in ("read", "rows")
-        ]
-        shared = [len(set(other["steps"]) & set(stage.steps)) for other in alike]
-        if stage.kind == "read" and alike:
-            return alike[0]
-        return alike[shared.index(max(shared))] if any(shared) else None
+        # The names of stages of several steps change with the steps.
+        return next((other for other in stages.values() if other["kind"] == stage.kind), None)
 
     def _of_tasks(self, before: Mapping[str, Any], found: StagePlan) -> Iterator[str]:
         tasks = [*found.pending, *found.waiting]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -62,28 +62,55 @@ def _is_docstring(node: ast.AST) -> bool:
 def custom_code(kind: type) -> Iterator[tuple[str, str]]:
     """Name and digest of the file that holds a class of the user's own, and of the files beside
     it that it imports; nothing for classes of installed packages."""
-    module = sys.modules[kind.__module__]
-    if not kind.__module__.startswith(CUSTOM) or module.__file__ is None:
+    if kind.__module__.startswith(CUSTOM):
+        yield from code_of(kind)
+
+
+def code_of(thing: type | Callable[..., Any]) -> Iterator[tuple[str, str]]:
+    """Name and digest of the file that holds a class or function, and of the files that it imports
+    in turn: those beside a file of the user's own, those of the same package otherwise."""
+    module = sys.modules[thing.__module__]
+    if getattr(module, "__file__", None) is None:
         return
-    todo, done = [Path(module.__file__)], set[Path]()
+    first = Path(str(module.__file__))
+    own = module.__name__.startswith(CUSTOM)
+    top = module.__name__.partition(".")[0]
+    depth = module.__name__.count(".") + (first.stem == "__init__")
+    root = first.parent if own else first.parents[depth]
+    todo, done = [first], set[Path]()
     while todo:
         path = todo.pop()
         if path in done or not path.is_file():
             continue
         done.add(path)
+        shown = path.name if own else path.relative_to(root)
+        if path.suffix != ".py":
+            yield f"code of {shown}", sha256_file(path)
+            continue
         source = path.read_text(encoding="utf-8")
-        yield f"code of {path.name}", code_digest(source)
-        todo += [
-            path.parent.joinpath(*name.split(".")).with_suffix(".py") for name in _imports(source)
-        ]
+        yield f"code of {shown}", code_digest(source)
+        at = path.parent if own else root
+        inside = path.parent.relative_to(root).parts
+        names = (name.split(".") for name in _imports(source, inside))
+        for parts in names:
+            if own or parts[0] == top:
+                todo.append(at.joinpath(*parts).with_suffix(".py"))
+            if not own and parts[0] == top:
+                todo.append(at.joinpath(*parts, "__init__.py"))
 
 
-def _imports(source: str) -> Iterator[str]:
+def _imports(source: str, inside: Sequence[str]) -> Iterator[str]:
+    """Modules that code names in imports; ``inside`` is the package that relative ones begin at."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
+        elif isinstance(node, ast.ImportFrom):
+            above = inside[: len(inside) - node.level + 1] if node.level else ()
+            module = ".".join((*above, *((node.module,) if node.module else ())))
+            if module:
+                yield module
+                # What is imported from a package may be a module of it.
+                yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def kernel_versions(rooms: Iterable[str]) -> dict[str, str | int]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.documents import Docs
-from pipeline.engine.row_tasks import ARTIFACTS, corpus_batches, corpus_schema
-from pipeline.engine.stage import KEPT, StageOutputs, TaskContext, TaskResult
+from pipeline.engine.row_tasks import ARTIFACTS, corpus_batches
+from pipeline.engine.stage import CorpusView, StageOutputs, TaskContext, TaskResult
 from pipeline.step import GlobalStep, ReduceInput
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ class MapTask:
     """What a global step wants to remember of one shard."""
 
     key: str
-    corpus: StageOutputs
+    corpus: CorpusView
     step: GlobalStep
 
     def prepare(self) -> None:
         from pipeline.engine.warm_up import warm_up
 
-        warm_up([self.step], corpus_schema(self.corpus, self.key))
+        warm_up([self.step], self.corpus.shard(self.key).schema)
 
     def run(self, context: TaskContext) -> TaskResult:
         import pyarrow.parquet as pq
@@ -52,7 +52,7 @@ class MapTask:
 class ReduceTask:
     """A global step's artifacts, from what was mapped."""
 
-    corpus: StageOutputs
+    corpus: CorpusView
     mapped: StageOutputs
     step: GlobalStep
     seed: int
@@ -64,7 +64,7 @@ class ReduceTask:
         folder.mkdir(parents=True, exist_ok=True)
         reduce_input = ReduceInput(
             mapped=tuple(self.mapped.outputs(MAPPED)),
-            documents=tuple(self.corpus.outputs(KEPT)),
+            documents=self.corpus.shards(),
             seed=self.seed,
             progress=context.progress,
         )

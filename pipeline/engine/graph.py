@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any
 
 from pipeline.engine.fingerprint import custom_code, digest, versions_of
@@ -19,11 +19,11 @@ from pipeline.engine.row_tasks import (
     ARTIFACTS,
     REDUCED,
     ApplyTask,
-    DocumentsTask,
+    CorpusTask,
     IndexTask,
     RowTask,
 )
-from pipeline.engine.stage import KEPT, Reads, Stage, StageOutputs, Task
+from pipeline.engine.stage import KEPT, CorpusView, Reads, Stage, StageOutputs, Task, TaskSpec
 from pipeline.extension import BuildContext
 from pipeline.manifest import Manifest
 from pipeline.manifest.manifest import NamedStep
@@ -52,21 +52,13 @@ class Graph:
 def build_graph(manifest: Manifest, shards: Sequence[Shard]) -> Graph:
     """Every stage the manifest asks for. Reads nothing but the manifest and the shard list."""
     builder = _Builder(manifest)
-    runs = [
-        (is_global, list(steps))
-        for is_global, steps in groupby(
-            manifest.steps, key=lambda named: isinstance(named.step, GlobalStep)
-        )
-    ]
-    first = runs.pop(0)[1] if runs and not runs[0][0] else []
-    corpus = builder.read(shards, first)
-    ids = builder.ids(corpus)
-    for is_global, steps in runs:
-        if is_global:
-            for named in steps:
-                corpus = builder.global_step(corpus, named)
-        else:
-            corpus = builder.rows(corpus, steps)
+    steps = list(manifest.steps)
+    last = builder.read(shards, _row_steps_first(steps))
+    ids = builder.ids(last)
+    while steps:
+        step = steps.pop(0)
+        last = builder.global_step(last, step, _row_steps_first(steps))
+    corpus = builder.corpus(last)
     graph = Graph(corpus, ids, builder.stages, builder.reductions)
     view = manifest.view(manifest.columns)
     for name, extension in manifest.extensions.items():
@@ -95,11 +87,10 @@ class _Builder:
             inputs = {part.label: part.file.token for part in shard.parts}
             inputs[SETTINGS] = _settings(shard.source, source)
             label = shard.names[0] + (f" +{len(shard.names) - 1}" if shard.names[1:] else "")
-            # A part that needs an index is a shard of its own.
-            index = _index_key(shard.source, shard.parts[0].file)
+            first, *_ = shard.parts  # the only one, where an index is needed
             reads: tuple[Reads, ...] = ()
-            if indexes is not None and index in indexes.outputs.all_keys:
-                reads = (Reads(indexes.outputs, (index,)),)
+            if indexes is not None and source.needs_index(first):
+                reads = (Reads(indexes.outputs, (_index_key(shard.source, first.file),)),)
             spec = RowTask(key, shard, source, pairs, reads)
             tasks.append(Task(key, spec, label, shard.bytes, reads, inputs))
         return self._add(
@@ -125,20 +116,11 @@ class _Builder:
         task = Task("ids", CountIds(corpus.outputs), reads=(Reads(corpus.outputs, under=KEPT),))
         return self._add("ids", "ids", [task], {}, {"ids": CountIds.version}, after=[corpus])
 
-    def rows(self, corpus: Stage, steps: Sequence[NamedStep]) -> Stage:
-        """Row steps between or after global steps."""
-        pairs = _row_steps(steps)
-        tasks = [
-            replace(task, spec=DocumentsTask(task.key, corpus.outputs, pairs))
-            for task in _each_shard(corpus)
-        ]
-        name = _stage_name(steps)
-        return self._add(name, "rows", tasks, *_of_steps(steps), steps, after=[corpus])
-
-    def global_step(self, corpus: Stage, named: NamedStep) -> Stage:
-        """Map, reduce, apply."""
+    def global_step(self, before: Stage, named: NamedStep, then: Sequence[NamedStep]) -> Stage:
+        """Map, reduce, apply, the last together with the row steps that come ``then``."""
         step, label, seed = named.step, named.label, self._manifest.seed
         assert isinstance(step, GlobalStep)
+        corpus = before.corpus
         _, versions = _of_steps([named])
         everything = step.model_dump(mode="json")
         seen = step.map_parameters
@@ -146,38 +128,54 @@ class _Builder:
         mapped = self._add(
             f"{label}.map",
             f"map {named.name}",
-            [
-                replace(task, spec=MapTask(task.key, corpus.outputs, step))
-                for task in _each_shard(corpus)
-            ],
+            [_of_shard(t, MapTask(t.key, corpus, step), corpus) for t in before.tasks],
             {"steps": {label: of_map}},
             versions,
-            after=[corpus],
+            after=[before],
         )
         parameters = {"steps": {label: everything}, "seed": seed}
-        reads = (Reads(mapped.outputs, under=MAPPED), Reads(corpus.outputs, under=KEPT))
-        reduce = Task(REDUCED, ReduceTask(corpus.outputs, mapped.outputs, step, seed), label)
+        reads = (Reads(mapped.outputs, under=MAPPED), *corpus.reads())
+        reduce = Task(REDUCED, ReduceTask(corpus, mapped.outputs, step, seed), label)
         reduced = self._add(
             f"{label}.reduce",
             f"reduce {named.name}",
             [replace(reduce, reads=reads)],
             parameters,
             versions,
-            after=[corpus, mapped],
+            after=[before, mapped],
         )
         self.reductions[label] = reduced
         found = Reads(reduced.outputs, under=ARTIFACTS)
-        tasks = [
-            replace(
-                task,
-                spec=ApplyTask(task.key, corpus.outputs, reduced.outputs, label, step),
-                reads=(*(task.reads or ()), found),
-                numbered=True,  # artifacts may speak of shards by their number
-            )
-            for task in _each_shard(corpus)
-        ]
-        steps, after = [named], [corpus, reduced]
-        return self._add(label, f"apply {label}", tasks, parameters, versions, steps, after=after)
+        edits = any(named.step.edits_text() for named in (named, *then))
+        pairs = _row_steps(then)
+        tasks = []
+        for t in before.tasks:
+            spec = ApplyTask(t.key, corpus, reduced.outputs, label, step, pairs, edits)
+            # Artifacts may speak of shards by their number.
+            tasks.append(replace(_of_shard(t, spec, corpus, found), numbered=True))
+        steps = [named, *then]
+        of_steps, versions = _of_steps(steps)
+        return self._add(
+            _stage_name(steps),
+            f"apply {label}",
+            tasks,
+            {**of_steps, "seed": seed},
+            versions,
+            steps,
+            after=[before, reduced],
+            before=corpus,
+            annotates=not edits,
+        )
+
+    def corpus(self, last: Stage) -> Stage:
+        """The documents that all steps left: ``last`` if it has written them, else a stage that
+        writes them."""
+        if not last.annotates:
+            return last
+        view = last.corpus
+        tasks = [_of_shard(t, CorpusTask(t.key, view), view) for t in last.tasks]
+        versions = {"corpus": CorpusTask.version}
+        return self._add("corpus", "corpus", tasks, {}, versions, after=[last], before=view)
 
     def of_extension(
         self,
@@ -205,6 +203,8 @@ class _Builder:
         steps: Sequence[NamedStep] = (),
         *,
         after: Sequence[Stage] = (),
+        before: CorpusView | None = None,
+        annotates: bool = False,
     ) -> Stage:
         taken = {stage.name for stage in self.stages}
         while name in taken:  # a step of somebody's own may be called ``ids``
@@ -218,6 +218,8 @@ class _Builder:
             outputs=StageOutputs(self._manifest.store, tuple(task.key for task in tasks)),
             after=tuple(stage.name for stage in after),
             steps=tuple(named.label for named in steps),
+            before=before,
+            annotates=annotates,
         )
         self.stages.append(stage)
         return stage
@@ -234,6 +236,13 @@ def _settings(name: str, source: SourceFormat) -> str:
     return digest([settings, _code_of([type(source)])])
 
 
+def _row_steps_first(steps: list[NamedStep]) -> list[NamedStep]:
+    """Take the row steps at the beginning of ``steps`` out of it."""
+    first = list(takewhile(lambda named: isinstance(named.step, RowStep), steps))
+    del steps[: len(first)]
+    return first
+
+
 def _row_steps(steps: Sequence[NamedStep]) -> tuple[tuple[str, RowStep], ...]:
     pairs = []
     for named in steps:
@@ -242,12 +251,9 @@ def _row_steps(steps: Sequence[NamedStep]) -> tuple[tuple[str, RowStep], ...]:
     return tuple(pairs)
 
 
-def _each_shard(corpus: Stage) -> list[Task]:
-    """A task for each shard of ``corpus``, under the same key, which reads its documents."""
-    return [
-        Task(t.key, t.spec, t.label, t.bytes, (Reads(corpus.outputs, (t.key,), KEPT),))
-        for t in corpus.tasks
-    ]
+def _of_shard(shard: Task, spec: TaskSpec, corpus: CorpusView, *more: Reads) -> Task:
+    """A task for the shard of another one, which reads its documents."""
+    return Task(shard.key, spec, shard.label, shard.bytes, (*corpus.reads(shard.key), *more))
 
 
 def _of_steps(steps: Sequence[NamedStep]) -> tuple[dict[str, Any], dict[str, str | int]]:

@@ -1,15 +1,17 @@
-"""Where the rows of a task leave: every one into one of three folders.
+"""Where rows leave a task: counted, and written as steps decide.
 
-``kept/``, ``dropped/`` with step, reason and measured signals, or ``quarantine/`` with a code.
+Every row that comes in leaves into one of three folders: ``kept/``, ``dropped/`` with step,
+reason and measured signals, or ``quarantine/`` with a code. Documents are written once, where they
+are read: later stages write into ``kept_rows/`` and ``dropped_rows/`` which of them stay and go,
+save those that edit texts, which write those that stay anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +20,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.documents import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, Docs
-from pipeline.engine.stage import DROPPED, KEPT, QUARANTINE, Count, Counts
+from pipeline.engine.stage import (
+    DROPPED,
+    DROPPED_ROWS,
+    KEPT,
+    KEPT_ROWS,
+    QUARANTINE,
+    Count,
+    Counts,
+)
 from pipeline.engine.step_results import CheckedResult
 from pipeline.parquet import DocumentWriter
+from pipeline.shard_documents import write_annotation
 from pipeline.sources.source import Read
+
+Rows = npt.NDArray[np.int64]
 
 DROPPED_FIELDS = (
     pa.field("step", pa.large_string(), nullable=False),
@@ -30,42 +43,24 @@ DROPPED_FIELDS = (
 )
 
 
-@dataclass
 class OutcomeWriter:
     """Where rows leave. Counts and writes them as steps decide."""
 
-    out: Path
-    key: str
-    counts: Counts = field(default_factory=Counts)
-
-    def __enter__(self) -> OutcomeWriter:
+    def __init__(self, out: Path, key: str) -> None:
+        self.counts = Counts()
+        self._out = out
+        self._key = key
         self._stack = ExitStack()
-        self._kept = self._writer(KEPT, DOCUMENT_SCHEMA)
-        schema = DOCUMENT_SCHEMA
-        for extra in DROPPED_FIELDS:
-            schema = schema.append(extra)
-        self._dropped = self._writer(DROPPED, schema)
-        self._quarantine: DocumentWriter | None = None
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
 
-    def _writer(self, door: str, schema: pa.Schema) -> DocumentWriter:
-        writer = DocumentWriter(self.out / door / f"{self.key}.parquet", schema)
-        return self._stack.enter_context(writer)
-
     def met(self, read: Read) -> None:
-        """Count what the reader met; bad rows leave at once."""
-        if read.documents is not None:
-            self.counts.rows += read.documents.num_rows
-        if read.quarantined is not None and read.quarantined.num_rows:
-            self.counts.rows += read.quarantined.num_rows
-            for code in read.quarantined.column("code").to_pylist():
-                self.counts.quarantined[code] = self.counts.quarantined.get(code, 0) + 1
-            if self._quarantine is None:
-                self._quarantine = self._writer(QUARANTINE, QUARANTINE_SCHEMA)
-            self._quarantine.write(read.quarantined)
+        """Count what the reader met."""
+        self.counts.rows += read.rows
 
     def settle(self, docs: Docs, label: str, result: CheckedResult, *, last: bool) -> Docs:
         """Let the dropped leave and give back the rest; after the ``last`` step they are kept."""
@@ -79,27 +74,139 @@ class OutcomeWriter:
         if result.columns:
             docs = docs.with_columns(result.columns)
         docs = docs.filter(result.keep)
+        self.left(result)
         if last:
             self.keep(docs)
         return docs
 
     def keep(self, docs: Docs) -> None:
         self.counts.kept = self.counts.kept + _tally(docs.batch)
-        for source, tally in _tallies(docs.batch, docs.column("source")).items():
+        sizes = pc.binary_length(docs.text)
+        for source, tally in _tallies(sizes, docs.column("source")).items():
             self.counts.by_source[source] = self.counts.by_source.get(source, Count()) + tally
-        self._kept.write(docs.batch)
+        self.write_kept(docs)
+
+    def left(self, result: CheckedResult) -> None:
+        """A step has decided on the batch at hand."""
+
+    def write_kept(self, docs: Docs) -> None:
+        raise NotImplementedError
+
+    def write_dropped(self, docs: Docs, rows: Rows, why: Mapping[str, pa.Array]) -> None:
+        """``rows`` of ``docs`` go; ``why`` are step, reason and signals of each."""
+        raise NotImplementedError
 
     def _drop(self, docs: Docs, label: str, result: CheckedResult) -> None:
         rows = np.flatnonzero(~result.keep)
-        gone = docs.batch.take(pa.array(rows)).select(DOCUMENT_SCHEMA.names)
-        reasons = result.reasons
-        for reason, tally in _tallies(gone, pa.array(reasons, pa.large_string())).items():
+        reasons = pa.array(result.reasons, pa.large_string())
+        sizes = pc.binary_length(docs.text).take(pa.array(rows))
+        for reason, tally in _tallies(sizes, reasons).items():
             total = self.counts.dropped[label].get(reason, Count())
             self.counts.dropped[label][reason] = total + tally
-        extras = ([label] * len(rows), reasons, _signals(result.signals, rows))
-        for extra, values in zip(DROPPED_FIELDS, extras, strict=True):
-            gone = gone.append_column(extra, pa.array(values, extra.type))
+        signals = pa.array(_signals(result.signals, rows), pa.large_string())
+        step = pa.array([label] * len(rows), pa.large_string())
+        self.write_dropped(docs, rows, {"step": step, "reason": reasons, "signals": signals})
+
+    def _writer(self, folder: str, schema: pa.Schema) -> DocumentWriter:
+        writer = DocumentWriter(self._out / folder / f"{self._key}.parquet", schema)
+        return self._stack.enter_context(writer)
+
+
+class DocumentsWriter(OutcomeWriter):
+    """For documents that have just been read: all are written, those that go too."""
+
+    def __enter__(self) -> Self:
+        self._kept = self._writer(KEPT, DOCUMENT_SCHEMA)
+        schema = DOCUMENT_SCHEMA
+        for extra in DROPPED_FIELDS:
+            schema = schema.append(extra)
+        self._dropped = self._writer(DROPPED, schema)
+        self._quarantine: DocumentWriter | None = None
+        return self
+
+    def met(self, read: Read) -> None:
+        super().met(read)
+        if read.quarantined is None or not read.quarantined.num_rows:
+            return
+        for code in read.quarantined.column("code").to_pylist():
+            self.counts.quarantined[code] = self.counts.quarantined.get(code, 0) + 1
+        if self._quarantine is None:
+            self._quarantine = self._writer(QUARANTINE, QUARANTINE_SCHEMA)
+        self._quarantine.write(read.quarantined)
+
+    def write_kept(self, docs: Docs) -> None:
+        self._kept.write(docs.batch)
+
+    def write_dropped(self, docs: Docs, rows: Rows, why: Mapping[str, pa.Array]) -> None:
+        gone = docs.batch.take(pa.array(rows)).select(DOCUMENT_SCHEMA.names)
+        for extra in DROPPED_FIELDS:
+            gone = gone.append_column(extra, why[extra.name])
         self._dropped.write(gone)
+
+
+class AnnotationWriter(OutcomeWriter):
+    """For documents of an earlier stage: writes which of them stay and go, and added columns."""
+
+    def __init__(self, out: Path, key: str) -> None:
+        super().__init__(out, key)
+        self._rows: Rows = np.zeros(0, np.int64)  # places of the documents of the batch at hand
+        self._columns: dict[str, None] = {}  # names of those that were added, in their order
+        self._kept: list[tuple[Rows, Mapping[str, pa.Array]]] = []
+        self._dropped: list[tuple[Rows, Mapping[str, pa.Array]]] = []
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        if error[0] is None:
+            self._write_rows(DROPPED_ROWS, self._dropped)
+            # Where all stay and no column comes, there is nothing to say.
+            if self._dropped or self._columns:
+                self._write_rows(KEPT_ROWS, self._kept)
+
+    def met(self, read: Read) -> None:
+        self._rows = np.arange(self.counts.rows, self.counts.rows + read.rows)
+        super().met(read)
+
+    def left(self, result: CheckedResult) -> None:
+        self._rows = self._rows[result.keep]
+        self._columns.update(dict.fromkeys(result.columns))
+
+    def write_kept(self, docs: Docs) -> None:
+        columns = {name: docs.column(name) for name in self._columns}
+        self._kept.append((self._rows, columns))
+
+    def write_dropped(self, docs: Docs, rows: Rows, why: Mapping[str, pa.Array]) -> None:
+        self._dropped.append((self._rows[rows], why))
+
+    def _write_rows(
+        self, folder: str, parts: Sequence[tuple[Rows, Mapping[str, pa.Array]]]
+    ) -> None:
+        if parts:
+            rows = np.concatenate([rows for rows, _ in parts])
+            order = np.argsort(rows, kind="stable")  # those dropped come step by step
+            columns = {
+                name: pa.chunked_array([columns[name] for _, columns in parts]).take(
+                    pa.array(order)
+                )
+                for name in parts[0][1]
+            }
+            path = self._out / folder / f"{self._key}.parquet"
+            write_annotation(path, rows[order], columns)
+
+
+class EditedWriter(AnnotationWriter):
+    """For steps that edit texts: documents that stay are written anew, with all their columns."""
+
+    def __enter__(self) -> Self:
+        self._documents = self._writer(KEPT, DOCUMENT_SCHEMA)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._columns.clear()
+        self._kept.clear()
+        super().__exit__(*error)
+
+    def write_kept(self, docs: Docs) -> None:
+        self._documents.write(docs.batch)
 
 
 def _signals(signals: Mapping[str, pa.Array], rows: npt.NDArray[np.int64]) -> list[str]:
@@ -118,8 +225,7 @@ def _tally(batch: pa.RecordBatch) -> Count:
     return Count(documents=batch.num_rows, bytes=size)
 
 
-def _tallies(batch: pa.RecordBatch, groups: pa.Array) -> dict[str, Count]:
-    sizes = pc.binary_length(batch.column("text"))
+def _tallies(sizes: pa.Array, groups: pa.Array) -> dict[str, Count]:
     table = pa.table({"group": groups, "size": sizes})
     grouped = table.group_by("group", use_threads=False).aggregate(
         [("size", "count"), ("size", "sum")]

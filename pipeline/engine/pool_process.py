@@ -7,6 +7,7 @@ records its failure instead, and only its receipt says that it is done.
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -24,6 +25,16 @@ from pipeline.engine.processes import die_with_parent
 from pipeline.engine.stage import Task
 from pipeline.engine.task_process import load_job
 from pipeline.engine.worker import Job, run_task
+
+# Tasks import these where they use them, since planning must not load them. Imported by the process
+# that workers are forked from, they are loaded once and not again by every worker.
+for _module in (
+    "pipeline.engine.outcome_writer",
+    "pipeline.engine.step_results",
+    "pyarrow.acero",
+    "pyarrow.dataset",
+):
+    importlib.import_module(_module)
 
 # The job at hand and what is to be done of it. Forked workers inherit both, which spares sending
 # all tasks to each of them.

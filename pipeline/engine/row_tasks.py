@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import JsonValue
 
 from pipeline.documents import Docs
-from pipeline.engine.stage import KEPT, Reads, StageOutputs, TaskContext, TaskResult
+from pipeline.engine.stage import KEPT, CorpusView, Reads, StageOutputs, TaskContext, TaskResult
+from pipeline.errors import ShardError
 from pipeline.sources.source import InputFile, Read, Shard, SourceFormat
 from pipeline.step import GlobalStep, Position, RowStep
 
@@ -53,17 +54,14 @@ class RowTask:
         warm_up(step for _, step in self.steps)
 
     def run(self, context: TaskContext) -> TaskResult:
-        import pyarrow as pa
-
         from pipeline.documents import DOCUMENT_SCHEMA
-        from pipeline.engine.outcome_writer import OutcomeWriter
+        from pipeline.engine.outcome_writer import DocumentsWriter
         from pipeline.sources.bad_rows import ShardRows
 
-        empty = pa.RecordBatch.from_pylist([], schema=DOCUMENT_SCHEMA)
         inputs: dict[str, str] = {}
-        with OutcomeWriter(context.out, self.key) as writer:
+        with DocumentsWriter(context.out, self.key) as writer:
             # First, so that columns which steps append are there in a file without rows.
-            _filter(Docs(empty), self.steps, writer)
+            _filter(Docs(_empty(DOCUMENT_SCHEMA)), self.steps, writer)
             for read in ShardRows(self.source, self._indexed()):
                 writer.met(read)
                 inputs.update(read.inputs)
@@ -82,85 +80,88 @@ class RowTask:
 
 
 @dataclass(frozen=True)
-class DocumentsTask:
-    """One shard of an earlier stage through a run of row steps."""
-
-    key: str
-    corpus: StageOutputs
-    steps: tuple[tuple[str, RowStep], ...]
-
-    def prepare(self) -> None:
-        from pipeline.engine.warm_up import warm_up
-
-        warm_up((step for _, step in self.steps), corpus_schema(self.corpus, self.key))
-
-    def run(self, context: TaskContext) -> TaskResult:
-        from pipeline.engine.outcome_writer import OutcomeWriter
-
-        with OutcomeWriter(context.out, self.key) as writer:
-            for batch in corpus_batches(self.corpus, self.key):
-                writer.met(Read(documents=batch))
-                _filter(Docs(batch), self.steps, writer)
-        return TaskResult(writer.counts, _metrics(self.steps))
-
-
-@dataclass(frozen=True)
 class ApplyTask:
-    """One shard through a global step that has been reduced."""
+    """One shard through a global step that has been reduced, and the row steps after it.
+
+    Documents are written anew only with ``edits``, when one of the row steps edits texts.
+    """
 
     key: str
-    corpus: StageOutputs
+    corpus: CorpusView
     artifacts: StageOutputs
     label: str
     step: GlobalStep
+    then: tuple[tuple[str, RowStep], ...]
+    edits: bool
 
     def prepare(self) -> None:
         from pipeline.engine.warm_up import warm_up
 
-        warm_up([self.step], corpus_schema(self.corpus, self.key))
+        steps = (self.step, *(step for _, step in self.then))
+        warm_up(steps, self.corpus.shard(self.key).schema)
 
     def run(self, context: TaskContext) -> TaskResult:
-        from pipeline.engine.outcome_writer import OutcomeWriter
+        from pipeline.engine.outcome_writer import AnnotationWriter, EditedWriter
         from pipeline.engine.step_results import applied
 
         self.artifacts.outputs()  # raises when the artifacts are not committed
         folder = self.artifacts.folder(REDUCED) / ARTIFACTS
         number = self.corpus.keys.index(self.key)
-        with OutcomeWriter(context.out, self.key) as writer:
+        writer_of = EditedWriter if self.edits else AnnotationWriter
+        with writer_of(context.out, self.key) as writer:
             for batch in corpus_batches(self.corpus, self.key):
                 at = Position(number, writer.counts.rows)
                 writer.met(Read(documents=batch))
-                docs = Docs(batch)
-                writer.settle(docs, self.label, applied(self.step, docs, folder, at), last=True)
-        return TaskResult(writer.counts)
+                docs, last = Docs(batch), not self.then
+                result = applied(self.step, docs, folder, at)
+                docs = writer.settle(docs, self.label, result, last=last)
+                if not last:
+                    _filter(docs, self.then, writer)
+        return TaskResult(writer.counts, _metrics(self.then))
+
+
+@dataclass(frozen=True)
+class CorpusTask:
+    """One shard of the documents that all steps left, written as such."""
+
+    version: ClassVar[int] = 1
+    key: str
+    corpus: CorpusView
+
+    def run(self, context: TaskContext) -> TaskResult:
+        from pipeline.parquet import DocumentWriter
+
+        rows = 0
+        documents = self.corpus.shard(self.key)
+        path = context.out / KEPT / f"{self.key}.parquet"
+        with DocumentWriter(path, documents.schema) as writer:
+            for batch in documents.batches():
+                writer.write(batch)
+                rows += batch.num_rows
+        if rows != len(documents):
+            raise ShardError("rows-lost", f"{rows} of {len(documents)} documents were written")
+        return TaskResult()
 
 
 REDUCED = "artifacts"  # the one task of a stage that reduces
 ARTIFACTS = "artifacts/"  # and where its files are
 
 
-def corpus_batches(corpus: StageOutputs, key: str) -> Iterator[pa.RecordBatch]:
+def corpus_batches(corpus: CorpusView, key: str) -> Iterator[pa.RecordBatch]:
     """The documents of one shard; one batch without rows when there are none, so that columns
     which steps append are there in every shard."""
+    documents, found = corpus.shard(key), False
+    for batch in documents.batches():
+        found = True
+        yield batch
+    if not found:
+        yield _empty(documents.schema)
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    from pipeline.parquet import read_documents
-
-    for path in corpus.outputs(KEPT, key):
-        empty = True
-        for batch in read_documents(path):
-            empty = False
-            yield batch
-        if empty:
-            yield pa.RecordBatch.from_pylist([], schema=pq.read_schema(path))
-
-
-def corpus_schema(corpus: StageOutputs, key: str) -> pa.Schema:
-    """The columns that the documents of a shard have."""
-    import pyarrow.parquet as pq
-
-    return pq.read_schema(corpus.outputs(KEPT, key)[0])
+    return pa.RecordBatch.from_pylist([], schema=schema)
 
 
 def _filter(docs: Docs, steps: tuple[tuple[str, RowStep], ...], writer: OutcomeWriter) -> None:

@@ -49,13 +49,8 @@ from pipeline.manifest import Manifest
 from pipeline.sources.bad_rows import BadRows, shard_fault
 
 SCRATCH = "scratch"
-SHARDWISE = (
-    "index",
-    "read",
-    "rows",
-    "map ",
-    "apply ",
-)  # kinds of stages with a task for each shard
+# Kinds of stages with a task for each shard, or for each file of which shards are parts.
+SHARDWISE = ("index", "read", "map ", "apply ", "corpus")
 SHOWN = 5  # failed shards that a warning names
 
 

@@ -13,14 +13,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from pipeline.engine.fingerprint import digest
 
+if TYPE_CHECKING:
+    from pipeline.shard_documents import ShardDocuments
+
+# Of a stage that writes documents:
 KEPT = "kept/"
 DROPPED = "dropped/"
+# Of one that annotates those of an earlier stage; nothing where all stay and no column is added.
+KEPT_ROWS = "kept_rows/"
+DROPPED_ROWS = "dropped_rows/"
 QUARANTINE = "quarantine/"
 
 
@@ -84,7 +91,7 @@ class Receipt(BaseModel):
         files = [[o.path, o.sha256] for o in self.outputs if o.path.startswith(under)]
         if under:
             return files
-        aside = (DROPPED, QUARANTINE)
+        aside = (DROPPED, DROPPED_ROWS, QUARANTINE)
         return [[f for f in files if not f[0].startswith(aside)], self.metrics]
 
 
@@ -179,12 +186,46 @@ class Reads:
         """Whether it names a shard that failed, so that the task cannot be done either."""
         return any(key in self.outputs.missing for key in self.keys or ())
 
-    def digest(self) -> str | None:
-        """Changes with what is read; None while some of it is not committed."""
+    def given(self) -> list[Any] | None:
+        """What is read, of each task that gives any; None while some of it is not committed."""
         found = [self.outputs.find(key) for key in self.keys or self.outputs.keys]
         if any(receipt is None for receipt in found):
             return None
-        return digest([r.given(self.under) for r in found if r is not None])
+        return [given for r in found if r is not None and (given := r.given(self.under))]
+
+
+@dataclass(frozen=True)
+class CorpusView:
+    """Documents as stages have left them: those that ``base`` wrote, through what each stage of
+    ``annotations`` decided since."""
+
+    base: StageOutputs
+    annotations: tuple[StageOutputs, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the shards that the run goes on with, in order."""
+        return (self.base, *self.annotations)[-1].keys
+
+    def shard(self, key: str) -> ShardDocuments:
+        """The documents of one shard. Raises FileNotFoundError while it is not committed."""
+        from pipeline.shard_documents import ShardDocuments
+
+        (file,) = self.base.outputs(KEPT, key)
+        annotations = (path for o in self.annotations for path in o.outputs(KEPT_ROWS, key))
+        return ShardDocuments(file, tuple(annotations))
+
+    def shards(self) -> tuple[ShardDocuments, ...]:
+        """All shards, in order."""
+        return tuple(map(self.shard, self.keys))
+
+    def reads(self, *keys: str) -> tuple[Reads, ...]:
+        """What a task reads for the documents of ``keys``, of all shards without."""
+        chosen = keys or None
+        return (
+            Reads(self.base, chosen, KEPT),
+            *(Reads(outputs, chosen, KEPT_ROWS) for outputs in self.annotations),
+        )
 
 
 @dataclass(frozen=True)
@@ -253,7 +294,9 @@ class Task:
 class Stage:
     """``name`` is readable and unique in the run. ``parameters`` by their place in the manifest
     and ``versions`` (of steps, formats, kernels and the stage itself) are what it is made from;
-    ``after`` are the names of the stages it builds on, ``steps`` the manifest's steps done here."""
+    ``after`` are the names of the stages it builds on, ``steps`` the manifest's steps done here.
+    ``before`` are the documents that these work on, and with ``annotates`` the stage writes none of
+    its own."""
 
     name: str
     kind: str
@@ -263,6 +306,27 @@ class Stage:
     outputs: StageOutputs
     after: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
+    before: CorpusView | None = None
+    annotates: bool = False
+
+    @property
+    def corpus(self) -> CorpusView:
+        """The documents that the stage leaves."""
+        if not self.annotates:
+            return CorpusView(self.outputs)
+        assert self.before is not None, "a stage annotates documents of an earlier one"
+        return CorpusView(self.before.base, (*self.before.annotations, self.outputs))
+
+    def dropped(self, key: str) -> Iterator[ShardDocuments]:
+        """The documents that a committed task dropped, with step, reason and signals."""
+        from pipeline.shard_documents import ShardDocuments
+
+        for path in self.outputs.outputs(DROPPED, key):
+            yield ShardDocuments(path)
+        for path in self.outputs.outputs(DROPPED_ROWS, key):
+            assert self.before is not None, "rows are those of documents of an earlier stage"
+            documents = self.before.shard(key)
+            yield ShardDocuments(documents.file, (*documents.annotations, path))
 
     @cached_property
     def recipe(self) -> str:
@@ -277,11 +341,13 @@ class Stage:
 
     def resolve(self, task: Task) -> Task | None:
         """The task with its fingerprint; None while something that it reads is not committed."""
-        read = [reads.digest() for reads in task.reads or ()]
-        if any(value is None for value in read):
+        read = [reads.given() for reads in task.reads or ()]
+        if any(given is None for given in read):
             return None
+        # A stage that gave nothing counts for nothing: it may as well not be there.
+        given = [digest(given) for given in read if given]
         place = self.outputs.keys.index(task.key) if task.numbered else None
-        own = [task.key, sorted(task.inputs.items()), task.parameters, place, read]
+        own = [task.key, sorted(task.inputs.items()), task.parameters, place, given]
         fingerprint = digest([self.recipe, own])
         self.outputs.fingerprints[task.key] = fingerprint
         return Task(**{**vars(task), "fingerprint": fingerprint})

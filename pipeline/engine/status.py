@@ -37,7 +37,11 @@ class RunStatus:
         return all(stage.done == stage.tasks for stage in self.stages)
 
 
-def _planned(output: Path) -> list[tuple[str, StageOutputs]]:
+def planned_stages(output: Path) -> list[tuple[str, StageOutputs]]:
+    """Names and outputs of the stages of the last run into ``output``, in their order.
+
+    Raises Refusal when no run was ever started into it.
+    """
     refuse_old_run(output)
     saved = load_plan(output)
     if not saved:
@@ -58,7 +62,7 @@ def read_status(output: Path) -> RunStatus:
     """Raises Refusal when no run was ever started into ``output``."""
     stages = tuple(
         StageStatus(name, len(outputs.receipts()), len(outputs.all_keys))
-        for name, outputs in _planned(output)
+        for name, outputs in planned_stages(output)
     )
     failures = tuple(read_failures(output / "scratch"))
     lock = output / "lock.json"
@@ -78,7 +82,7 @@ def verify(output: Path) -> list[str]:
     """
     faults: list[str] = []
     changed: list[Path] = []
-    for name, outputs in _planned(output):
+    for name, outputs in planned_stages(output):
         for key in outputs.all_keys:
             fingerprint = outputs.fingerprints.get(key, "")
             found = fault(outputs.store, fingerprint, sha256_file) if fingerprint else "not done"
@@ -86,5 +90,5 @@ def verify(output: Path) -> list[str]:
                 faults.append(f"{name}/{key}: {found}")
                 changed += task_folder(outputs.store, fingerprint).rglob("*")
     if changed:
-        Cache(_planned(output)[0][1].store).forget(changed)
+        Cache(planned_stages(output)[0][1].store).forget(changed)
     return faults

@@ -203,6 +203,9 @@ class _Check:
 
     def text(self, values: Any) -> pa.LargeStringArray:
         """The edited text [rows]."""
+        if not self.step.edits_text():
+            hint = "declare it: def edits_text(self): return True"
+            self.refuse("the step returns text and does not declare that it edits any", hint)
         hint = "text is an array of texts, one for each document; drop what is to have none"
         array = self.array("text", values)
         if array.null_count:

@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from enum import Enum
+from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
@@ -59,6 +60,29 @@ def custom_extension(name: str, folder: Path) -> type[Extension]:
 def custom_executor(name: str, folder: Path) -> type[Executor]:
     """The executor that ``name`` gives, as ``custom_step`` finds steps."""
     return _custom(name, folder, lambda found: subclass_of(name, found, Executor))
+
+
+def named_object(name: str, folder: Path) -> object:
+    """The class or function that ``FILE.py:NAME``, of a file relative to ``folder``, or
+    ``module:NAME``, of an installed package, gives. Runs that file or imports that module.
+
+    Raises PluginError.
+    """
+    if is_custom(name):
+        return _class(name, folder)
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = import_module(module_name)
+    except (Exception, SystemExit) as error:
+        message = f"{show_text(module_name)} cannot be imported: {type(error).__name__}: {error}"
+        hint = "name an installed module, as package.module:NAME, or a file, as FILE.py:NAME"
+        raise PluginError("no-module", message, hint) from error
+    if not hasattr(module, attribute):
+        own = [key for key, value in vars(module).items() if callable(value)]
+        message = f"{module_name} has no {show_text(attribute)}"
+        raise PluginError("unknown-class", message, did_you_mean(attribute, own, "it has"))
+    found: object = getattr(module, attribute)
+    return found
 
 
 def _custom(name: str, folder: Path, checked: Callable[[object], type[T]]) -> type[T]:

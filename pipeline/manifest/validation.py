@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
-from pipeline.errors import LocatedProblem
+from pipeline.errors import LocatedProblem, WinnowError
 from pipeline.manifest.environment import redact, secrets_in
 from pipeline.manifest.renamed import renamed_word
-from pipeline.manifest.wording import counted, did_you_mean, nearest, show_text
+from pipeline.manifest.wording import MAX_SHOWN, counted, did_you_mean, nearest, show_text
 from pipeline.manifest.yaml_tree import (
     MapNode,
     Node,
@@ -26,6 +26,7 @@ from pipeline.manifest.yaml_tree import (
 )
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 
 def build(
@@ -55,6 +56,23 @@ def build(
             errors = [error for _, error in group]
             problems.append(_wrong(spot, errors, secrets_in(values, spot.node), what))
     return None, problems
+
+
+def checked_value(kind: TypeAdapter[T], value: JsonValue, subject: str) -> T:
+    """A value of a manifest as ``kind`` reads it, strictly; ``subject`` is its name in messages.
+
+    Raises WinnowError, in the words of all other fields.
+    """
+    try:
+        return kind.validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        errors = cast(list[dict[str, Any]], error.errors(include_url=False))
+    expected = [found for found in map(expectation, errors) if found[1]]
+    got = show_text(value) if isinstance(value, str) else json.dumps(value)[:MAX_SHOWN]
+    if not expected:
+        raise WinnowError("bad-value", f"{subject}: {complaint(errors[0])}, not {got}")
+    words = dict.fromkeys(phrase for _, phrase in expected)
+    raise WinnowError(expected[0][0], must_be(subject, " or ".join(words), got))
 
 
 def _of_field(error: dict[str, Any]) -> dict[str, Any]:

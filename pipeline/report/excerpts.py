@@ -6,23 +6,21 @@ import heapq
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import orjson
-import pyarrow.parquet as pq
 import xxhash
 
-from pipeline.engine.stage import DROPPED
-from pipeline.parquet import read_documents
 from pipeline.report.blocks import ReportSection, Sample, Samples
 from pipeline.report.format import formatted, size
 from pipeline.report.funnel_counts import FunnelCounts
+from pipeline.shard_documents import ShardDocuments
 
 EXCERPT_CHARACTERS: Final = 600
 EXCERPT_LINES: Final = 12
-# Documents of one group that may stand for it, from each file: bounds the work on large runs.
-CANDIDATES_PER_FILE: Final = 1_000
+# Documents of one group that may stand for it, from each shard: bounds the work on large runs.
+CANDIDATES_PER_SHARD: Final = 1_000
 
 REASONS_SHOWN: Final = 4
 SAMPLES_PER_REASON: Final = 2
@@ -33,10 +31,10 @@ Group = tuple[str, ...]
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """Where a chosen document is: ``digest`` orders, ``file`` and ``row`` count from 0."""
+    """Where a chosen document is: ``digest`` orders, ``shard`` and ``row`` count from 0."""
 
     digest: int
-    file: int
+    shard: int
     row: int
 
 
@@ -53,14 +51,14 @@ def samples_section(counts: FunnelCounts) -> ReportSection | None:
 
 
 def _dropped(counts: FunnelCounts) -> Iterator[Samples]:
-    files = counts.files(DROPPED)
+    shards = counts.dropped_shards()
     main = {
         (line.label, reason): count
         for line in counts.steps
         for reason, count in line.ranked()[:REASONS_SHOWN]
     }
-    chosen = choose(files, ("step", "reason"), dict.fromkeys(main, SAMPLES_PER_REASON))
-    samples = _samples(files, chosen)
+    chosen = choose(shards, ("step", "reason"), dict.fromkeys(main, SAMPLES_PER_REASON))
+    samples = _samples(shards, chosen)
     for (step, reason), places in chosen.items():
         if places:
             documents = main[step, reason].documents
@@ -71,20 +69,22 @@ def _dropped(counts: FunnelCounts) -> Iterator[Samples]:
 
 
 def _kept(counts: FunnelCounts) -> Iterator[Samples]:
-    files = counts.kept_files
+    shards = counts.kept_shards
     wanted: dict[Group, int] = {
         (source,): 1 for source in list(counts.kept_by_source)[:KEPT_SAMPLES]
     }
-    chosen = choose(files, ("source",), wanted)
-    samples = _samples(files, chosen)
+    chosen = choose(shards, ("source",), wanted)
+    samples = _samples(shards, chosen)
     if samples:
         title = f"Kept ({counts.kept.documents:,})"
         yield Samples(title, [samples[place] for places in chosen.values() for place in places])
 
 
-def _samples(files: Sequence[Path], chosen: Mapping[Group, list[Place]]) -> dict[Place, Sample]:
+def _samples(
+    shards: Sequence[ShardDocuments], chosen: Mapping[Group, list[Place]]
+) -> dict[Place, Sample]:
     places = [place for places in chosen.values() for place in places]
-    return {place: _sample(row) for place, row in fetch(files, places)}
+    return {place: _sample(row) for place, row in fetch(shards, places)}
 
 
 def _sample(row: dict[str, Any]) -> Sample:
@@ -100,20 +100,20 @@ def _sample(row: dict[str, Any]) -> Sample:
 
 
 def choose(
-    files: Sequence[Path], by: Sequence[str], wanted: Mapping[Group, int]
+    shards: Sequence[ShardDocuments], by: Sequence[str], wanted: Mapping[Group, int]
 ) -> dict[Group, list[Place]]:
     """For each group (values of the columns ``by``), the documents with the smallest hashes of
-    ``id``: as many as ``wanted`` says, among the first 1,000 of the group in each file."""
+    ``id``: as many as ``wanted`` says, among the first 1,000 of the group in each shard."""
     chosen: dict[Group, list[Place]] = {group: [] for group in wanted}
-    for number, path in enumerate(files):
+    for number, documents in enumerate(shards):
         seen: Counter[Group] = Counter()
         row = 0
-        for batch in read_documents(path, ["id", *by]):
+        for batch in documents.batches(["id", *by]):
             groups = zip(*(batch.column(name).to_pylist() for name in by), strict=True)
             for place, (id_, group) in enumerate(
                 zip(batch.column("id").to_pylist(), groups, strict=True), start=row
             ):
-                if group in chosen and seen[group] < CANDIDATES_PER_FILE:
+                if group in chosen and seen[group] < CANDIDATES_PER_SHARD:
                     seen[group] += 1
                     digest = xxhash.xxh3_64_intdigest(id_.encode())
                     _offer(chosen[group], Place(digest, number, place), wanted[group])
@@ -126,21 +126,15 @@ def _offer(places: list[Place], place: Place, wanted: int) -> None:
 
 
 def fetch(
-    files: Sequence[Path], places: Collection[Place]
+    shards: Sequence[ShardDocuments], places: Collection[Place]
 ) -> Iterator[tuple[Place, dict[str, Any]]]:
     """Each place with its row, all columns. Holds one row group (about 32 MB) at a time."""
-    for number in sorted({place.file for place in places}):
-        waiting = [place for place in places if place.file == number]
-        with pq.ParquetFile(files[number], page_checksum_verification=True) as file:
-            start = 0
-            for group in range(file.metadata.num_row_groups):
-                end = start + file.metadata.row_group(group).num_rows
-                here = [place for place in waiting if start <= place.row < end]
-                if here:
-                    table = file.read_row_group(group)
-                    for place in here:
-                        yield place, table.slice(place.row - start, 1).to_pylist()[0]
-                start = end
+    for number in sorted({place.shard for place in places}):
+        documents = shards[number]
+        waiting = sorted((p for p in places if p.shard == number), key=lambda place: place.row)
+        rows = np.array([place.row for place in waiting], np.int64)
+        found = documents.take(rows, documents.schema.names)
+        yield from zip(waiting, found.to_pylist(), strict=True)
 
 
 def excerpt(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from pipeline.engine.results import WARNINGS
-from pipeline.engine.stage import DROPPED, QUARANTINE, Count, Stage
+from pipeline.engine.stage import Count, Stage
 from pipeline.manifest.wording import counted
 from pipeline.parquet import read_documents
 from pipeline.report import excerpts, histograms
@@ -156,12 +156,12 @@ def _reasons(counts: FunnelCounts) -> ReportSection | None:
 
 def _sources(counts: FunnelCounts) -> ReportSection:
     dropped: Counter[str] = Counter()
-    for path in counts.files(DROPPED):
-        for batch in read_documents(path, ["source"]):
+    for documents in counts.dropped_shards():
+        for batch in documents.batches(["source"]):
             dropped.update(batch.column("source").to_pylist())
     bad: Counter[tuple[str, str]] = Counter()
     examples: dict[tuple[str, str], str] = {}
-    for path in counts.files(QUARANTINE):
+    for path in counts.quarantine_files():
         for batch in read_documents(path, ["source", "code", "message", "_source", "_offset"]):
             for row in batch.to_pylist():
                 key = (row["source"], row["code"])

@@ -10,7 +10,8 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from pipeline.engine.results import stage_counts
-from pipeline.engine.stage import KEPT, Count, Counts, Receipt, Stage
+from pipeline.engine.stage import QUARANTINE, Count, Counts, Receipt, Stage
+from pipeline.shard_documents import ShardDocuments
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class FunnelCounts:
     quarantined: Mapping[str, int]
     missing: int
     metrics: tuple[tuple[str, Mapping[str, JsonValue]], ...]
-    kept_files: tuple[Path, ...]
+    kept_shards: tuple[ShardDocuments, ...]
     _stages: tuple[tuple[Stage, list[Receipt]], ...]
 
     @classmethod
@@ -76,31 +77,37 @@ class FunnelCounts:
                 for receipt in receipts
                 if receipt.metrics
             ),
-            kept_files=tuple(
-                path
+            kept_shards=tuple(
+                stage.corpus.shard(receipt.key)
                 for stage, receipts in read
                 if stage is last_stage
-                for path in _paths(stage, receipts, KEPT)
+                for receipt in receipts
             ),
             _stages=tuple(read),
         )
 
-    def files(self, under: str) -> list[Path]:
-        """StageOutputs files of all stages whose path begins ``under``, in order."""
-        return [path for stage, receipts in self._stages for path in _paths(stage, receipts, under)]
+    def quarantine_files(self) -> list[Path]:
+        """Files of quarantined rows of all stages, in order."""
+        return [
+            stage.outputs.folder(receipt.key) / output.path
+            for stage, receipts in self._stages
+            for receipt in receipts
+            for output in receipt.outputs
+            if output.path.startswith(QUARANTINE)
+        ]
+
+    def dropped_shards(self) -> list[ShardDocuments]:
+        """Documents that went, with step, reason and signals, of all stages in order."""
+        return [
+            documents
+            for stage, receipts in self._stages
+            for receipt in receipts
+            for documents in stage.dropped(receipt.key)
+        ]
 
 
 def total(parts: Iterable[Count]) -> Count:
     return sum(parts, Count())
-
-
-def _paths(stage: Stage, receipts: Iterable[Receipt], under: str) -> list[Path]:
-    return [
-        stage.outputs.folder(receipt.key) / output.path
-        for receipt in receipts
-        for output in receipt.outputs
-        if output.path.startswith(under)
-    ]
 
 
 def _lines(stage: Stage, counts: Counts) -> list[StepLine]:

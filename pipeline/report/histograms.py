@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from pipeline.parquet import read_documents
 from pipeline.report.blocks import Block, Chart, ReportSection, Table
 from pipeline.report.funnel_counts import FunnelCounts
+from pipeline.shard_documents import ShardDocuments
 
 # Quantiles are read from the fine bins, so they are off by at most a thousandth of the range.
 FINE_BINS: Final = 1_000
@@ -32,8 +30,8 @@ def scores_section(counts: FunnelCounts) -> ReportSection | None:
     """A drawing and a table of quantiles for each score column of the kept documents."""
     blocks: list[Block] = []
     sources = list(counts.kept_by_source)
-    for name in score_columns(counts.kept_files):
-        found = spread(counts.kept_files, name, sources)
+    for name in score_columns(counts.kept_shards):
+        found = spread(counts.kept_shards, name, sources)
         if found is None:
             continue
         rows: list[list[str | int | float | None]] = [
@@ -82,18 +80,18 @@ class Spread:
         return float(self.low + share * (self.high - self.low))
 
 
-def score_columns(files: Sequence[Path]) -> list[str]:
-    """Floating-point columns of ``files``, in the order in which steps appended them."""
+def score_columns(shards: Sequence[ShardDocuments]) -> list[str]:
+    """Floating-point columns of ``shards``, in the order in which steps appended them."""
     names: dict[str, None] = {}
-    for path in files:
-        schema = pq.read_schema(path)
+    for documents in shards:
+        schema = documents.schema
         names.update(dict.fromkeys(f.name for f in schema if pa.types.is_floating(f.type)))
     return list(names)
 
 
-def spread(files: Sequence[Path], column: str, sources: Sequence[str]) -> Spread | None:
+def spread(shards: Sequence[ShardDocuments], column: str, sources: Sequence[str]) -> Spread | None:
     """None when no document has a finite score."""
-    low, high, mean = _range(files, column)
+    low, high, mean = _range(shards, column)
     if low > high:
         return None
     is_log = low >= 0 and high > max(1.0, LONG_TAIL * mean)
@@ -103,7 +101,7 @@ def spread(files: Sequence[Path], column: str, sources: Sequence[str]) -> Spread
         low, high = low - 0.5, high + 0.5
     counts = {source: np.zeros(FINE_BINS, np.int64) for source in sources}
     missing = dict.fromkeys(sources, 0)
-    for names, values in _batches(files, column):
+    for names, values in _batches(shards, column):
         for source in names.unique().to_pylist():
             mine = values[pc.equal(names, source).to_numpy(zero_copy_only=False)]
             finite = mine[np.isfinite(mine)]
@@ -116,20 +114,20 @@ def spread(files: Sequence[Path], column: str, sources: Sequence[str]) -> Spread
 
 
 def _batches(
-    files: Sequence[Path], column: str
+    shards: Sequence[ShardDocuments], column: str
 ) -> Iterator[tuple[pa.Array, npt.NDArray[np.float64]]]:
-    for path in files:
-        if column not in pq.read_schema(path).names:
+    for documents in shards:
+        if column not in documents.schema.names:
             continue
-        for batch in read_documents(path, ["source", column]):
+        for batch in documents.batches(["source", column]):
             scores = batch.column(column).cast(pa.float64())
             yield batch.column("source"), scores.fill_null(np.nan).to_numpy(zero_copy_only=False)
 
 
-def _range(files: Sequence[Path], column: str) -> tuple[float, float, float]:
+def _range(shards: Sequence[ShardDocuments], column: str) -> tuple[float, float, float]:
     """The least, the largest and the mean finite score; inf, -inf and 0 without any."""
     low, high, total, count = np.inf, -np.inf, 0.0, 0
-    for _, values in _batches(files, column):
+    for _, values in _batches(shards, column):
         finite = values[np.isfinite(values)]
         if len(finite):
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))

@@ -17,6 +17,7 @@ from pipeline.documents import BoolArray
 from pipeline.engine.stage import KEPT, Count, Stage
 from pipeline.parquet import read_documents
 from pipeline.report.excerpts import Place, fetch
+from pipeline.shard_documents import ShardDocuments
 from pipeline.tuning.signals import TEXT_BYTES
 
 
@@ -65,7 +66,8 @@ class Measurements:
         for row in set(rows):
             file = int(np.searchsorted(self.starts, row, side="right")) - 1
             places[Place(row, file, row - int(self.starts[file]))] = row
-        return {places[place]: found for place, found in fetch(self.files, places)}
+        shards = [ShardDocuments(path) for path in self.files]
+        return {places[place]: found for place, found in fetch(shards, places)}
 
 
 def read_measurements(

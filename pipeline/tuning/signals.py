@@ -59,6 +59,9 @@ class Measure(RowStep):
             if not self._lacks(step):
                 step.prepare(sample)
 
+    def edits_text(self) -> bool:
+        return True
+
     def filter(self, docs: Docs) -> FilterResult:
         text = docs.text
         columns: dict[str, Any] = {TEXT_BYTES: pc.binary_length(text)}

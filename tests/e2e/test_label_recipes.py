@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from small_runs import files_of, stages_of, winnow
+from small_runs import corpus_rows, dropped_rows, files_of, winnow
 from tiny_model import make_tiny_model
 
 from pipeline.errors import ManifestError
@@ -105,14 +104,6 @@ def some_input(folder: Path) -> dict[str, str]:
     return {"WINNOW_DATA": str(folder), "WINNOW_GOOD": str(folder / "good.jsonl")}
 
 
-def rows_of(output: Path, door: str = "kept") -> list[dict[str, Any]]:
-    """Rows that the last step kept or dropped."""
-    last = [name for name in stages_of(output) if files_of(output, name)][-1]
-    tables = [pq.read_table(path) for path in files_of(output, last, f"{door}/*.parquet")]
-    rows: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist() if tables else []
-    return rows
-
-
 def results(output: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((output / "run_results.json").read_text())
     return found
@@ -148,7 +139,7 @@ def test_fineweb_edu_keeps_what_is_rounded_to_three(folder: Path, root: Path) ->
     # This judge is kind to all of them: what is rounded to five shows that the rule drops, too.
     for least, overrides in {3: [], 5: ["steps.keep.rounded_at_least=5"]}.items():
         output = run(folder, root, "fineweb-edu", "digits", *overrides)
-        kept, dropped = rows_of(output), rows_of(output, "dropped")
+        kept, dropped = corpus_rows(output), dropped_rows(output)
         assert len(kept) + len(dropped) == 3 * DOCUMENTS
         assert all(round(max(0, min(row["edu"], 5))) >= least for row in kept)
         scores = [json.loads(row["signals"])["score"] for row in dropped]
@@ -162,7 +153,7 @@ def test_fineweb_edu_keeps_what_is_rounded_to_three(folder: Path, root: Path) ->
 @pytest.mark.slow
 def test_nemotron_cc_joins_three_scores_into_buckets(folder: Path, root: Path) -> None:
     output = run(folder, root, "nemotron-cc", "digits")
-    kept = rows_of(output)
+    kept = corpus_rows(output)
     assert len(kept) == 3 * DOCUMENTS
     rationale_text = results(output)["documents"]["dropped"]["keep"]
     assert {name: tally["documents"] for name, tally in rationale_text.items()} == {
@@ -189,8 +180,8 @@ def test_nemotron_cc_joins_three_scores_into_buckets(folder: Path, root: Path) -
 def test_weborganizer_mixes_by_topic_and_format(folder: Path, root: Path) -> None:
     # A judge of random parameters knows few topics: the mix names those that it has found.
     first = run(folder, root, "weborganizer", "letters", "mixes={}")
-    subjects = Counter(row["subject"] for row in rows_of(first))
-    forms = Counter(row["form"] for row in rows_of(first))
+    subjects = Counter(row["subject"] for row in corpus_rows(first))
+    forms = Counter(row["form"] for row in corpus_rows(first))
     assert sum(subjects.values()) == sum(forms.values()) == 3 * DOCUMENTS
     (one, _), *others = subjects.most_common()
     parts = [f"{{subject: {one}, weight: 0.4}}"]

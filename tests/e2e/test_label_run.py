@@ -107,7 +107,7 @@ def test_what_has_nothing_to_do_with_labels_keeps_them(labelled: Labelled) -> No
         project.step.pop("budget")
         project.step.pop("max_concurrency")
         project.write()
-    assert "5 of 5 stages reused" in done.stdout
+    assert "6 of 6 stages reused" in done.stdout
     assert len(labelled.server.requests) == labelled.requests
 
 

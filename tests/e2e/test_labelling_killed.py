@@ -24,10 +24,9 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from gateway import Gateway
-from small_runs import files_of
+from small_runs import corpus_rows
 from tiny_model import make_tiny_model
 from vllm_cpu import ARGS, ENVIRONMENT, vllm_command
 
@@ -135,8 +134,8 @@ def finished(process: subprocess.Popen[bytes]) -> str:
 def labels_in(folder: Path) -> list[Any]:
     """Scores of all documents in the output of a run."""
     found: list[Any] = []
-    for path in files_of(folder, "label"):
-        found += pq.read_table(path)["worth"].to_pylist()
+    for row in corpus_rows(folder):
+        found.append(row["worth"])
     return found
 
 

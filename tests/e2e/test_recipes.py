@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from small_runs import dropped_files, files_of, stages_of, winnow
+from small_runs import corpus_rows, dropped_rows, winnow
 
 from pipeline.errors import ManifestError
 from pipeline.manifest import load_manifest
@@ -108,10 +108,7 @@ def some_input(folder: Path) -> dict[str, str]:
 
 def dropped_by(output: Path) -> dict[str, str]:
     """By document, the step that dropped it."""
-    tables = [
-        pq.read_table(path, columns=["id", "step"]).to_pylist() for path in dropped_files(output)
-    ]
-    return {row["id"]: row["step"] for table in tables for row in table}
+    return {row["id"]: row["step"] for row in dropped_rows(output)}
 
 
 def test_every_row_is_kept_dropped_or_quarantined(run: tuple[str, Path], data: Path) -> None:
@@ -141,9 +138,8 @@ def test_dclm_keeps_the_best_tenth_of_the_web_and_no_text_that_it_learned_from(
     scores = [pq.read_table(path, columns=["quality"])["quality"] for path in kept]
     below = [
         row["signals"]
-        for path in files_of(output, "keep", "dropped/*")
-        for row in pq.read_table(path).to_pylist()
-        if row["reason"] == "below_top_share"
+        for row in dropped_rows(output)
+        if row["step"] == "keep" and row["reason"] == "below_top_share"
     ]
     least = min(score for column in scores for score in column.to_pylist())
     assert all(json.loads(signals)["score"] < least for signals in below)
@@ -176,9 +172,7 @@ def test_what_must_go_goes_by_the_step_that_is_there_for_it(run: tuple[str, Path
 
 def test_only_fineweb_takes_addresses_out(run: tuple[str, Path]) -> None:
     recipe, output = run
-    last = [name for name in stages_of(output) if files_of(output, name)][-1]
-    files = files_of(output, last, "[kd][er]*/*.parquet")
-    rows = [row for path in files for row in pq.read_table(path).to_pylist()]
+    rows = [*corpus_rows(output), *dropped_rows(output)]
     (text,) = [row["text"] for row in rows if row["id"] == "article-3"]
     assert (SECRET in text) == (recipe != "fineweb")
     assert ("email@example.com" in text) == (recipe == "fineweb")

@@ -40,7 +40,7 @@ def test_deleted_and_edited_outputs_are_made_again(tmp_path: Path) -> None:
     run(load(path))
     before = contents(tmp_path / "out")
     files_of(tmp_path / "out", "Short")[0].unlink()
-    files_of(tmp_path / "out", "exact_dedup")[-1].write_bytes(b"edited")
+    files_of(tmp_path / "out", "corpus")[-1].write_bytes(b"edited")
     results = run(load(path))
     assert contents(tmp_path / "out") == before
     assert [s.status for s in results.stages].count("done") == 2

@@ -44,7 +44,7 @@ def test_receipt_that_is_cut_short_is_made_again(done: Path) -> None:
 
 def test_rotten_bit_that_keeps_size_and_time_is_found_by_verify_and_then_mended(done: Path) -> None:
     before = contents(done.parent / "out")
-    path = files_of(done.parent / "out", "exact_dedup")[0]
+    path = files_of(done.parent / "out", "corpus")[0]
     stat, data = path.stat(), bytearray(path.read_bytes())
     data[40] ^= 1
     path.write_bytes(data)

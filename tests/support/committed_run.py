@@ -12,8 +12,18 @@ from pydantic import JsonValue
 
 from pipeline.documents import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, Docs
 from pipeline.engine.commit import commit
-from pipeline.engine.row_tasks import DocumentsTask, RowTask
-from pipeline.engine.stage import Stage, StageOutputs, Task, TaskContext, TaskResult, TaskSpec
+from pipeline.engine.outcome_writer import AnnotationWriter, EditedWriter
+from pipeline.engine.row_tasks import RowTask, corpus_batches
+from pipeline.engine.stage import (
+    CorpusView,
+    Stage,
+    StageOutputs,
+    Task,
+    TaskContext,
+    TaskResult,
+    TaskSpec,
+)
+from pipeline.engine.step_results import filtered
 from pipeline.sources.source import FilePart, InputFile, Read, Shard, SourceFormat
 from pipeline.step import FilterResult, RowStep
 
@@ -76,6 +86,9 @@ class Vowels(RowStep):
 class Shorten(RowStep):
     """Cut every text to its first two characters."""
 
+    def edits_text(self) -> bool:
+        return True
+
     def filter(self, docs: Docs) -> FilterResult:
         text = pa.array([text[:2] for text in docs.text.to_pylist()], pa.large_string())
         return FilterResult(keep=np.ones(len(docs), bool), text=text)
@@ -97,17 +110,38 @@ def _shard(name: str) -> Shard:
 
 
 def next_stage(folder: Path, before: Stage, steps: Mapping[str, RowStep]) -> Stage:
-    """The documents that ``before`` kept, through ``steps``."""
+    """The documents that ``before`` left, through ``steps``."""
+    edits = any(step.edits_text() for step in steps.values())
     specs = {
-        task.key: DocumentsTask(task.key, before.outputs, tuple(steps.items()))
+        task.key: _Later(task.key, before.corpus, tuple(steps.items()), edits)
         for task in before.tasks
     }
-    return _stage(folder, "next", specs, tuple(steps), "")
+    return _stage(folder, "next", specs, tuple(steps), "", before.corpus, not edits)
 
 
 def metrics_stage(folder: Path, name: str, metrics: Mapping[str, JsonValue]) -> Stage:
     """A stage of one task that counts no documents and reports ``metrics``."""
     return _stage(folder, name, {"all": _Nothing(metrics)}, (), "")
+
+
+@dataclass(frozen=True)
+class _Later:
+    """Row steps of a later stage, as ApplyTask runs those after a global step."""
+
+    key: str
+    corpus: CorpusView
+    steps: tuple[tuple[str, RowStep], ...]
+    edits: bool
+
+    def run(self, context: TaskContext) -> TaskResult:
+        with (EditedWriter if self.edits else AnnotationWriter)(context.out, self.key) as writer:
+            for batch in corpus_batches(self.corpus, self.key):
+                writer.met(Read(documents=batch))
+                docs = Docs(batch)
+                for label, step in self.steps:
+                    last = step is self.steps[-1][1]
+                    docs = writer.settle(docs, label, filtered(step, docs), last=last)
+        return TaskResult(writer.counts)
 
 
 @dataclass(frozen=True)
@@ -120,12 +154,20 @@ class _Nothing:
 
 
 def _stage(
-    folder: Path, name: str, specs: Mapping[str, TaskSpec], steps: tuple[str, ...], skip: str
+    folder: Path,
+    name: str,
+    specs: Mapping[str, TaskSpec],
+    steps: tuple[str, ...],
+    skip: str,
+    before: CorpusView | None = None,
+    annotates: bool = False,
 ) -> Stage:
     tasks = tuple(Task(key, spec, reads=()) for key, spec in specs.items())
     parameters = {"folder": str(folder), "texts": [repr(spec) for spec in specs.values()]}
     outputs = StageOutputs(folder, tuple(specs))
-    stage = Stage(name, name, tasks, parameters, {}, outputs, steps=steps)
+    stage = Stage(
+        name, name, tasks, parameters, {}, outputs, steps=steps, before=before, annotates=annotates
+    )
     for task in tasks:
         ready = stage.resolve(task)
         assert ready is not None

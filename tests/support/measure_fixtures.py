@@ -45,6 +45,9 @@ class Trim(ThresholdFilter):
 
     most: int = 6
 
+    def edits_text(self):
+        return True
+
     def measure(self, docs):
         return {"words": np.array([len(t.split()) for t in self._cut(docs)])}
 

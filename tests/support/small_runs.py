@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from pipeline.engine.run_documents import dropped_documents, rows_of
 from pipeline.manifest import Manifest, load_manifest
 
 MADE = 1_700_000_000  # seconds
@@ -112,9 +113,9 @@ def stages_of(output: Path) -> list[str]:
     return order
 
 
-def dropped_files(output: Path) -> list[Path]:
-    """Files of dropped documents, of all stages."""
-    return [f for stage in stages_of(output) for f in files_of(output, stage, "dropped/*.parquet")]
+def dropped_rows(output: Path) -> list[dict[str, Any]]:
+    """Dropped documents of all stages, with step, reason and signals."""
+    return list(rows_of(dropped_documents(output)))
 
 
 def corpus_rows(output: Path) -> list[dict[str, Any]]:

@@ -136,6 +136,9 @@ class Misshapen(RowStep):
 class Shout(RowStep):
     """Edits the text and adds a column."""
 
+    def edits_text(self) -> bool:
+        return True
+
     def adds(self):  # type: ignore[no-untyped-def]
         return {"loudness": pa.float32()}
 

@@ -140,6 +140,7 @@ PARAMETERS: dict[str, Callable[[Path], dict[str, Any]]] = {
         "bucket": 600_000,
         "epoch": 1,
     },
+    "datatrove": lambda d: {"block": "GopherQualityFilter", "min_doc_words": 5},
     "decontaminate": lambda d: {
         "evaluations": {
             "own": {

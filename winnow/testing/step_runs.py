@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pipeline.documents import MAX_BATCH_ROWS, Docs
 from pipeline.engine.step_results import CheckedResult, applied, filtered, mapped, reduced
 from pipeline.parquet import DocumentWriter
+from pipeline.shard_documents import ShardDocuments
 from pipeline.step import GlobalStep, Position, ReduceInput, RowStep, Step
 from winnow.testing.documents import documents
 
@@ -169,4 +170,4 @@ def _map(step: GlobalStep, cut: list[list[pa.RecordBatch]], folder: Path) -> Red
         seen = pa.Table.from_batches([mapped(step, Docs(piece), None) for piece in pieces])
         pq.write_table(seen, found[-1], compression="none")
         pq.write_table(pa.Table.from_batches(pieces), shards[-1])
-    return ReduceInput(tuple(found), tuple(shards), seed=SEED)
+    return ReduceInput(tuple(found), tuple(map(ShardDocuments, shards)), seed=SEED)

@@ -23,6 +23,7 @@ from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import ShardError
 from pipeline.manifest.column_checks import column_problems
 from pipeline.report.page import Page, render
+from pipeline.shard_documents import ShardDocuments
 from pipeline.step import ManifestView, Position, ReduceInput
 
 Batches = Sequence[pa.RecordBatch]
@@ -41,7 +42,7 @@ def gather(
         mapped.append(folder / f"{number}.observed.parquet")
         seen = pa.Table.from_batches([step.map(Docs(batch)) for batch in batches])
         pq.write_table(seen, mapped[-1])
-    return ReduceInput(tuple(mapped), tuple(documents), seed)
+    return ReduceInput(tuple(mapped), tuple(map(ShardDocuments, documents)), seed)
 
 
 def pieces(batch: pa.RecordBatch, size: int) -> list[pa.RecordBatch]:

@@ -21,6 +21,7 @@ from pipeline.documents import DOCUMENT_SCHEMA, Docs
 from pipeline.engine.fingerprint import sha256_file
 from pipeline.errors import ShardError
 from pipeline.manifest.column_checks import column_problems
+from pipeline.shard_documents import ShardDocuments
 from pipeline.step import Column, ManifestView, Position, ReduceInput
 
 START = Position(0, 0)
@@ -85,7 +86,7 @@ def reduce_input(
         batches = table.to_batches() or [pa.RecordBatch.from_pylist([], schema=SCHEMA)]
         seen = pa.Table.from_batches([distill.map(Docs(batch)) for batch in batches])
         pq.write_table(seen, mapped[-1])
-    return ReduceInput(tuple(mapped), tuple(documents), 17)
+    return ReduceInput(tuple(mapped), tuple(map(ShardDocuments, documents)), 17)
 
 
 def batch_of(rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.documents import DOCUMENT_SCHEMA, Docs
+from pipeline.shard_documents import ShardDocuments
 from pipeline.step import GlobalStep, Position, ReduceInput
 
 Shards = Sequence[Sequence[tuple[str, str]]]
@@ -53,7 +54,7 @@ def run(step: GlobalStep, shards: Shards, batch: int = 4_096) -> Ran:
         numbers = range(len(shards))
         reduce_input = ReduceInput(
             tuple(folder / f"mapped-{i}.parquet" for i in numbers),
-            tuple(folder / f"documents-{i}.parquet" for i in numbers),
+            tuple(ShardDocuments(folder / f"documents-{i}.parquet") for i in numbers),
             seed=0,
         )
         metrics = step.reduce(reduce_input, artifacts)

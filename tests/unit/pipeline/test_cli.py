@@ -28,7 +28,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_run_says_where_rows_went_and_where_to_look(project: Path) -> None:
     done = winnow("run", project, cwd=project.parent)
     assert done.returncode == 0
-    assert "5 of 5 stages reused" in done.stdout
+    assert "6 of 6 stages reused" in done.stdout
     assert "9 rows in = 4 kept + 5 dropped + 0 quarantined" in done.stdout
     assert "report:  out/report.html" in done.stdout
 
@@ -150,7 +150,7 @@ def test_a_run_until_a_step_is_the_beginning_of_the_whole_one(tmp_path: Path) ->
     assert "9 rows in = 6 kept + 3 dropped" in part.stdout
     whole = winnow("run", path, cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
-    assert "2 of 5 stages reused" in whole.stdout
+    assert "2 of 6 stages reused" in whole.stdout
 
 
 def test_an_unknown_step_is_refused_with_those_that_there_are(tmp_path: Path) -> None:

@@ -33,6 +33,9 @@ class Length(ThresholdFilter):
 class Upper(RowStep):
     """Edits the text and appends what it was."""
 
+    def edits_text(self) -> bool:
+        return True
+
     def adds(self) -> dict[str, pa.DataType]:
         return {"before": pa.large_string()}
 

@@ -19,6 +19,7 @@ from classifiers.sampling.hash_sampling import (
     read_rows,
 )
 from classifiers.students.preprocessing import MAX_CHARACTERS, truncate
+from pipeline.shard_documents import ShardDocuments
 
 ROWS = 200
 
@@ -93,7 +94,7 @@ def test_rows_are_read_in_the_order_asked(
         rows = [{"text": f"{shard}/{row}", "n": row, "other": 1.5} for row in range(25)]
         pq.write_table(pa.Table.from_pylist(rows), folder / str(shard), row_group_size=group)
     places = np.array(asked, dtype=np.int64).reshape(-1, 2)
-    table = read_rows([folder / str(n) for n in range(3)], places, ["text", "n"])
+    table = read_rows([ShardDocuments(folder / str(n)) for n in range(3)], places, ["text", "n"])
     assert table.column_names == ["text", "n"]
     assert table["text"].to_pylist() == [f"{shard}/{row}" for shard, row in asked]
     assert table["n"].to_pylist() == [row for _, row in asked]
@@ -102,5 +103,7 @@ def test_rows_are_read_in_the_order_asked(
 def test_texts_are_cut_off_where_students_stop_reading(tmp_path: Path) -> None:
     table = pa.table({"text": pa.array(["é" * 50_000, "short"], pa.large_string())})
     pq.write_table(table, tmp_path / "documents")
-    found = read_rows([tmp_path / "documents"], np.array([[0, 1], [0, 0]]), ["text"], truncate)
+    found = read_rows(
+        [ShardDocuments(tmp_path / "documents")], np.array([[0, 1], [0, 0]]), ["text"], truncate
+    )
     assert found["text"].to_pylist() == ["short", "é" * MAX_CHARACTERS]

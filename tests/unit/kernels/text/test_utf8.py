@@ -101,6 +101,18 @@ def test_an_array_without_rows_has_one_offset() -> None:
     assert offsets.tolist() == [0]
 
 
+@pytest.mark.parametrize("rows", [[], [""], ["a", "né"]])
+def test_arrays_are_read_only_also_where_arrow_may_write(rows: list[str]) -> None:
+    made = pa.array(rows, pa.large_string())
+    copied = [
+        part if part is None else pa.py_buffer(bytearray(part.to_pybytes()))
+        for part in made.buffers()
+    ]
+    writable = pa.Array.from_buffers(pa.large_string(), len(rows), copied)
+    for text in (made, writable):
+        assert [array.flags.writeable for array in text_buffers(text)] == [False, False]
+
+
 def test_null_texts_are_refused() -> None:
     with pytest.raises(ValueError, match="1 of 2 texts are null"):
         text_buffers(pa.array(["a", None], pa.large_string()))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from dedup.exact_dedup import ExactDedup
 from pipeline.engine.fingerprint import (
     code_digest,
+    code_of,
     custom_code,
     digest,
     kernel_versions,
@@ -133,3 +135,29 @@ def test_installed_code_counts_by_its_version_alone() -> None:
         "step ExactDedup": ExactDedup.version,
         **kernel_versions(ExactDedup.kernels),
     }
+
+
+def test_code_of_a_package_counts_with_what_it_imports_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    package = tmp_path / "package_of_tests"
+    (package / "deep").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "deep" / "__init__.py").write_text("LEAST = 1\n")
+    (package / "deep" / "one.py").write_text("from ..words import WORDS\nclass One: ...")
+    (package / "words.py").write_text("import json\nfrom package_of_tests import deep\nWORDS = 1")
+    kind = import_module("package_of_tests.deep.one").One
+    before = dict(code_of(kind))
+    assert sorted(before) == [
+        f"code of package_of_tests/{name}"
+        for name in ("__init__.py", "deep/__init__.py", "deep/one.py", "words.py")
+    ]
+    (package / "deep" / "__init__.py").write_text("LEAST = 2\n")
+    after = dict(code_of(kind))
+    changed = [name for name in before if before[name] != after[name]]
+    assert changed == ["code of package_of_tests/deep/__init__.py"]
+
+
+def test_code_without_a_file_has_no_digest() -> None:
+    assert list(code_of(len)) == []

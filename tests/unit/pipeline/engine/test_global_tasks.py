@@ -14,7 +14,7 @@ from tasks import documents
 from pipeline.documents import Docs
 from pipeline.engine.global_tasks import MAPPED, MapTask, ReduceTask
 from pipeline.engine.row_tasks import ARTIFACTS, REDUCED, ApplyTask
-from pipeline.engine.stage import StageOutputs, TaskContext
+from pipeline.engine.stage import CorpusView, StageOutputs, TaskContext
 from pipeline.step import FilterResult, GlobalStep, Position, ReduceInput
 
 
@@ -43,70 +43,72 @@ class KeepLongest(GlobalStep):
 
 
 @pytest.fixture
-def corpus(tmp_path: Path) -> StageOutputs:
+def corpus(tmp_path: Path) -> CorpusView:
     shards = {"a-0": documents(["x", "xxx"]), "a-1": documents([]), "b-0": documents(["xx", "xxx"])}
-    return commit_shards(tmp_path, shards, "corpus")
+    return CorpusView(commit_shards(tmp_path, shards, "corpus"))
 
 
-def mapped(corpus: StageOutputs) -> StageOutputs:
+def mapped(corpus: CorpusView) -> StageOutputs:
     """Every shard of the corpus, mapped."""
 
     def writes(key: str) -> Write:
         return lambda out: MapTask(key, corpus, KeepLongest()).run(TaskContext(out))
 
-    return committed(corpus.store, {key: writes(key) for key in corpus.keys}, "map")
+    return committed(corpus.base.store, {key: writes(key) for key in corpus.keys}, "map")
 
 
-def reduced(corpus: StageOutputs) -> StageOutputs:
+def reduced(corpus: CorpusView) -> StageOutputs:
     task = ReduceTask(corpus, mapped(corpus), KeepLongest(), 5)
-    return committed(corpus.store, {REDUCED: lambda out: task.run(TaskContext(out))}, "reduce")
+    return committed(corpus.base.store, {REDUCED: lambda out: task.run(TaskContext(out))}, "reduce")
 
 
-def test_every_shard_is_mapped_even_an_empty_one(corpus: StageOutputs) -> None:
+def test_every_shard_is_mapped_even_an_empty_one(corpus: CorpusView) -> None:
     found = mapped(corpus).outputs(MAPPED)
     assert [pq.read_table(path)["length"].to_pylist() for path in found] == [[1, 3], [], [2, 3]]
 
 
-def test_reduction_sees_all_shards_in_order(corpus: StageOutputs, tmp_path: Path) -> None:
+def test_reduction_sees_all_shards_in_order(corpus: CorpusView, tmp_path: Path) -> None:
     task = ReduceTask(corpus, mapped(corpus), KeepLongest(), 5)
     result = task.run(TaskContext(tmp_path / "out"))
     assert result.metrics == {"longest": 3, "seed": 5, "shards": 3}
     assert (tmp_path / "out" / ARTIFACTS / "longest").read_text() == "3"
 
 
-def applied(corpus: StageOutputs, artifacts: StageOutputs, out: Path) -> list[list[str]]:
+def applied(corpus: CorpusView, artifacts: StageOutputs, out: Path) -> list[list[str]]:
     """Texts that are kept, for each shard."""
     for key in corpus.keys:
-        ApplyTask(key, corpus, artifacts, "longest", KeepLongest()).run(TaskContext(out))
+        task = ApplyTask(key, corpus, artifacts, "longest", KeepLongest(), (), edits=True)
+        task.run(TaskContext(out))
     files = [out / "kept" / f"{key}.parquet" for key in corpus.keys]
     return [pq.read_table(path)["text"].to_pylist() for path in files]
 
 
 def test_artifacts_are_applied_to_every_shard_with_its_position(
-    corpus: StageOutputs, tmp_path: Path
+    corpus: CorpusView, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     assert applied(corpus, reduced(corpus), out) == [["xxx"], [], ["xxx"]]
-    (row,) = pq.read_table(out / "dropped" / "b-0.parquet").to_pylist()
+    (row,) = pq.read_table(out / "dropped_rows" / "b-0.parquet").to_pylist()
     assert (row["step"], row["reason"]) == ("longest", "shorter")
     assert row["signals"] == '{"row":0,"shard":2}'
 
 
 def test_shards_are_numbered_without_those_that_are_missing(
-    corpus: StageOutputs, tmp_path: Path
+    corpus: CorpusView, tmp_path: Path
 ) -> None:
-    corpus.missing.add("a-1")
+    corpus.base.missing.add("a-1")
     assert applied(corpus, reduced(corpus), tmp_path / "out") == [["xxx"], ["xxx"]]
-    (row,) = pq.read_table(tmp_path / "out" / "dropped" / "b-0.parquet").to_pylist()
+    (row,) = pq.read_table(tmp_path / "out" / "dropped_rows" / "b-0.parquet").to_pylist()
     assert row["signals"] == '{"row":0,"shard":1}'
 
 
 def test_artifacts_that_are_not_committed_stop_the_application(
-    corpus: StageOutputs, tmp_path: Path
+    corpus: CorpusView, tmp_path: Path
 ) -> None:
     missing = StageOutputs(tmp_path, (REDUCED,))
+    task = ApplyTask("a-0", corpus, missing, "longest", KeepLongest(), (), edits=False)
     with pytest.raises(FileNotFoundError):
-        ApplyTask("a-0", corpus, missing, "longest", KeepLongest()).run(TaskContext(tmp_path / "x"))
+        task.run(TaskContext(tmp_path / "x"))
 
 
 class Patient(KeepLongest):
@@ -118,7 +120,7 @@ class Patient(KeepLongest):
         return {}
 
 
-def test_a_conclusion_tells_how_far_it_is(corpus: StageOutputs, tmp_path: Path) -> None:
+def test_a_conclusion_tells_how_far_it_is(corpus: CorpusView, tmp_path: Path) -> None:
     told: list[tuple[float, float]] = []
     context = TaskContext(tmp_path / "found", lambda done, total: told.append((done, total)))
     ReduceTask(corpus, mapped(corpus), Patient(), seed=1).run(context)

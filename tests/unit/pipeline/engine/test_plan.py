@@ -14,7 +14,7 @@ from pipeline.engine.plan import Plan, make_plan, root_causes
 from pipeline.engine.run import run
 from pipeline.errors import Refusal
 
-STAGES = ["Short", "ids", "exact_dedup.map", "exact_dedup.reduce", "exact_dedup"]
+STAGES = ["Short", "ids", "exact_dedup.map", "exact_dedup.reduce", "exact_dedup", "corpus"]
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +52,19 @@ def test_everything_is_new_at_first(tmp_path: Path) -> None:
 
 
 def test_complete_run_is_reused(done: Path) -> None:
-    assert statuses(make_plan(load(done))) == ["reuse"] * 5
+    assert statuses(make_plan(load(done))) == ["reuse"] * 6
 
 
 def test_edited_parameter_is_named_and_what_follows_depends_on_it(done: Path) -> None:
     plan = make_plan(load(done, "steps.Short.least=6"))
-    assert statuses(plan) == ["run"] + ["depends"] * 4
+    assert statuses(plan) == ["run"] + ["depends"] * 5
     assert plan.stages[0].why == "steps.Short.least: 5 → 6"
     assert plan.stages[2].why == "follows from Short; reused if that gives the same"
 
 
 def test_worker_count_changes_nothing(done: Path) -> None:
     """Fault 46."""
-    assert statuses(make_plan(load(done, "executor.workers=1"))) == ["reuse"] * 5
+    assert statuses(make_plan(load(done, "executor.workers=1"))) == ["reuse"] * 6
 
 
 def test_wording_of_code_and_layout_of_the_manifest_change_nothing(restored: Path) -> None:
@@ -72,7 +72,7 @@ def test_wording_of_code_and_layout_of_the_manifest_change_nothing(restored: Pat
     code.write_text(code.read_text().replace("Drop short texts.", "Drop texts.") + "\n# edited\n")
     text = restored.read_text().replace("  - exact_dedup", "  # duplicates\n  -   exact_dedup: {}")
     restored.write_text(text.replace("name: small", "name:    small"))
-    assert statuses(make_plan(load(restored))) == ["reuse"] * 5
+    assert statuses(make_plan(load(restored))) == ["reuse"] * 6
 
 
 def test_changed_code_beside_the_manifest_is_named(restored: Path) -> None:
@@ -86,7 +86,7 @@ def test_changed_code_beside_the_manifest_is_named(restored: Path) -> None:
 def test_changed_version_is_named(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ExactDedup, "version", 7)
     plan = make_plan(load(done))
-    assert statuses(plan) == ["reuse", "reuse", "run", "run", "run"]
+    assert statuses(plan) == ["reuse", "reuse", "run", "run", "run", "depends"]
     assert plan.stages[2].why == "version of step ExactDedup: 1 → 7"
 
 
@@ -132,7 +132,11 @@ def test_edited_input_reruns_its_shard_and_is_named_with_both_versions(done: Pat
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("  - exact_dedup\n", "  - exact_dedup\n  - short.py:Short: {least: 7}\n", "new"),
+        (
+            "  - exact_dedup\n",
+            "  - exact_dedup\n  - short.py:Short: {least: 7}\n",
+            "steps.Short_2 added",
+        ),
         (
             "  - exact_dedup",
             "  - short.py:Short: {least: 7}\n  - exact_dedup",
@@ -173,11 +177,11 @@ def test_root_cause_is_found_through_all_that_follows(done: Path) -> None:
 
 def test_deleted_output_is_found(done: Path) -> None:
     """Fault 48."""
-    path = files_of(done.parent / "out", "exact_dedup")[0]
+    path = files_of(done.parent / "out", "corpus")[0]
     before = path.read_bytes()
     path.unlink()
     try:
-        planned = make_plan(load(done)).stages[4]
+        planned = make_plan(load(done)).stages[5]
         assert planned.status == "run"
         assert planned.why == f"1 of 3 tasks: output kept/{path.name} is gone"
     finally:
@@ -208,5 +212,5 @@ def test_folder_moved_elsewhere_with_its_store_is_reused(done: Path, tmp_path: P
     moved = tmp_path / "moved"
     shutil.copytree(done.parent, moved, symlinks=True)
     plan = make_plan(load(moved / "m.yaml"))
-    assert statuses(plan) == ["reuse"] * 5
+    assert statuses(plan) == ["reuse"] * 6
     assert len(list((moved / "out" / "corpus").glob("*/*.parquet"))) == 3

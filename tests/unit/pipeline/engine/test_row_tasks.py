@@ -17,13 +17,24 @@ from tasks import DropShort, Misshapen, Shout, documents
 
 from pipeline.documents import QUARANTINE_SCHEMA, Docs
 from pipeline.engine.commit import check_balance
-from pipeline.engine.outcome_writer import OutcomeWriter
-from pipeline.engine.row_tasks import DocumentsTask, RowTask
-from pipeline.engine.stage import Count, Output, TaskContext, TaskResult
-from pipeline.engine.step_results import checked
+from pipeline.engine.global_tasks import ReduceTask
+from pipeline.engine.outcome_writer import AnnotationWriter, DocumentsWriter
+from pipeline.engine.row_tasks import REDUCED, ApplyTask, CorpusTask, RowTask
+from pipeline.engine.stage import (
+    CorpusView,
+    Count,
+    Counts,
+    Output,
+    Task,
+    TaskContext,
+    TaskResult,
+)
+from pipeline.engine.step_results import checked, filtered
 from pipeline.errors import ShardError
+from pipeline.shard_documents import ShardDocuments, write_annotation
 from pipeline.sources.source import FilePart, InputFile, Read, Shard, SourceFormat
-from pipeline.step import FilterResult, RowStep
+from pipeline.step import FilterResult, GlobalStep, Position, ReduceInput, RowStep
+from winnow.testing.workbench import Workbench
 
 SHARD = Shard("web", 0, (FilePart(InputFile("/nowhere", "web.jsonl")),))
 
@@ -208,19 +219,106 @@ def test_rows_in_equal_rows_out_whatever_the_text(batches: list[list[str]], leas
         check_balance(outcome.counts, outputs)
 
 
-def test_documents_of_an_earlier_stage_are_judged(tmp_path: Path) -> None:
-    corpus = commit_shards(tmp_path, {"k": documents(["long enough", "no"])})
-    outcome = DocumentsTask("k", corpus, (("short", DropShort()),)).run(
-        TaskContext(tmp_path / "two")
-    )
-    assert outcome.counts is not None
-    assert outcome.counts.kept.documents == 1
+class Even(GlobalStep):
+    """Keeps every second document of a shard and adds its number."""
+
+    def adds(self) -> dict[str, pa.DataType]:
+        return {"number": pa.int64()}
+
+    def map(self, docs: Docs) -> pa.RecordBatch:
+        return docs.batch.select(["id"])
+
+    def reduce(self, reduce_input: ReduceInput, folder: Path) -> dict[str, object]:
+        (folder / "nothing").touch()
+        return {}
+
+    def apply(self, docs: Docs, artifacts: Path, at: Position) -> FilterResult:
+        numbers = np.arange(at.row, at.row + len(docs))
+        return FilterResult(numbers % 2 == 0, "odd", columns={"number": numbers})
 
 
-def test_columns_are_there_even_in_a_shard_without_documents(tmp_path: Path) -> None:
-    corpus = commit_shards(tmp_path, {"k": documents([])})
-    DocumentsTask("k", corpus, (("shout", Shout()),)).run(TaskContext(tmp_path / "two"))
-    assert "loudness" in pq.read_schema(tmp_path / "two" / "kept" / "k.parquet").names
+def apply(
+    folder: Path, texts: list[str], *then: RowStep, edits: bool = False
+) -> tuple[Counts, ShardDocuments, list[ShardDocuments]]:
+    """The counts of an ApplyTask, what it leaves, and what it dropped."""
+    corpus = CorpusView(commit_shards(folder, {"k": documents(texts)}))
+    reduce = ReduceTask(corpus, corpus.base, Even(), 1)
+    bench = Workbench(folder / "bench")
+    artifacts = bench.run(bench.make("reduce", [Task(REDUCED, reduce)], {}, []))
+    steps = tuple((type(step).__name__, step) for step in then)
+    task = ApplyTask("k", corpus, artifacts, "even", Even(), steps, edits)
+    stage = bench.make("apply", [Task("k", task)], {}, [])
+    stage = replace(stage, before=corpus, annotates=not edits)
+    bench.run(stage)
+    counts = stage.outputs.receipt("k").counts
+    assert counts is not None
+    return counts, stage.corpus.shard("k"), list(stage.dropped("k"))
+
+
+def test_a_global_step_and_the_row_steps_after_it_write_no_documents(tmp_path: Path) -> None:
+    counts, left, (dropped,) = apply(tmp_path, ["aaaaa", "bb", "cc", "d", "ffffff"], DropShort())
+    assert left.file.parts[-2] == "kept"
+    assert [path.parts[-2] for path in left.annotations] == ["kept_rows"]
+    rows = [row for batch in left.batches() for row in batch.to_pylist()]
+    assert [(row["text"], row["number"]) for row in rows] == [("aaaaa", 0), ("ffffff", 4)]
+    gone = [row for batch in dropped.batches() for row in batch.to_pylist()]
+    assert [(row["text"], row["step"], row["reason"]) for row in gone] == [
+        ("bb", "even", "odd"),
+        ("cc", "DropShort", "short"),
+        ("d", "even", "odd"),
+    ]
+    assert json.loads(gone[1]["signals"]) == {"length": 2}
+    assert counts.rows == 5
+    assert counts.kept == Count(documents=2, bytes=11)
+    assert counts.entered == {
+        "even": Count(documents=5, bytes=16),
+        "DropShort": Count(documents=3, bytes=13),
+    }
+
+
+def test_texts_that_a_later_step_edits_are_written_with_all_columns(tmp_path: Path) -> None:
+    _, left, (dropped,) = apply(tmp_path, ["some", "no", "text"], Shout(), edits=True)
+    assert left.annotations == ()
+    rows = [row for batch in left.batches() for row in batch.to_pylist()]
+    assert [(row["text"], row["number"], row["loudness"]) for row in rows] == [
+        ("SOME", 0, 4.0),
+        ("TEXT", 2, 4.0),
+    ]
+    assert [batch.column("text").to_pylist() for batch in dropped.batches()] == [["no"]]
+
+
+@pytest.mark.parametrize("edits", [False, True])
+def test_columns_are_there_even_in_a_shard_without_documents(tmp_path: Path, edits: bool) -> None:
+    _, left, dropped = apply(tmp_path, [], Shout(), edits=edits)
+    assert {"number", "loudness"} < set(left.schema.names)
+    assert (len(left), list(left.batches()), dropped) == (0, [], [])
+
+
+def test_a_stage_in_which_all_stay_as_they_are_writes_nothing(tmp_path: Path) -> None:
+    with AnnotationWriter(tmp_path, "k") as writer:
+        docs = Docs(documents(["long enough", "text"]))
+        writer.met(Read(documents=docs.batch))
+        writer.settle(docs, "s", filtered(DropShort(), docs), last=True)
+    assert list(tmp_path.iterdir()) == []
+    check_balance(writer.counts, [])
+
+
+def test_the_corpus_is_written_as_its_view_shows_it(tmp_path: Path) -> None:
+    corpus = CorpusView(commit_shards(tmp_path, {"k": documents(["a", "b", "c"])}))
+    rows = tmp_path / "rows.parquet"
+    write_annotation(rows, np.array([0, 2]), {"n": pa.chunked_array([[1, 2]])})
+    shown = replace(corpus.shard("k"), annotations=(rows,))
+
+    class One(CorpusView):
+        def shard(self, key: str) -> ShardDocuments:
+            return shown
+
+    CorpusTask("k", One(corpus.base)).run(TaskContext(tmp_path / "out"))
+    table = pq.read_table(tmp_path / "out" / "kept" / "k.parquet")
+    assert table.select(["text", "n"]).to_pylist() == [
+        {"text": "a", "n": 1},
+        {"text": "c", "n": 2},
+    ]
 
 
 def test_reason_per_row_and_unmeasured_signals(tmp_path: Path) -> None:
@@ -228,7 +326,7 @@ def test_reason_per_row_and_unmeasured_signals(tmp_path: Path) -> None:
     verdict = FilterResult.of_codes(
         np.array([2, 0, 1]), ["first", "second"], {"score": np.array([np.nan, 1.0, 2.0])}
     )
-    with OutcomeWriter(tmp_path, "k") as writer:
+    with DocumentsWriter(tmp_path, "k") as writer:
         writer.met(Read(documents=docs.batch))
         writer.settle(docs, "s", checked(DropShort(), verdict, docs), last=True)
     dropped = rows_of(tmp_path, "dropped")

@@ -82,6 +82,7 @@ def test_events_are_json_lines_where_there_is_no_terminal(tmp_path: Path) -> Non
         "exact_dedup.map",
         "exact_dedup.reduce",
         "exact_dedup",
+        "corpus",
     ]
     assert events[-1]["event"] == "run-ended"
     assert (tmp_path / "logs" / "events.jsonl").read_text() == stream.getvalue()
@@ -118,7 +119,7 @@ def test_row_steps_after_a_global_step_and_none_before(tmp_path: Path) -> None:
     manifest = MANIFEST.replace("  - short.py:Short: {least: 5}\n  - exact_dedup", "")
     manifest += "  - exact_dedup\n  - short.py:Short: {least: 5}\n"
     results = run(load(small_project(tmp_path, manifest)))
-    assert [stage.name for stage in results.stages][0::5] == ["read", "Short"]
+    assert [stage.name for stage in results.stages][0::4] == ["read", "exact_dedup+Short"]
     assert results.documents.kept.documents == 4
 
 
@@ -155,6 +156,7 @@ def test_what_follows_a_stage_that_gives_the_same_is_reused(tmp_path: Path) -> N
         "exact_dedup.map": "reused",
         "exact_dedup.reduce": "reused",
         "exact_dedup": "reused",
+        "corpus": "reused",
     }
 
 
@@ -182,7 +184,7 @@ def test_inserted_step_leaves_what_came_before_it_valid(tmp_path: Path) -> None:
     run(load(path))
     path.write_text(path.read_text() + "  - short.py:Short: {least: 14}\n")
     found = statuses(run(load(path)))
-    assert found.pop("Short_2") == "done"
+    assert found.pop("exact_dedup+Short_2") == found.pop("corpus") == "done"
     assert set(found.values()) == {"reused"}
 
 

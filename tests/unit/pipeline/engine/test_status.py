@@ -51,12 +51,12 @@ def test_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 def test_verify_reads_every_output(output: Path) -> None:
     """Fault 48."""
     assert verify(output) == []
-    path = files_of(output, "exact_dedup")[0]
+    path = files_of(output, "corpus")[0]
     good = path.read_bytes()
     try:
         path.write_bytes(good[:50] + bytes([good[50] ^ 1]) + good[51:])
-        assert verify(output) == [f"exact_dedup/{path.stem}: output kept/{path.name} was changed"]
+        assert verify(output) == [f"corpus/{path.stem}: output kept/{path.name} was changed"]
         path.unlink()
-        assert verify(output) == [f"exact_dedup/{path.stem}: output kept/{path.name} is gone"]
+        assert verify(output) == [f"corpus/{path.stem}: output kept/{path.name} is gone"]
     finally:
         path.write_bytes(good)

@@ -30,6 +30,13 @@ class Plain(RowStep):
     """Declares no columns."""
 
 
+class Edits(RowStep):
+    """Declares that it edits texts."""
+
+    def edits_text(self) -> bool:
+        return True
+
+
 def check(**result: Any) -> CheckedResult:
     return checked(Plain(), FilterResult(**result), DOCS)
 
@@ -130,14 +137,14 @@ def test_reasons_are_those_of_dropped_documents_in_order(keep: list[bool], why: 
     ],
 )
 def test_edited_text_is_text_for_every_document(text: Any, words: str) -> None:
-    assert words in refused(Plain(), FilterResult(keep=[1, 1, 1], text=text)).message  # type: ignore[arg-type]
+    assert words in refused(Edits(), FilterResult(keep=[1, 1, 1], text=text)).message  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     "text", [["x", "", "é"], pa.array(["x", "", "é"]), pa.chunked_array([["x"], ["", "é"]])]
 )
 def test_edited_text_may_come_as_any_text(text: Any) -> None:
-    found = check(keep=[1, 1, 1], text=text).text
+    found = checked(Edits(), FilterResult(keep=[1, 1, 1], text=text), DOCS).text  # type: ignore[arg-type]
     assert found is not None
     assert found.type == pa.large_string()
     assert found.to_pylist() == ["x", "", "é"]
@@ -151,6 +158,12 @@ def test_columns_take_the_declared_types() -> None:
     for other in ({}, {"n": [None] * 3}, {"n": np.arange(3.0)}, {"word": pa.array(["a"] * 3)}):
         found = checked(Given(), columns(**other), DOCS).columns
         assert {name: array.type for name, array in found.items()} == Given().adds()
+
+
+def test_edited_text_of_a_step_that_does_not_declare_it_is_refused() -> None:
+    error = refused(Plain(), FilterResult(keep=[1, 1, 1], text=pa.array(["a"] * 3)))  # type: ignore[arg-type]
+    assert "does not declare that it edits any" in error.message
+    assert "def edits_text(self): return True" in error.hint
 
 
 @pytest.mark.parametrize("name", ["id", "text", "source", "_source", "_offset"])

@@ -12,7 +12,12 @@ import pytest
 
 from pipeline.errors import ManifestError
 from pipeline.manifest import load_manifest
-from pipeline.manifest.plugin_files import custom_extension, custom_format, custom_step
+from pipeline.manifest.plugin_files import (
+    custom_extension,
+    custom_format,
+    custom_step,
+    named_object,
+)
 from pipeline.manifest.registry import PluginError
 
 PLUGINS = '''\
@@ -129,3 +134,28 @@ def test_what_a_step_can_do_without_may_be_missing(tmp_path: Path) -> None:
     code = "try:\n            import no_such_package\n        except ImportError:\n            pass"
     project(tmp_path, code=LAZY.format(code=code))
     assert custom_step("own.py:Lazy", tmp_path).__name__ == "Lazy"
+
+
+def test_objects_are_named_by_file_or_by_module(tmp_path: Path) -> None:
+    project(tmp_path)
+    assert named_object("own.py:Poems", tmp_path).__name__ == "Poems"  # type: ignore[attr-defined]
+    assert named_object("json:dumps", tmp_path) is json.dumps
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("own.py:Poem", "unknown-class", "own.py has no class 'Poem'"),
+        ("json:dump_s", "unknown-class", "json has no 'dump_s'"),
+        ("no_such_module:x", "no-module", "'no_such_module' cannot be imported: ModuleNotFound"),
+    ],
+)
+def test_an_object_that_is_not_there_is_an_error_with_a_hint(
+    name: str, code: str, message: str, tmp_path: Path
+) -> None:
+    project(tmp_path)
+    with pytest.raises(PluginError) as caught:
+        named_object(name, tmp_path)
+    assert caught.value.code == code
+    assert caught.value.message.startswith(message)
+    assert caught.value.hint

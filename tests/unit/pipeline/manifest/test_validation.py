@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
-from pipeline.manifest.validation import build
+from pipeline.errors import WinnowError
+from pipeline.manifest.validation import build, checked_value
 from pipeline.manifest.yaml_reader import read_tree
 from pipeline.manifest.yaml_tree import MapNode, SourceText
 
@@ -63,3 +64,25 @@ def test_the_fields_of_the_chosen_branch_are_those_that_count() -> None:
     assert found[1] == "unknown-field"
     (found,) = complaints("pet: {kind: cat, lives: many}\n")
     assert found[:2] == (25, "wrong-type")
+
+
+def test_a_value_by_itself_is_read_strictly() -> None:
+    assert checked_value(TypeAdapter(tuple[int, ...]), [1, 2], "sizes") == (1, 2)
+    assert checked_value(TypeAdapter(float), 1, "share") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "message"),
+    [
+        (int, "5", "wrong-type n must be a whole number, not '5'"),
+        (int | str, [1], "wrong-type n must be a whole number or text, not [1]"),
+        (Literal["a", "b"], "c", "not-allowed n must be 'a' or 'b', not 'c'"),
+        (Annotated[int, Field(ge=3)], 1, "out-of-range n must be at least 3, not 1"),
+    ],
+)
+def test_a_wrong_value_by_itself_has_the_words_of_any_field(
+    kind: Any, value: JsonValue, message: str
+) -> None:
+    with pytest.raises(WinnowError) as caught:
+        checked_value(TypeAdapter(kind), value, "n")
+    assert str(caught.value).startswith(message)

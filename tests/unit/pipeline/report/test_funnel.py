@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from committed_run import Length, Listed, Shorten, Vowels, metrics_stage, next_stage, read_stage
 
-from pipeline.engine.stage import KEPT, Count, Stage
+from pipeline.engine.stage import Count, Stage
 from pipeline.report import excerpts
 from pipeline.report.blocks import Chart, ReportSection, Samples, Table
 from pipeline.report.funnel import funnel_sections
@@ -151,10 +151,10 @@ def test_the_choice_of_samples_depends_on_ids_alone(tmp_path: Path) -> None:
 
 
 def test_documents_are_fetched_from_the_row_where_they_were_found(stages: list[Stage]) -> None:
-    files = FunnelCounts.of(stages).kept_files
-    chosen = excerpts.choose(files, ("source",), {("web",): 9, ("books",): 1})
+    shards = FunnelCounts.of(stages).kept_shards
+    chosen = excerpts.choose(shards, ("source",), {("web",): 9, ("books",): 1})
     places = [place for group in chosen.values() for place in group]
-    ids = {row["id"]: place for place, row in excerpts.fetch(files, places)}
+    ids = {row["id"]: place for place, row in excerpts.fetch(shards, places)}
     assert {"w3", "w4", "w5"} < set(ids)
     assert len(ids) == len(places) == 4
 
@@ -185,8 +185,7 @@ def test_scores_are_drawn_per_source_and_documents_without_one_are_counted(
 def test_quantiles_come_within_a_thousandth_of_the_range(tmp_path: Path) -> None:
     texts = tuple((f"d{n}", "a" * n + "b" * (99 - n)) for n in range(100))
     stage = read_stage(tmp_path, {"web": Listed(documents=texts)}, {"score": Vowels()})
-    files = stage.outputs.outputs(KEPT)
-    found = spread(files, "vowels", ["web"])
+    found = spread([stage.corpus.shard("web")], "vowels", ["web"])
     assert found is not None
     assert (found.low, found.high) == (0, 1)
     for share in (0.1, 0.5, 0.9):
@@ -196,7 +195,7 @@ def test_quantiles_come_within_a_thousandth_of_the_range(tmp_path: Path) -> None
 
 def test_columns_without_any_score_are_left_out(tmp_path: Path) -> None:
     stage = read_stage(tmp_path, {"web": Listed(documents=(("a", "123"),))}, {"score": Vowels()})
-    assert score_columns(stage.outputs.outputs(KEPT)) == ["vowels"]
+    assert score_columns([stage.corpus.shard("web")]) == ["vowels"]
     assert "scores" not in [found.anchor for found in funnel_sections([stage])]
 
 

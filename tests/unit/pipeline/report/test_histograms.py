@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline.parquet import DocumentWriter
 from pipeline.report.charts import svg
 from pipeline.report.histograms import chart, spread
+from pipeline.shard_documents import ShardDocuments
 
 SCHEMA = pa.schema([("source", pa.large_string()), ("score", pa.float64())])
 
@@ -21,17 +22,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scores")
 
 
-def file_of(folder: Path, scores: Sequence[float | None]) -> Path:
+def shard_of(folder: Path, scores: Sequence[float | None]) -> ShardDocuments:
     path = folder / "kept.parquet"
     rows = [{"source": "web", "score": score} for score in scores]
     with DocumentWriter(path, SCHEMA) as writer:
         writer.write(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
-    return path
+    return ShardDocuments(path)
 
 
 @given(scores=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40))
 def test_quantiles_are_near_those_of_the_scores(folder: Path, scores: list[float]) -> None:
-    found = spread([file_of(folder, scores)], "score", ["web"])
+    found = spread([shard_of(folder, scores)], "score", ["web"])
     assert found is not None
     assert found.counts["web"].sum() == len(scores)
     assert not found.is_log or min(scores) >= 0
@@ -47,7 +48,7 @@ def test_quantiles_are_near_those_of_the_scores(folder: Path, scores: list[float
 
 def test_a_long_tail_has_bins_of_logarithms(folder: Path) -> None:
     scores = [*range(1000), 2_000_000.0]
-    found = spread([file_of(folder, scores)], "score", ["web"])
+    found = spread([shard_of(folder, scores)], "score", ["web"])
     assert found is not None
     assert found.is_log
     assert found.quantile("web", 0.5) == pytest.approx(500, rel=0.02)
@@ -58,12 +59,12 @@ def test_a_long_tail_has_bins_of_logarithms(folder: Path) -> None:
 
 @pytest.mark.parametrize("scores", [[0.1, 0.9], [-5.0, 100.0], [3.0, 3.0], [0.0, 500.0, 600.0]])
 def test_other_scores_have_equal_bins(folder: Path, scores: list[float]) -> None:
-    found = spread([file_of(folder, scores)], "score", ["web"])
+    found = spread([shard_of(folder, scores)], "score", ["web"])
     assert found is not None
     assert not found.is_log
 
 
 def test_documents_without_a_finite_score_are_counted_apart(folder: Path) -> None:
-    found = spread([file_of(folder, [1.0, None, float("nan"), float("inf")])], "score", ["web"])
+    found = spread([shard_of(folder, [1.0, None, float("nan"), float("inf")])], "score", ["web"])
     assert found is not None
     assert (found.counts["web"].sum(), found.missing["web"]) == (1, 3)

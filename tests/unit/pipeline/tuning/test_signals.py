@@ -37,6 +37,9 @@ class Halve(Length):
     def adds(self) -> dict[str, pa.DataType]:
         return {"halved": pa.bool_()}
 
+    def edits_text(self) -> bool:
+        return True
+
     def filter(self, docs: Docs) -> FilterResult:
         verdict = self.apply(self.measure(docs))
         halves = [text[: len(text) // 2] for text in docs.text.to_pylist()]
