@@ -332,7 +332,7 @@ def test_it_is_warmed_up_by_a_document_that_it_may_not_be_able_to_take(tmp_path:
 
 
 MANIFEST = """\
-sources: {{a: {{format: jsonl, paths: a*.jsonl}}}}
+sources: {{a: {{format: jsonl, paths: a*.jsonl, pack_bytes: 0}}}}
 output: out
 executor: {{workers: {workers}}}
 steps:

@@ -61,7 +61,8 @@ def test_a_file_that_is_touched_is_read_again_and_nothing_else(tmp_path: Path) -
     assert [task.label for task in plan.stages[0].pending] == ["a1.jsonl"]
     assert "bytes of 2023-11-14T22:13:20.123456789Z" in plan.stages[0].why
     results = done(path)
-    assert [stage.status for stage in results.stages] == ["done", *["reused"] * 4]
+    first, *others = [stage.status for stage in results.stages]
+    assert (first, set(others)) == ("done", {"reused"})
     after = {file: file.resolve() for file in (tmp_path / "out" / "corpus").glob("*/*")}
     assert after.keys() == before.keys()
 
