@@ -32,6 +32,8 @@ def expand(folder: Path, pattern: str) -> Iterator[str]:
     Raises TooManyFolders, and PermissionError for a folder that may not be opened: what is in it
     would be missing without a word.
     """
+    if os.path.basename(pattern) in ("", os.curdir):
+        return  # only folders are called so, and Path would take the end off
     path = Path(pattern)
     yield from _Walk(folder).expand(path.anchor, path.relative_to(path.anchor).parts)
 
