@@ -146,6 +146,16 @@ def test_any_text_scores_as_in_fasttext(
     assert ours(model, rows) == theirs(oracle, rows)
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_kernels_meet_matrices_of_one_type(
+    models: dict[str, tuple[FastTextModel, Any]], name: str
+) -> None:
+    model, _ = models[name]
+    for matrix in (model.inputs.vectors, model.outputs.vectors):
+        assert not matrix.flags.writeable
+        assert matrix.flags.c_contiguous
+
+
 def test_a_full_memory_changes_nothing(models: dict[str, tuple[FastTextModel, Any]]) -> None:
     model, oracle = models["tree"]
     small = replace(model, memory=new_memory(model.inputs.maxn, words=8))
