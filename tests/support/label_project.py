@@ -9,7 +9,7 @@ from typing import Any
 
 from labelling_jobs import judge_folder
 from scripted_server import ScriptedServer
-from small_runs import corpus_rows, files_of, winnow
+from small_runs import corpus_rows, date, files_of, winnow
 
 RUBRIC = """\
 name: clarity
@@ -51,6 +51,7 @@ class LabelProject:
                 for n in range(DOCUMENTS)
             ]
             (folder / f"{source}.jsonl").write_text("".join(f"{json.dumps(r)}\n" for r in rows))
+        date(folder)
         (folder / "rubric.yaml").write_text(RUBRIC)
         judge_folder(folder)
         url = server.url if server is not None else "http://127.0.0.1:9"
