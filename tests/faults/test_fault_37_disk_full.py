@@ -35,7 +35,9 @@ def test_full_disk_fails_the_shard_and_leaves_no_temporary_file(
     tmp_path: Path, small_disk: Path
 ) -> None:
     # Three stages write the text, which hardly compresses: more than was foreseen, and too much.
-    path = small_project(tmp_path, MANIFEST.replace("b*.jsonl", "b*.gz") + "  - exact_dedup\n")
+    edit = "  - regex: {regex_exp: qqqqqq, replacement: q}\n"
+    steps = f"{edit}  - minhash_dedup\n{edit}"
+    path = small_project(tmp_path, MANIFEST.replace("b*.jsonl", "b*.gz") + steps)
     write_lines(tmp_path / "b1.jsonl", noise(1800))
     (tmp_path / "b1.gz").write_bytes(gzip.compress((tmp_path / "b1.jsonl").read_bytes()))
     done = winnow("run", path, "--output", small_disk / "out")

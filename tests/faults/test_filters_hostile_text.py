@@ -30,6 +30,7 @@ from winnow.testing import warm_up
 MEGABYTE = 10**6
 # What a step cannot do without; its files are those of the fixture ``folder``.
 NEEDED: dict[str, dict[str, Any]] = {
+    "datatrove": {"block": "SymbolLinesFormatter"},
     "c4_badwords": {"lists": {"en": "words.txt"}},
     "character_set": {"characters": ["Latin"], "min_ratio": 0.5},
     "decontaminate": {"evaluations": {"set": "items.jsonl"}},

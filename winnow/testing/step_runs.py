@@ -40,7 +40,8 @@ class StepRun:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    batches: list[pa.RecordBatch] = field(default_factory=list)
+    # Not compared: the same documents may have come in other batches.
+    batches: list[pa.RecordBatch] = field(default_factory=list, compare=False)
 
     def add(self, step: Step, docs: Docs, result: CheckedResult) -> None:
         """Note the ``result`` of one batch."""
