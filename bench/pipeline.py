@@ -28,6 +28,9 @@ from typing import Any
 import pyarrow as pa
 
 ROOT = Path(__file__).resolve().parent.parent
+if __name__ == "pipeline":
+    # A script in this folder imports the package of this name, and finds this file first.
+    __path__ = [str(ROOT / "pipeline")]
 RECIPE = ROOT / "manifests" / "fineweb.yaml"
 
 

@@ -302,6 +302,7 @@ def memory(field: str) -> int:
 # Step → parameters of which one names a file that is not there; all in one line of the manifest.
 MISSING = {
     "c4_badwords": ("lists: {en: gone.txt}", "gone.txt", "no-file"),
+    "datatrove": ("block: RegexFilter, regex_exp: {file: gone.txt}", "gone.txt", "no-file"),
     "decontaminate": ("evaluations: {set: gone.jsonl}", "gone.jsonl", "no-evaluation-file"),
     "language": ("model: gone.bin", "gone.bin", "no-file"),
     "score": ("students: {grade: gone}", "gone", "no-student"),
