@@ -92,9 +92,9 @@ class ShardDocuments:
 
         places, added = rows, dict[str, pa.Array]()
         if self.annotations:
-            kept, every = self._seen
+            kept, later = self._seen
             places = kept[rows]
-            added = {name: every[name].take(pa.array(rows)) for name in columns if name in every}
+            added = {name: later[name].take(pa.array(rows)) for name in columns if name in later}
         stored = [name for name in columns if name not in added]
         tables = []
         with pq.ParquetFile(self.file, page_checksum_verification=True) as file:
@@ -113,9 +113,8 @@ class ShardDocuments:
         if not tables:
             tables = [schema.empty_table().select([n for n in stored if n in schema.names])]
         found = pa.concat_tables(tables).combine_chunks()
-        for name, values in added.items():
-            found = found.append_column(name, values)
-        return found.select([name for name in columns if name in found.column_names])
+        every = {name: found[name] for name in found.column_names} | added
+        return pa.table({name: every[name] for name in columns if name in every})
 
     @cached_property
     def _seen(self) -> tuple[Rows, dict[str, pa.Array]]:
