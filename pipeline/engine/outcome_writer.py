@@ -62,8 +62,8 @@ class OutcomeWriter:
         """Count what the reader met."""
         self.counts.rows += read.rows
 
-    def settle(self, docs: Docs, label: str, result: CheckedResult, *, last: bool) -> Docs:
-        """Let the dropped leave and give back the rest; after the ``last`` step they are kept."""
+    def settle(self, docs: Docs, label: str, result: CheckedResult) -> Docs:
+        """Let the dropped leave and give back the rest."""
         before = self.counts.entered.get(label, Count())
         self.counts.entered[label] = before + _tally(docs.batch)
         self.counts.dropped.setdefault(label, {})
@@ -74,19 +74,18 @@ class OutcomeWriter:
         if result.columns:
             docs = docs.with_columns(result.columns)
         docs = docs.filter(result.keep)
-        self.left(result)
-        if last:
-            self.keep(docs)
+        self.decided(result)
         return docs
 
     def keep(self, docs: Docs) -> None:
+        """These are left after the last step."""
         self.counts.kept = self.counts.kept + _tally(docs.batch)
         sizes = pc.binary_length(docs.text)
         for source, tally in _tallies(sizes, docs.column("source")).items():
             self.counts.by_source[source] = self.counts.by_source.get(source, Count()) + tally
         self.write_kept(docs)
 
-    def left(self, result: CheckedResult) -> None:
+    def decided(self, result: CheckedResult) -> None:
         """A step has decided on the batch at hand."""
 
     def write_kept(self, docs: Docs) -> None:
@@ -166,7 +165,7 @@ class AnnotationWriter(OutcomeWriter):
         self._rows = np.arange(self.counts.rows, self.counts.rows + read.rows)
         super().met(read)
 
-    def left(self, result: CheckedResult) -> None:
+    def decided(self, result: CheckedResult) -> None:
         self._rows = self._rows[result.keep]
         self._columns.update(dict.fromkeys(result.columns))
 

@@ -124,11 +124,10 @@ def plan_stage(
 ) -> PlannedStage:
     """What is to be done of a stage, by what is committed now."""
     pending, waiting, faults = [], [], {}
-    for task in stage.tasks:
-        if task.is_lost:
-            stage.outputs.missing.add(task.key)
-            continue
-        ready = stage.resolve(task)
+    stage.outputs.missing.update(task.key for task in stage.tasks if task.is_lost)
+    going_on = (task for task in stage.tasks if task.key not in stage.outputs.missing)
+    for place, task in enumerate(going_on):
+        ready = stage.resolve(task, place)
         if ready is None:
             waiting.append(task)
         elif wrong := fault(stage.outputs.store, ready.fingerprint, cache.digest):

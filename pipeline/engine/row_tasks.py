@@ -61,12 +61,12 @@ class RowTask:
         inputs: dict[str, str] = {}
         with DocumentsWriter(context.out, self.key) as writer:
             # First, so that columns which steps append are there in a file without rows.
-            _filter(Docs(_empty(DOCUMENT_SCHEMA)), self.steps, writer)
+            filter_through(Docs(_empty(DOCUMENT_SCHEMA)), self.steps, writer)
             for read in ShardRows(self.source, self._indexed()):
                 writer.met(read)
                 inputs.update(read.inputs)
                 if read.documents is not None and read.documents.num_rows:
-                    _filter(Docs(read.documents), self.steps, writer)
+                    filter_through(Docs(read.documents), self.steps, writer)
         return TaskResult(writer.counts, _metrics(self.steps), inputs)
 
     def _indexed(self) -> Shard:
@@ -112,11 +112,10 @@ class ApplyTask:
             for batch in corpus_batches(self.corpus, self.key):
                 at = Position(number, writer.counts.rows)
                 writer.met(Read(documents=batch))
-                docs, last = Docs(batch), not self.then
+                docs = Docs(batch)
                 result = applied(self.step, docs, folder, at)
-                docs = writer.settle(docs, self.label, result, last=last)
-                if not last:
-                    _filter(docs, self.then, writer)
+                docs = writer.settle(docs, self.label, result)
+                filter_through(docs, self.then, writer)
         return TaskResult(writer.counts, _metrics(self.then))
 
 
@@ -164,13 +163,15 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([], schema=schema)
 
 
-def _filter(docs: Docs, steps: tuple[tuple[str, RowStep], ...], writer: OutcomeWriter) -> None:
+def filter_through(
+    docs: Docs, steps: tuple[tuple[str, RowStep], ...], writer: OutcomeWriter
+) -> None:
+    """Each batch goes through all row steps at once; what is left after the last one is kept."""
     from pipeline.engine.step_results import filtered
 
-    for number, (label, step) in enumerate(steps):
-        docs = writer.settle(docs, label, filtered(step, docs), last=number == len(steps) - 1)
-    if not steps:
-        writer.keep(docs)
+    for label, step in steps:
+        docs = writer.settle(docs, label, filtered(step, docs))
+    writer.keep(docs)
 
 
 def _metrics(steps: tuple[tuple[str, RowStep], ...]) -> dict[str, JsonValue]:

@@ -219,12 +219,15 @@ class _Run:
         )
 
         silent = SilentTasks(job)
+        finished: set[str] = set()
 
         def watch() -> None:
             for sentence in silent.found():
                 self.console.event("task-silent", message=sentence)
                 self.console.print(sentence)
-            finished = {t.key for t in planned.pending if stage.outputs.find(t.key) is not None}
+            # Only those that had no receipt yet: this is asked several times a second.
+            waiting = (key for key in job.labels if key not in finished)
+            finished.update([key for key in waiting if stage.outputs.find(key) is not None])
             progress = read_progress(scratch)
             begun = [progress[key] for key in progress.keys() - finished]
             parts = sum(min(1.0, done / total) for done, total in begun if total)

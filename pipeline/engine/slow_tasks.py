@@ -15,15 +15,15 @@ SILENT_S = 300.0
 def over_limit(job: Job, claims: list[Claim], limit_s: float | None) -> Iterator[Failure]:
     """A failure for each task at work for more than ``limit_s`` seconds (None: no limit)."""
     now = time.time()
-    labels = {task.key: task.label or task.key for task in job.tasks}
     for claim in claims:
         if limit_s is not None and claim.since and now - claim.since > limit_s:
+            label = job.labels[claim.key]
             message = (
-                f"{labels[claim.key]} was stopped: it was at work since {_clock(claim.since)}, "
+                f"{label} was stopped: it was at work since {_clock(claim.since)}, "
                 f"more than executor.task_limit_s: {limit_s:g}"
             )
             hint = "find out what never returns (a loop in a step, say), or raise the limit"
-            yield Failure(job.stage, claim.key, labels[claim.key], "task-too-long", message, hint)
+            yield Failure(job.stage, claim.key, label, "task-too-long", message, hint)
 
 
 class SilentTasks:
@@ -36,14 +36,13 @@ class SilentTasks:
     def found(self) -> list[str]:
         """A sentence for each that was not named before."""
         now, sentences = time.time(), []
-        labels = {task.key: task.label or task.key for task in self._job.tasks}
         for claim in read_claims(self._job.scratch):
             if claim.key in self._named or not claim.since:
                 continue
             if now - max(claim.since, self._progress_at(claim.key)) > SILENT_S:
                 self._named.add(claim.key)
                 sentences.append(
-                    f"{self._job.stage}: {labels[claim.key]} is at work since "
+                    f"{self._job.stage}: {self._job.labels[claim.key]} is at work since "
                     f"{_clock(claim.since)} and has reported no progress for {SILENT_S:g} s"
                 )
         return sentences

@@ -339,15 +339,18 @@ class Stage:
         known = [[key, self.outputs.fingerprints.get(key)] for key in self.outputs.keys]
         return digest([self.recipe, known])
 
-    def resolve(self, task: Task) -> Task | None:
-        """The task with its fingerprint; None while something that it reads is not committed."""
+    def resolve(self, task: Task, place: int) -> Task | None:
+        """The task with its fingerprint; None while something that it reads is not committed.
+
+        ``place`` is its number, from 0, among the tasks that the run goes on with.
+        """
         read = [reads.given() for reads in task.reads or ()]
         if any(given is None for given in read):
             return None
         # A stage that gave nothing counts for nothing: it may as well not be there.
         given = [digest(given) for given in read if given]
-        place = self.outputs.keys.index(task.key) if task.numbered else None
-        own = [task.key, sorted(task.inputs.items()), task.parameters, place, given]
+        number = place if task.numbered else None
+        own = [task.key, sorted(task.inputs.items()), task.parameters, number, given]
         fingerprint = digest([self.recipe, own])
         self.outputs.fingerprints[task.key] = fingerprint
         return Task(**{**vars(task), "fingerprint": fingerprint})

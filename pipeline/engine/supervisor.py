@@ -78,7 +78,8 @@ class Supervisor:
             late -= {end.key for end in ends}
             if lost:
                 pool.submit(lost)
-            for failure in over_limit(going.job, read_claims(going.job.scratch), limit):
+            claims = [] if limit is None else read_claims(going.job.scratch)
+            for failure in over_limit(going.job, claims, limit):
                 if failure.key in going.pending.keys() - late:
                     late.add(failure.key)
                     write_failure(going.job, failure)

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,11 @@ class Job:
     temporary: Path
     scratch: Path
     fence: Fence
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Key → what users see of the task."""
+        return {task.key: task.label or task.key for task in self.tasks}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from pipeline.documents import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, Docs
 from pipeline.engine.commit import commit
 from pipeline.engine.outcome_writer import AnnotationWriter, EditedWriter
-from pipeline.engine.row_tasks import RowTask, corpus_batches
+from pipeline.engine.row_tasks import RowTask, corpus_batches, filter_through
 from pipeline.engine.stage import (
     CorpusView,
     Stage,
@@ -23,7 +23,6 @@ from pipeline.engine.stage import (
     TaskResult,
     TaskSpec,
 )
-from pipeline.engine.step_results import filtered
 from pipeline.sources.source import FilePart, InputFile, Read, Shard, SourceFormat
 from pipeline.step import FilterResult, RowStep
 
@@ -137,10 +136,7 @@ class _Later:
         with (EditedWriter if self.edits else AnnotationWriter)(context.out, self.key) as writer:
             for batch in corpus_batches(self.corpus, self.key):
                 writer.met(Read(documents=batch))
-                docs = Docs(batch)
-                for label, step in self.steps:
-                    last = step is self.steps[-1][1]
-                    docs = writer.settle(docs, label, filtered(step, docs), last=last)
+                filter_through(Docs(batch), self.steps, writer)
         return TaskResult(writer.counts)
 
 
@@ -168,8 +164,8 @@ def _stage(
     stage = Stage(
         name, name, tasks, parameters, {}, outputs, steps=steps, before=before, annotates=annotates
     )
-    for task in tasks:
-        ready = stage.resolve(task)
+    for place, task in enumerate(tasks):
+        ready = stage.resolve(task, place)
         assert ready is not None
         if task.key != skip:
             out = folder / "tmp" / name / task.key

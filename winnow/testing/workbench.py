@@ -96,8 +96,8 @@ class Workbench:
 
     def run(self, stage: Stage) -> StageOutputs:
         """Run and commit every task, each as another process would get it."""
-        for task in stage.tasks:
-            ready = stage.resolve(task)
+        for place, task in enumerate(stage.tasks):
+            ready = stage.resolve(task, place)
             assert ready is not None, "a stage that it reads has not been run"
             out = self.folder / "scratch" / ready.fingerprint
             out.mkdir(parents=True)

@@ -38,8 +38,8 @@ def read_tasks(made: Graph) -> dict[str, str]:
     """Fingerprints of the tasks that read the sources, by file."""
     first = made.stages[0]
     found = {}
-    for task in first.tasks:
-        ready = first.resolve(task)
+    for place, task in enumerate(first.tasks):
+        ready = first.resolve(task, place)
         assert ready is not None
         found[task.label] = ready.fingerprint
     return found
@@ -96,7 +96,7 @@ def test_every_task_has_a_key_that_is_safe_as_a_file_name(path: Path) -> None:
 def test_input_of_later_stages_is_not_known_before_the_earlier_ones_are_done(path: Path) -> None:
     made = graph(path)
     assert all(len(fingerprint) == 64 for fingerprint in read_tasks(made).values())
-    assert [made.stages[1].resolve(task) for task in made.stages[1].tasks] == [None]
+    assert [made.stages[1].resolve(task, 0) for task in made.stages[1].tasks] == [None]
 
 
 def test_renamed_sources_are_other_sources(path: Path) -> None:

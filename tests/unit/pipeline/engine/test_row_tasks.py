@@ -298,7 +298,7 @@ def test_a_stage_in_which_all_stay_as_they_are_writes_nothing(tmp_path: Path) ->
     with AnnotationWriter(tmp_path, "k") as writer:
         docs = Docs(documents(["long enough", "text"]))
         writer.met(Read(documents=docs.batch))
-        writer.settle(docs, "s", filtered(DropShort(), docs), last=True)
+        writer.keep(writer.settle(docs, "s", filtered(DropShort(), docs)))
     assert list(tmp_path.iterdir()) == []
     check_balance(writer.counts, [])
 
@@ -328,7 +328,7 @@ def test_reason_per_row_and_unmeasured_signals(tmp_path: Path) -> None:
     )
     with DocumentsWriter(tmp_path, "k") as writer:
         writer.met(Read(documents=docs.batch))
-        writer.settle(docs, "s", checked(DropShort(), verdict, docs), last=True)
+        writer.keep(writer.settle(docs, "s", checked(DropShort(), verdict, docs)))
     dropped = rows_of(tmp_path, "dropped")
     assert [(row["reason"], row["signals"]) for row in dropped] == [
         ("second", "{}"),
