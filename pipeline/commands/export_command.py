@@ -14,7 +14,8 @@ def export(
     output: RunFolder,
     to: Annotated[Path, typer.Option("--to", help="A new folder for the files.")],
     dropped: Annotated[
-        bool, typer.Option("--dropped", help="What steps dropped, with step, reason and signals.")
+        bool,
+        typer.Option("--dropped", help="What steps dropped, by stage, with reasons and signals."),
     ] = False,
     format: Annotated[
         Literal["parquet", "jsonl"], typer.Option("--format", help="Of the files.")
@@ -25,5 +26,5 @@ def export(
     from pipeline.engine.run_documents import dropped_documents, kept_documents
 
     shards = dropped_documents(output) if dropped else kept_documents(output)
-    files, documents = export_shards(shards, to, format)
+    files, documents = export_shards(shards, to, format, by_stage=dropped)
     print(f"{documents:,} documents in {files:,} files under {to}")

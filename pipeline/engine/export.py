@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 ExportFormat = Literal["parquet", "jsonl"]
 
 
-def export(shards: list[RunShard], to: Path, kind: ExportFormat) -> tuple[int, int]:
-    """Write ``shards`` into the folder ``to``: ``SOURCE/SHARD.parquet``, or ``.jsonl.zst``.
+def export(
+    shards: list[RunShard], to: Path, kind: ExportFormat, *, by_stage: bool = False
+) -> tuple[int, int]:
+    """Write ``shards`` into the folder ``to``: ``SOURCE/SHARD.parquet``, or ``.jsonl.zst``; with
+    ``by_stage``, below a folder for each stage, of which several may drop documents of a shard.
 
     A file is there as a whole or not at all. Returns how many files and documents there are.
     Raises Refusal when the folder holds anything already, or cannot be written.
@@ -29,10 +32,9 @@ def export(shards: list[RunShard], to: Path, kind: ExportFormat) -> tuple[int, i
         for shard in shards:
             if not len(shard.documents):
                 continue
-            name = shard.key.rpartition("-")[2]
-            while (path := to / shard.source / f"{name}.{_SUFFIXES[kind]}").exists():
-                name += "_"  # dropped by several stages
-            path.parent.mkdir(exist_ok=True)
+            folder = to / shard.stage if by_stage else to
+            path = folder / shard.source / f"{shard.key.rpartition('-')[2]}.{_SUFFIXES[kind]}"
+            path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_name(f".{path.name}.tmp")
             _WRITERS[kind](shard, temporary)
             temporary.replace(path)

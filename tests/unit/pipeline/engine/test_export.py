@@ -46,7 +46,7 @@ def test_json_lines_hold_dropped_documents_with_their_signals(output: Path, tmp_
     done = winnow("export", output, "--to", tmp_path, "--dropped", "--format", "jsonl")
     assert done.returncode == 0, done.stderr
     rows = []
-    for path in tmp_path.glob("*/*.jsonl.zst"):
+    for path in tmp_path.glob("*/*/*.jsonl.zst"):
         with pa.CompressedInputStream(pa.OSFile(str(path)), "zstd") as file:
             rows += [json.loads(line) for line in io.BytesIO(file.read())]
     (hm,) = [row for row in rows if row["text"] == "hm"]
